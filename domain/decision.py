@@ -1,0 +1,85 @@
+"""What a decision consists of: the new domain events, and the answer for the one who asked."""
+
+from collections import Counter
+from datetime import datetime
+from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
+
+from domain.aggregate import SYSTEM, DomainEvent
+from domain.commands import Command
+from domain.refusals import IdempotencyKeyReused
+from domain.reservation import ReservationRecord
+from domain.ticketed_event import EventRecord
+
+AnyDomainEvent = TypeVar("AnyDomainEvent", bound=DomainEvent)
+
+
+class Decision(NamedTuple):
+    """`domain_events` is empty when all is recorded already.
+
+    The answer is true as of `version` of stream `stream_id`; `replayed` says that an earlier request recorded it.
+    """
+
+    domain_events: tuple[DomainEvent, ...]
+    answer: EventRecord | ReservationRecord
+    stream_id: UUID
+    version: int
+    replayed: bool = False
+
+
+class Draft:
+    """Collects the domain events of one decision, each numbered next in its stream."""
+
+    def __init__(self, command: Command, at: datetime) -> None:
+        self.command = command
+        self.at = at
+        self.domain_events: list[DomainEvent] = []
+        self._added: Counter[UUID] = Counter()
+
+    def add(
+        self,
+        topic: type[AnyDomainEvent],
+        stream_id: UUID,
+        last_version: int,
+        *,
+        by_system: bool = False,
+        **facts: Any,
+    ) -> AnyDomainEvent:
+        """Record a fact after `last_version` of its stream and after what this draft has added to it already."""
+        self._added[stream_id] += 1
+        domain_event = topic(
+            originator_id=stream_id,
+            originator_version=last_version + self._added[stream_id],
+            timestamp=self.at,
+            actor_id=SYSTEM if by_system else self.command.actor_id,
+            request_id=self.command.request_id,
+            **facts,
+        )
+        self.domain_events.append(domain_event)
+        return domain_event
+
+    def decision(self, answer: EventRecord | ReservationRecord, stream_id: UUID, last_version: int) -> Decision:
+        """All that was collected, and the answer that it makes true of the stream."""
+        return Decision(tuple(self.domain_events), answer, stream_id, last_version + self._added[stream_id])
+
+
+def replay(command: Command, recorded: DomainEvent | None, answer: EventRecord | ReservationRecord) -> Decision | None:
+    """The first answer again, if `recorded` is this command's own work or that of an earlier one with the same key.
+
+    None when it is neither; raises `IdempotencyKeyReused` when the key came with another request.
+    """
+    if recorded is None:
+        return None
+    if recorded.request_id == command.request_id:
+        return unchanged(recorded, answer)
+    asked, before = command.idempotency, recorded.idempotency
+    if asked is None or before is None or asked.key_sha256 != before.key_sha256:
+        return None
+    if asked.request_sha256 != before.request_sha256:
+        raise IdempotencyKeyReused
+    return unchanged(recorded, answer)._replace(replayed=True)
+
+
+def unchanged(recorded: DomainEvent, answer: EventRecord | ReservationRecord) -> Decision:
+    """Nothing new: the answer that `recorded` gave."""
+    return Decision((), answer, recorded.originator_id, recorded.originator_version)

@@ -1,0 +1,56 @@
+"""Who has which tickets of an event right now: stock, open holds and buyers."""
+
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+from sortedcontainers import SortedList
+
+
+class TicketType(msgspec.Struct, frozen=True, kw_only=True):
+    """A kind of ticket; `amount_minor` is the price of one, in the minor unit of the ISO 4217 `currency`."""
+
+    ticket_type_id: UUID
+    name: str
+    capacity: int
+    amount_minor: int
+    currency: str
+
+
+class Hold(NamedTuple):
+    """Tickets kept for a buyer who has not paid yet."""
+
+    buyer_id: UUID
+    ticket_type_id: UUID
+    quantity: int
+    hold_expires_at: datetime
+
+
+class Buyer(NamedTuple):
+    """A buyer with tickets of the event; `paid_reservation_id` is the last one paid, None once that one is returned."""
+
+    tickets: int
+    hold_ids: tuple[UUID, ...]
+    paid_reservation_id: UUID | None
+
+
+class Stock:
+    """One ticket type as it stands: held + sold never exceed capacity. Counts are tickets."""
+
+    __slots__ = ("capacity", "deadlines", "held", "offer", "sold")
+
+    def __init__(self, offer: TicketType, capacity: int, held: int = 0, sold: int = 0) -> None:
+        self.offer = offer
+        self.capacity = capacity
+        self.held = held
+        self.sold = sold
+        self.deadlines: SortedList[tuple[datetime, UUID]] = SortedList()
+
+    @property
+    def taken(self) -> int:
+        return self.held + self.sold
+
+    @property
+    def available(self) -> int:
+        return self.capacity - self.taken

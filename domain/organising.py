@@ -1,0 +1,181 @@
+"""The rules of an organiser's work: create an event, change it, cancel it."""
+
+from datetime import datetime
+from typing import NamedTuple, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET
+
+from domain.commands import CancelEvent, ChangeEvent, CreateEvent
+from domain.decision import Decision, Draft, replay, unchanged
+from domain.inventory import Stock
+from domain.refusals import (
+    CapacityBelowTaken,
+    EventEnded,
+    EventExists,
+    EventIsCancelled,
+    InvalidRequest,
+    NotTheOrganiser,
+    TicketTypeNotFound,
+    TicketTypeRequired,
+)
+from domain.reserving import expire_holds
+from domain.ticketed_event import (
+    CapacityChanged,
+    EventCancelled,
+    EventCreated,
+    EventDetails,
+    EventDetailsChanged,
+    EventRecord,
+    LimitsChanged,
+    SalesWindow,
+    SalesWindowChanged,
+    TicketedEvent,
+    created_record,
+)
+
+Values = TypeVar("Values", bound=msgspec.Struct)
+
+
+class EventName(NamedTuple):
+    """What no two events that are not cancelled share."""
+
+    organiser_id: UUID
+    title_folded: str
+    starts_at: datetime
+
+
+def name_of(organiser_id: UUID, details: EventDetails) -> EventName:
+    """Titles that differ only in case are the same name."""
+    return EventName(organiser_id, details.title.strip().lower(), details.starts_at)
+
+
+def wanted_name(command: CreateEvent | ChangeEvent, event: TicketedEvent | None) -> EventName | None:
+    """The name the event will have after the command; None when there is no event to change."""
+    if isinstance(command, CreateEvent):
+        return name_of(command.actor.account_id, command.details)
+    return name_of(event.created.organiser_id, _changed(event.details, command)) if event else None
+
+
+def create(command: CreateEvent, event: TicketedEvent | None, name_holder_id: UUID | None, at: datetime) -> Decision:
+    """Put an event on the programme."""
+    if event is not None and (again := replay(command, event.created, created_record(event.created))):
+        return again
+    if name_holder_id is not None:
+        raise EventExists(name_holder_id)
+    _check_times(command.details, command.sales_window)
+    if command.details.starts_at <= at:
+        raise InvalidRequest("starts_at", "must lie in the future")
+    draft = Draft(command, at)
+    created = draft.add(
+        EventCreated,
+        command.event_id,
+        0,
+        organiser_id=command.actor.account_id,
+        details=command.details,
+        ticket_types=command.ticket_types,
+        sales_window=command.sales_window,
+        limits=command.limits,
+        idempotency=command.idempotency,
+    )
+    return draft.decision(created_record(created), command.event_id, 0)
+
+
+def change(command: ChangeEvent, event: TicketedEvent, name_holder_id: UUID | None, at: datetime) -> Decision:
+    """Change details, sales window, limits and capacities, all or nothing; equal values record nothing."""
+    _check_organiser(command, event)
+    if command.request_id in event.changed_by:
+        return Draft(command, at).decision(event.record, event.id, event.version)
+    if event.cancelled:
+        raise EventIsCancelled
+    if at >= event.ends_at:
+        raise EventEnded
+    details, sales_window = _changed(event.details, command), _changed(event.sales_window, command)
+    limits = _changed(event.limits, command)
+    _check_times(details, sales_window)
+    if details.starts_at != event.details.starts_at and details.starts_at <= at:
+        raise InvalidRequest("starts_at", "must lie in the future")
+    if details.ends_at != event.details.ends_at and details.ends_at <= at:
+        raise InvalidRequest("ends_at", "must lie in the future")
+    if name_holder_id not in (None, event.id):
+        raise EventExists(name_holder_id)
+    capacities = _capacities_asked_for(event, command)
+
+    draft = Draft(command, at)
+    stock = {t.offer.ticket_type_id: t for t in event.record.stock}
+    for ticket_type_id, capacity in capacities.items():
+        freed = _make_room(draft, event, event.stock[ticket_type_id], capacity)
+        before = stock[ticket_type_id]
+        stock[ticket_type_id] = before._replace(capacity=capacity, held=before.held - freed)
+    if details != event.details:
+        draft.add(EventDetailsChanged, event.id, event.version, details=details)
+    if sales_window != event.sales_window:
+        draft.add(SalesWindowChanged, event.id, event.version, sales_window=sales_window)
+    if limits != event.limits:
+        draft.add(LimitsChanged, event.id, event.version, limits=limits)
+    for ticket_type_id, capacity in capacities.items():
+        if capacity != event.stock[ticket_type_id].capacity:
+            draft.add(CapacityChanged, event.id, event.version, ticket_type_id=ticket_type_id, capacity=capacity)
+    record = EventRecord(event.created, details, sales_window, limits, tuple(stock.values()), event.cancelled)
+    return draft.decision(record, event.id, event.version)
+
+
+def cancel(command: CancelEvent, event: TicketedEvent, at: datetime) -> Decision:
+    """Call an event off. Its reservations are ended one by one afterwards."""
+    cancelled_before = event.cancelled_record
+    if cancelled_before and (again := replay(command, event.cancelled, cancelled_before)):
+        return again
+    _check_organiser(command, event)
+    if event.cancelled and cancelled_before:
+        return unchanged(event.cancelled, cancelled_before)
+    if at >= event.ends_at:
+        raise EventEnded
+    draft = Draft(command, at)
+    cancelled = draft.add(EventCancelled, event.id, event.version, idempotency=command.idempotency)
+    return draft.decision(event.record._replace(cancelled=cancelled), event.id, event.version)
+
+
+def _check_organiser(command: ChangeEvent | CancelEvent, event: TicketedEvent) -> None:
+    if command.actor.account_id != event.created.organiser_id and not command.actor.is_admin:
+        raise NotTheOrganiser
+
+
+def _check_times(details: EventDetails, sales_window: SalesWindow) -> None:
+    sales_open_at, sales_close_at = sales_window.sales_open_at, sales_window.sales_close_at
+    if details.starts_at >= details.ends_at:
+        raise InvalidRequest("ends_at", "must be later than starts_at")
+    if sales_close_at and sales_close_at > details.ends_at:
+        raise InvalidRequest("sales_close_at", "must not be later than ends_at")
+    if sales_open_at and sales_open_at >= (sales_close_at or details.ends_at):
+        raise InvalidRequest("sales_open_at", "must be earlier than the close of sales")
+
+
+def _changed(values: Values, command: ChangeEvent) -> Values:
+    """The same values with those that the command sets."""
+    asked = {name: getattr(command, name) for name in values.__struct_fields__}
+    return msgspec.structs.replace(values, **{name: value for name, value in asked.items() if value is not UNSET})
+
+
+def _capacities_asked_for(event: TicketedEvent, command: ChangeEvent) -> dict[UUID, int]:
+    if command.total_tickets is not UNSET:
+        if len(event.stock) > 1:
+            raise TicketTypeRequired
+        return {next(iter(event.stock)): command.total_tickets}
+    if not event.stock.keys() >= command.capacities.keys():
+        raise TicketTypeNotFound
+    return command.capacities
+
+
+def _make_room(draft: Draft, event: TicketedEvent, stock: Stock, capacity: int) -> int:
+    """Expire as many due holds as the new capacity needs, oldest first; returns the tickets that this frees."""
+    freed, due = 0, []
+    for reservation_id in event.due_holds_of_type(stock.offer.ticket_type_id, draft.at):
+        if stock.taken - freed <= capacity:
+            break
+        due.append(reservation_id)
+        freed += event.holds[reservation_id].quantity
+    if stock.taken - freed > capacity:
+        raise CapacityBelowTaken(stock.offer.ticket_type_id, stock.taken - freed)
+    expire_holds(draft, event, due)
+    return freed

@@ -1,0 +1,99 @@
+"""One buyer's claim on tickets: its domain events, and what they add up to."""
+
+from datetime import datetime
+from typing import Any, ClassVar, Literal, NamedTuple
+from uuid import UUID
+
+from eventsourcing.domain import CanInitAggregate
+from eventsourcing.utils import register_topic
+
+from domain.aggregate import Aggregate, DomainEvent
+
+PLACED_VERSION = 1
+
+Status = Literal["reserved", "paid", "expired", "cancelled"]
+
+
+class ReservationPlaced(DomainEvent, CanInitAggregate[UUID], frozen=True, kw_only=True):
+    """`amount_minor` is the price of all `quantity` tickets."""
+
+    TOPIC: ClassVar[str] = "ReservationPlaced"
+    originator_topic: str = "Reservation"
+
+    event_id: UUID
+    ticket_type_id: UUID
+    buyer_id: UUID
+    quantity: int
+    amount_minor: int
+    currency: str
+    hold_expires_at: datetime
+
+
+class ReservationPaid(DomainEvent, frozen=True, kw_only=True):
+    TOPIC: ClassVar[str] = "ReservationPaid"
+
+    event_id: UUID
+    amount_minor: int
+    currency: str
+    payment_reference: str | None = None
+
+
+class ReservationExpired(DomainEvent, frozen=True, kw_only=True):
+    TOPIC: ClassVar[str] = "ReservationExpired"
+
+    event_id: UUID
+
+
+class ReservationCancelled(DomainEvent, frozen=True, kw_only=True):
+    """`refund_due_minor` is what was paid and has to be given back; 0 when nothing was paid."""
+
+    TOPIC: ClassVar[str] = "ReservationCancelled"
+
+    event_id: UUID
+    reason: Literal["buyer", "event-cancelled"]
+    refund_due_minor: int
+    currency: str
+
+
+class ReservationRecord(NamedTuple):
+    """A purchase as told by its own domain events: placed, then paid, expired or cancelled."""
+
+    placed: ReservationPlaced
+    paid: ReservationPaid | None = None
+    ended: ReservationExpired | ReservationCancelled | None = None
+
+    @property
+    def status(self) -> Status:
+        match self.ended:
+            case ReservationExpired():
+                return "expired"
+            case ReservationCancelled():
+                return "cancelled"
+        return "paid" if self.paid else "reserved"
+
+
+class Reservation(Aggregate):
+    """The state of one purchase, which is its record."""
+
+    TOPIC = "Reservation"
+
+    def __init__(self) -> None:
+        pass
+
+    @property
+    def status(self) -> Status:
+        return self.record.status
+
+    def apply(self, domain_event: Any) -> None:
+        match domain_event:
+            case ReservationPlaced():
+                self.record = ReservationRecord(domain_event)
+            case ReservationPaid():
+                self.record = self.record._replace(paid=domain_event)
+            case ReservationExpired() | ReservationCancelled():
+                self.record = self.record._replace(ended=domain_event)
+            case _:
+                super().apply(domain_event)
+
+
+register_topic(Reservation.TOPIC, Reservation)

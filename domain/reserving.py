@@ -1,0 +1,278 @@
+"""The rules of one purchase: hold tickets, pay, cancel, run out, or end with its event."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from domain.commands import (
+    CancelReservation,
+    ExpireReservation,
+    PayReservation,
+    ReserveTickets,
+    WithdrawReservation,
+)
+from domain.decision import Decision, Draft, replay, unchanged
+from domain.inventory import Stock
+from domain.refusals import (
+    EventEnded,
+    EventIsCancelled,
+    EventNotFound,
+    HoldExpired,
+    LimitPerBuyer,
+    NotPayable,
+    ReservationNotFound,
+    SalesClosed,
+    SalesNotOpen,
+    SoldOut,
+    TicketTypeNotFound,
+    TicketTypeRequired,
+)
+from domain.reservation import (
+    PLACED_VERSION,
+    Reservation,
+    ReservationCancelled,
+    ReservationExpired,
+    ReservationPaid,
+    ReservationPlaced,
+    ReservationRecord,
+)
+from domain.ticketed_event import TicketedEvent, TicketsHeld, TicketsReleased, TicketsSold
+
+
+def reserve(
+    command: ReserveTickets, event: TicketedEvent | None, reservation: Reservation | None, at: datetime
+) -> Decision:
+    """Hold tickets for a buyer. What is due is taken back first, as far as this buyer needs it."""
+    if reservation is not None:
+        placed = reservation.record.placed
+        if again := replay(command, placed, ReservationRecord(placed)):
+            return again
+    if event is None:
+        raise EventNotFound
+    stock = _stock_asked_for(event, command.ticket_type_id)
+    _check_on_sale(event, at)
+    due = _within_limit(event, command, at)
+    due |= _in_stock(event, stock, command.quantity, at, due)
+
+    draft = Draft(command, at)
+    expire_holds(draft, event, due)
+    hold_expires_at = at + timedelta(seconds=event.limits.hold_seconds)
+    buyer_id, ticket_type_id = command.actor.account_id, stock.offer.ticket_type_id
+    draft.add(
+        TicketsHeld,
+        event.id,
+        event.version,
+        reservation_id=command.reservation_id,
+        buyer_id=buyer_id,
+        ticket_type_id=ticket_type_id,
+        quantity=command.quantity,
+        hold_expires_at=hold_expires_at,
+    )
+    placed = draft.add(
+        ReservationPlaced,
+        command.reservation_id,
+        0,
+        event_id=event.id,
+        ticket_type_id=ticket_type_id,
+        buyer_id=buyer_id,
+        quantity=command.quantity,
+        amount_minor=stock.offer.amount_minor * command.quantity,
+        currency=stock.offer.currency,
+        hold_expires_at=hold_expires_at,
+        idempotency=command.idempotency,
+    )
+    return draft.decision(ReservationRecord(placed), command.reservation_id, 0)
+
+
+def pay(command: PayReservation, event: TicketedEvent, reservation: Reservation, at: datetime) -> Decision:
+    """Turn a hold into sold tickets, before it runs out."""
+    placed, paid, ended = reservation.record
+    record = ReservationRecord(placed, paid)
+    if again := replay(command, paid, record):
+        return again
+    _check_buyer(command, reservation)
+    if paid and ended is None and paid.payment_reference == command.payment_reference:
+        return unchanged(paid, record)
+    if reservation.status in ("paid", "cancelled"):
+        raise NotPayable(reservation.status)
+    if at >= placed.hold_expires_at:
+        raise HoldExpired(placed.hold_expires_at)
+    if event.cancelled:
+        raise EventIsCancelled
+
+    draft = Draft(command, at)
+    draft.add(
+        TicketsSold,
+        event.id,
+        event.version,
+        reservation_id=reservation.id,
+        buyer_id=placed.buyer_id,
+        ticket_type_id=placed.ticket_type_id,
+        quantity=placed.quantity,
+        amount_minor=placed.amount_minor,
+        currency=placed.currency,
+    )
+    paid = draft.add(
+        ReservationPaid,
+        reservation.id,
+        reservation.version,
+        event_id=event.id,
+        amount_minor=placed.amount_minor,
+        currency=placed.currency,
+        payment_reference=command.payment_reference,
+        idempotency=command.idempotency,
+    )
+    return draft.decision(ReservationRecord(placed, paid), reservation.id, reservation.version)
+
+
+def cancel(command: CancelReservation, event: TicketedEvent, reservation: Reservation, at: datetime) -> Decision:
+    """Give tickets back: a hold until it runs out, paid tickets until the event ends."""
+    placed, paid, ended = reservation.record
+    if again := replay(command, ended, reservation.record):
+        return again
+    _check_buyer(command, reservation)
+    if isinstance(ended, ReservationCancelled):
+        return unchanged(ended, reservation.record)
+    if paid is None and (ended or at >= placed.hold_expires_at):
+        raise HoldExpired(placed.hold_expires_at)
+    if paid and at >= event.ends_at:
+        raise EventEnded
+    return _give_back(Draft(command, at), event, reservation, by_buyer=True)
+
+
+def expire(command: ExpireReservation, event: TicketedEvent, reservation: Reservation, at: datetime) -> Decision:
+    """Take back a hold whose time is over; changes nothing before that, or once the reservation was paid or ended."""
+    draft = Draft(command, at)
+    if reservation.status != "reserved" or at < reservation.record.placed.hold_expires_at:
+        return draft.decision(reservation.record, reservation.id, reservation.version)
+    expired = expire_holds(draft, event, [reservation.id])
+    return draft.decision(reservation.record._replace(ended=expired), reservation.id, reservation.version)
+
+
+def withdraw(command: WithdrawReservation, event: TicketedEvent, reservation: Reservation, at: datetime) -> Decision:
+    """End a reservation of a cancelled event: expired if its hold ran out first, else cancelled, with a refund due."""
+    if reservation.status == "reserved" and at >= reservation.record.placed.hold_expires_at:
+        return expire(
+            ExpireReservation(
+                event_id=command.event_id, request_id=command.request_id, reservation_id=command.reservation_id
+            ),
+            event,
+            reservation,
+            at,
+        )
+    draft = Draft(command, at)
+    if not event.cancelled or reservation.record.ended:
+        return draft.decision(reservation.record, reservation.id, reservation.version)
+    return _give_back(draft, event, reservation, by_buyer=False)
+
+
+def expire_holds(draft: Draft, event: TicketedEvent, reservation_ids: Iterable[UUID]) -> ReservationExpired | None:
+    """Add the end of each hold to both streams; returns the last one. An open hold's reservation was only placed."""
+    expired = None
+    for reservation_id in reservation_ids:
+        hold = event.holds[reservation_id]
+        draft.add(
+            TicketsReleased,
+            event.id,
+            event.version,
+            by_system=True,
+            reservation_id=reservation_id,
+            buyer_id=hold.buyer_id,
+            ticket_type_id=hold.ticket_type_id,
+            quantity=hold.quantity,
+            was="held",
+            reason="expired",
+        )
+        expired = draft.add(ReservationExpired, reservation_id, PLACED_VERSION, by_system=True, event_id=event.id)
+    return expired
+
+
+def _give_back(draft: Draft, event: TicketedEvent, reservation: Reservation, *, by_buyer: bool) -> Decision:
+    placed, paid, _ = reservation.record
+    draft.add(
+        TicketsReleased,
+        event.id,
+        event.version,
+        reservation_id=reservation.id,
+        buyer_id=placed.buyer_id,
+        ticket_type_id=placed.ticket_type_id,
+        quantity=placed.quantity,
+        was="sold" if paid else "held",
+        reason="cancelled" if by_buyer else "event-cancelled",
+    )
+    cancelled = draft.add(
+        ReservationCancelled,
+        reservation.id,
+        reservation.version,
+        event_id=event.id,
+        reason="buyer" if by_buyer else "event-cancelled",
+        refund_due_minor=paid.amount_minor if paid else 0,
+        currency=placed.currency,
+        idempotency=draft.command.idempotency,
+    )
+    return draft.decision(ReservationRecord(placed, paid, cancelled), reservation.id, reservation.version)
+
+
+def _stock_asked_for(event: TicketedEvent, ticket_type_id: UUID | None) -> Stock:
+    if ticket_type_id is None:
+        if len(event.stock) > 1:
+            raise TicketTypeRequired
+        return next(iter(event.stock.values()))
+    if ticket_type_id not in event.stock:
+        raise TicketTypeNotFound
+    return event.stock[ticket_type_id]
+
+
+def _check_on_sale(event: TicketedEvent, at: datetime) -> None:
+    if event.cancelled:
+        raise EventIsCancelled
+    if at >= event.ends_at:
+        raise EventEnded
+    sales_open_at, sales_close_at = event.sales_window.sales_open_at, event.sales_window.sales_close_at
+    if sales_open_at and at < sales_open_at:
+        raise SalesNotOpen(sales_open_at)
+    if sales_close_at and at >= sales_close_at:
+        raise SalesClosed
+
+
+def _check_buyer(command: PayReservation | CancelReservation, reservation: Reservation) -> None:
+    if reservation.record.placed.buyer_id != command.actor.account_id:
+        raise ReservationNotFound
+
+
+def _within_limit(event: TicketedEvent, command: ReserveTickets, at: datetime) -> dict[UUID, None]:
+    """The buyer's due holds to take back so that the limit leaves room, in order; empty when there is room."""
+    buyer_id, limit = command.actor.account_id, event.limits.max_per_buyer
+    tickets = event.tickets_of(buyer_id)
+    due: dict[UUID, None] = {}
+    if tickets + command.quantity <= limit:
+        return due
+    for reservation_id in event.due_holds_of_buyer(buyer_id, at):
+        due[reservation_id] = None
+        tickets -= event.holds[reservation_id].quantity
+        if tickets + command.quantity <= limit:
+            return due
+    buyer = event.buyers.get(buyer_id)
+    counted = [i for i in buyer.hold_ids if i not in due] if buyer else []
+    raise LimitPerBuyer(limit, tickets, counted[-1] if counted else buyer and buyer.paid_reservation_id)
+
+
+def _in_stock(
+    event: TicketedEvent, stock: Stock, quantity: int, at: datetime, taken_back: dict[UUID, None]
+) -> dict[UUID, None]:
+    """The type's due holds to take back so that `quantity` tickets are left, in order; empty when they are."""
+    ticket_type_id = stock.offer.ticket_type_id
+    available = stock.available + sum(
+        hold.quantity for i in taken_back if (hold := event.holds[i]).ticket_type_id == ticket_type_id
+    )
+    due: dict[UUID, None] = {}
+    if available >= quantity:
+        return due
+    for reservation_id in event.due_holds_of_type(ticket_type_id, at):
+        if reservation_id in taken_back:
+            continue
+        due[reservation_id] = None
+        available += event.holds[reservation_id].quantity
+        if available >= quantity:
+            return due
+    raise SoldOut(available)

@@ -1,0 +1,272 @@
+"""An event that people attend: its domain events, and the inventory folded from them."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, ClassVar, Literal, NamedTuple
+from uuid import UUID
+
+import msgspec
+from eventsourcing.domain import CanInitAggregate
+from eventsourcing.utils import register_topic
+
+from domain.aggregate import Aggregate, DomainEvent
+from domain.inventory import Buyer, Hold, Stock, TicketType
+
+DEFAULT_HOLD_SECONDS = 120
+DEFAULT_MAX_PER_BUYER = 1
+REMEMBERED_CHANGES = 100
+
+
+class EventDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the catalogue shows of an event; its name is the title and the start."""
+
+    title: str
+    starts_at: datetime
+    ends_at: datetime
+    description: str | None = None
+    street: str | None = None
+    city: str | None = None
+    state: str | None = None
+    country: str | None = None
+
+
+class SalesWindow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """When tickets can be reserved: from `sales_open_at` (None: at once) to before `sales_close_at` (None: the end)."""
+
+    sales_open_at: datetime | None = None
+    sales_close_at: datetime | None = None
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How many tickets one buyer may have of the event, and how long an unpaid reservation is held."""
+
+    max_per_buyer: int = DEFAULT_MAX_PER_BUYER
+    hold_seconds: int = DEFAULT_HOLD_SECONDS
+
+
+class EventCreated(DomainEvent, CanInitAggregate[UUID], frozen=True, kw_only=True):
+    TOPIC: ClassVar[str] = "EventCreated"
+    originator_topic: str = "TicketedEvent"
+
+    organiser_id: UUID
+    details: EventDetails
+    ticket_types: tuple[TicketType, ...]
+    sales_window: SalesWindow
+    limits: Limits
+
+
+class EventDetailsChanged(DomainEvent, frozen=True, kw_only=True):
+    TOPIC: ClassVar[str] = "EventDetailsChanged"
+
+    details: EventDetails
+
+
+class CapacityChanged(DomainEvent, frozen=True, kw_only=True):
+    TOPIC: ClassVar[str] = "CapacityChanged"
+
+    ticket_type_id: UUID
+    capacity: int
+
+
+class SalesWindowChanged(DomainEvent, frozen=True, kw_only=True):
+    TOPIC: ClassVar[str] = "SalesWindowChanged"
+
+    sales_window: SalesWindow
+
+
+class LimitsChanged(DomainEvent, frozen=True, kw_only=True):
+    TOPIC: ClassVar[str] = "LimitsChanged"
+
+    limits: Limits
+
+
+class TicketsHeld(DomainEvent, frozen=True, kw_only=True):
+    TOPIC: ClassVar[str] = "TicketsHeld"
+
+    reservation_id: UUID
+    buyer_id: UUID
+    ticket_type_id: UUID
+    quantity: int
+    hold_expires_at: datetime
+
+
+class TicketsSold(DomainEvent, frozen=True, kw_only=True):
+    """`amount_minor` is what was paid for all `quantity` tickets."""
+
+    TOPIC: ClassVar[str] = "TicketsSold"
+
+    reservation_id: UUID
+    buyer_id: UUID
+    ticket_type_id: UUID
+    quantity: int
+    amount_minor: int
+    currency: str
+
+
+class TicketsReleased(DomainEvent, frozen=True, kw_only=True):
+    """Tickets are for sale again; `was` tells whether they were held or sold before."""
+
+    TOPIC: ClassVar[str] = "TicketsReleased"
+
+    reservation_id: UUID
+    buyer_id: UUID
+    ticket_type_id: UUID
+    quantity: int
+    was: Literal["held", "sold"]
+    reason: Literal["expired", "cancelled", "event-cancelled"]
+
+
+class EventCancelled(DomainEvent, frozen=True, kw_only=True):
+    TOPIC: ClassVar[str] = "EventCancelled"
+
+
+class StockRecord(NamedTuple):
+    """How many tickets of one type there are, are held and are sold."""
+
+    offer: TicketType
+    capacity: int
+    held: int = 0
+    sold: int = 0
+
+
+class EventRecord(NamedTuple):
+    """An event as its organiser sees it at one version of its stream."""
+
+    created: EventCreated
+    details: EventDetails
+    sales_window: SalesWindow
+    limits: Limits
+    stock: tuple[StockRecord, ...]
+    cancelled: EventCancelled | None = None
+
+
+def created_record(created: EventCreated) -> EventRecord:
+    """The event as it was when it was created."""
+    stock = tuple(StockRecord(t, t.capacity) for t in created.ticket_types)
+    return EventRecord(created, created.details, created.sales_window, created.limits, stock)
+
+
+class TicketedEvent(Aggregate):
+    """The state of one event: what it offers, who has tickets, and every open hold; nothing per past reservation."""
+
+    TOPIC = "TicketedEvent"
+
+    def __init__(self) -> None:
+        # As the event stood when it was cancelled: what its canceller was answered.
+        self.cancelled_record: EventRecord | None = None
+        # The requests behind the latest changes, so that one of them sent again does not undo what came between.
+        self.changed_by: tuple[UUID, ...] = ()
+        self.holds: dict[UUID, Hold] = {}
+        self.buyers: dict[UUID, Buyer] = {}
+
+    @property
+    def ends_at(self) -> datetime:
+        return self.details.ends_at
+
+    @property
+    def cancelled(self) -> EventCancelled | None:
+        return self.cancelled_record.cancelled if self.cancelled_record else None
+
+    @property
+    def record(self) -> EventRecord:
+        """The event as its organiser sees it now."""
+        stock = tuple(StockRecord(s.offer, s.capacity, s.held, s.sold) for s in self.stock.values())
+        return EventRecord(self.created, self.details, self.sales_window, self.limits, stock, self.cancelled)
+
+    def tickets_of(self, buyer_id: UUID) -> int:
+        """How many tickets the buyer has, held or sold."""
+        buyer = self.buyers.get(buyer_id)
+        return buyer.tickets if buyer else 0
+
+    def due_holds_of_type(self, ticket_type_id: UUID, at: datetime) -> Iterator[UUID]:
+        """Reservations of one ticket type whose hold is over, oldest deadline first."""
+        for hold_expires_at, reservation_id in self.stock[ticket_type_id].deadlines:
+            if hold_expires_at > at:
+                return
+            yield reservation_id
+
+    def due_holds_of_buyer(self, buyer_id: UUID, at: datetime) -> list[UUID]:
+        """Reservations of one buyer whose hold is over, oldest deadline first."""
+        buyer = self.buyers.get(buyer_id)
+        due = [i for i in buyer.hold_ids if self.holds[i].hold_expires_at <= at] if buyer else []
+        return sorted(due, key=lambda i: (self.holds[i].hold_expires_at, i))
+
+    def apply(self, domain_event: Any) -> None:
+        if isinstance(domain_event, EventDetailsChanged | CapacityChanged | SalesWindowChanged | LimitsChanged):
+            self._remember_change(domain_event.request_id)
+        match domain_event:
+            case TicketsHeld():
+                self._hold(domain_event)
+            case TicketsSold():
+                self._sell(domain_event)
+            case TicketsReleased():
+                self._release(domain_event)
+            case EventCreated():
+                self.created = domain_event
+                self.details = domain_event.details
+                self.sales_window = domain_event.sales_window
+                self.limits = domain_event.limits
+                self.stock = {t.ticket_type_id: Stock(t, t.capacity) for t in domain_event.ticket_types}
+            case EventDetailsChanged():
+                self.details = domain_event.details
+            case CapacityChanged():
+                self.stock[domain_event.ticket_type_id].capacity = domain_event.capacity
+            case SalesWindowChanged():
+                self.sales_window = domain_event.sales_window
+            case LimitsChanged():
+                self.limits = domain_event.limits
+            case EventCancelled():
+                self.cancelled_record = self.record._replace(cancelled=domain_event)
+            case _:
+                super().apply(domain_event)
+
+    def _remember_change(self, request_id: UUID) -> None:
+        if self.changed_by[-1:] != (request_id,):
+            self.changed_by = (*self.changed_by[1 - REMEMBERED_CHANGES :], request_id)
+
+    def _hold(self, held: TicketsHeld) -> None:
+        hold = Hold(held.buyer_id, held.ticket_type_id, held.quantity, held.hold_expires_at)
+        self.open_hold(held.reservation_id, hold)
+        self.stock[held.ticket_type_id].held += held.quantity
+        buyer = self.buyers.get(held.buyer_id, Buyer(0, (), None))
+        self.buyers[held.buyer_id] = Buyer(
+            buyer.tickets + held.quantity, (*buyer.hold_ids, held.reservation_id), buyer.paid_reservation_id
+        )
+
+    def _sell(self, sold: TicketsSold) -> None:
+        self._close_hold(sold.reservation_id)
+        stock = self.stock[sold.ticket_type_id]
+        stock.held -= sold.quantity
+        stock.sold += sold.quantity
+        buyer = self.buyers[sold.buyer_id]
+        hold_ids = tuple(i for i in buyer.hold_ids if i != sold.reservation_id)
+        self.buyers[sold.buyer_id] = Buyer(buyer.tickets, hold_ids, sold.reservation_id)
+
+    def _release(self, released: TicketsReleased) -> None:
+        stock = self.stock[released.ticket_type_id]
+        buyer = self.buyers[released.buyer_id]
+        hold_ids, paid_reservation_id = buyer.hold_ids, buyer.paid_reservation_id
+        if released.was == "held":
+            self._close_hold(released.reservation_id)
+            stock.held -= released.quantity
+            hold_ids = tuple(i for i in hold_ids if i != released.reservation_id)
+        else:
+            stock.sold -= released.quantity
+            if paid_reservation_id == released.reservation_id:
+                paid_reservation_id = None
+        if buyer.tickets == released.quantity:
+            del self.buyers[released.buyer_id]
+        else:
+            self.buyers[released.buyer_id] = Buyer(buyer.tickets - released.quantity, hold_ids, paid_reservation_id)
+
+    def open_hold(self, reservation_id: UUID, hold: Hold) -> None:
+        """Keep a hold in the order of its deadline; counts are the caller's."""
+        self.holds[reservation_id] = hold
+        self.stock[hold.ticket_type_id].deadlines.add((hold.hold_expires_at, reservation_id))
+
+    def _close_hold(self, reservation_id: UUID) -> None:
+        hold = self.holds.pop(reservation_id)
+        self.stock[hold.ticket_type_id].deadlines.remove((hold.hold_expires_at, reservation_id))
+
+
+register_topic(TicketedEvent.TOPIC, TicketedEvent)

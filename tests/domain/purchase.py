@@ -1,0 +1,183 @@
+"""Purchases at the concert: the commands of a buyer's tickets, and the facts that each step leaves in both streams."""
+
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from domain.aggregate import SYSTEM, Idempotency
+from domain.commands import (
+    Actor,
+    CancelReservation,
+    ExpireReservation,
+    PayReservation,
+    ReserveTickets,
+    WithdrawReservation,
+)
+from domain.inventory import TicketType
+from domain.reservation import ReservationCancelled, ReservationExpired, ReservationPaid, ReservationPlaced
+from domain.ticketed_event import TicketsHeld, TicketsReleased, TicketsSold
+from tests.domain.builders import (
+    ADMIN,
+    ANN,
+    BOB,
+    CLEO,
+    CONCERT,
+    HOLD_OVER,
+    HOLD_SECONDS,
+    NOON,
+    REQUEST,
+    STANDING,
+    about,
+)
+
+
+class Purchase(NamedTuple):
+    """One purchase: its commands (in the imperative), and the two facts that each step leaves (in the past tense)."""
+
+    reservation_id: UUID
+    buyer: UUID
+    quantity: int = 1
+    ticket_type: TicketType = STANDING
+    held_at: datetime = NOON
+    hold_seconds: int = HOLD_SECONDS
+
+    @property
+    def amount_minor(self) -> int:
+        return self.quantity * self.ticket_type.amount_minor
+
+    @property
+    def hold_expires_at(self) -> datetime:
+        return self.held_at + timedelta(seconds=self.hold_seconds)
+
+    def reserve(self, **changes: Any) -> ReserveTickets:
+        asked = ReserveTickets(
+            event_id=CONCERT,
+            request_id=REQUEST,
+            actor=Actor(self.buyer),
+            reservation_id=self.reservation_id,
+            quantity=self.quantity,
+            ticket_type_id=self.ticket_type.ticket_type_id,
+        )
+        return replace(asked, **changes)
+
+    def pay(self, reference: str | None = None, *, by: UUID | None = None, **changes: Any) -> PayReservation:
+        asked = PayReservation(
+            event_id=CONCERT,
+            request_id=REQUEST,
+            actor=Actor(by or self.buyer),
+            reservation_id=self.reservation_id,
+            payment_reference=reference,
+        )
+        return replace(asked, **changes)
+
+    def cancel(self, *, by: UUID | None = None, **changes: Any) -> CancelReservation:
+        asked = CancelReservation(
+            event_id=CONCERT,
+            request_id=REQUEST,
+            actor=Actor(by or self.buyer, by == ADMIN),
+            reservation_id=self.reservation_id,
+        )
+        return replace(asked, **changes)
+
+    def expire(self, **changes: Any) -> ExpireReservation:
+        asked = ExpireReservation(event_id=CONCERT, request_id=REQUEST, reservation_id=self.reservation_id)
+        return replace(asked, **changes)
+
+    def withdraw(self, **changes: Any) -> WithdrawReservation:
+        asked = WithdrawReservation(event_id=CONCERT, request_id=REQUEST, reservation_id=self.reservation_id)
+        return replace(asked, **changes)
+
+    def reserved(self, *, idempotency: Idempotency | None = None) -> tuple[TicketsHeld, ReservationPlaced]:
+        hold_expires_at, ticket_type_id = self.hold_expires_at, self.ticket_type.ticket_type_id
+        return (
+            TicketsHeld(
+                **about(self.held_at, self.buyer),
+                reservation_id=self.reservation_id,
+                buyer_id=self.buyer,
+                ticket_type_id=ticket_type_id,
+                quantity=self.quantity,
+                hold_expires_at=hold_expires_at,
+            ),
+            ReservationPlaced(
+                **about(self.held_at, self.buyer, self.reservation_id),
+                event_id=CONCERT,
+                ticket_type_id=ticket_type_id,
+                buyer_id=self.buyer,
+                quantity=self.quantity,
+                amount_minor=self.amount_minor,
+                currency=self.ticket_type.currency,
+                hold_expires_at=hold_expires_at,
+                idempotency=idempotency,
+            ),
+        )
+
+    def paid(
+        self, at: datetime = NOON, reference: str | None = None, *, idempotency: Idempotency | None = None
+    ) -> tuple[TicketsSold, ReservationPaid]:
+        money: dict[str, Any] = {"amount_minor": self.amount_minor, "currency": self.ticket_type.currency}
+        return (
+            TicketsSold(**about(at, self.buyer), **self._tickets(), **money),
+            ReservationPaid(
+                **about(at, self.buyer, self.reservation_id),
+                **money,
+                event_id=CONCERT,
+                payment_reference=reference,
+                idempotency=idempotency,
+            ),
+        )
+
+    def expired(self, at: datetime = HOLD_OVER) -> tuple[TicketsReleased, ReservationExpired]:
+        return (
+            TicketsReleased(**about(at, SYSTEM), **self._tickets(), was="held", reason="expired"),
+            ReservationExpired(**about(at, SYSTEM, self.reservation_id), event_id=CONCERT),
+        )
+
+    def cancelled(
+        self,
+        at: datetime = NOON,
+        *,
+        refund_due_minor: int = 0,
+        was_paid: bool = False,
+        idempotency: Idempotency | None = None,
+    ) -> tuple[TicketsReleased, ReservationCancelled]:
+        """The buyer gave the tickets back."""
+        return self._returned(at, "cancelled", "buyer", was_paid or refund_due_minor > 0, refund_due_minor, idempotency)
+
+    def withdrawn(
+        self, at: datetime = NOON, *, refund_due_minor: int = 0, was_paid: bool = False
+    ) -> tuple[TicketsReleased, ReservationCancelled]:
+        """The reservation ended with its event."""
+        was_paid = was_paid or refund_due_minor > 0
+        return self._returned(at, "event-cancelled", "event-cancelled", was_paid, refund_due_minor, None)
+
+    def _returned(
+        self, at: datetime, release: Any, reason: Any, was_paid: bool, refund: int, idempotency: Idempotency | None
+    ) -> tuple[TicketsReleased, ReservationCancelled]:
+        actor = self.buyer if reason == "buyer" else SYSTEM
+        was: Any = "sold" if was_paid else "held"
+        return (
+            TicketsReleased(**about(at, actor), **self._tickets(), was=was, reason=release),
+            ReservationCancelled(
+                **about(at, actor, self.reservation_id),
+                event_id=CONCERT,
+                reason=reason,
+                refund_due_minor=refund,
+                currency=self.ticket_type.currency,
+                idempotency=idempotency,
+            ),
+        )
+
+    def _tickets(self) -> dict[str, Any]:
+        return {
+            "reservation_id": self.reservation_id,
+            "buyer_id": self.buyer,
+            "ticket_type_id": self.ticket_type.ticket_type_id,
+            "quantity": self.quantity,
+        }
+
+
+ANNS = Purchase(UUID(int=0x101), ANN)
+BOBS = Purchase(UUID(int=0x102), BOB)
+CLEOS = Purchase(UUID(int=0x103), CLEO)
