@@ -1,0 +1,1 @@
+"""The history in PostgreSQL: appended in groups, read in order, never changed."""

@@ -1,0 +1,212 @@
+"""One group of commands in one transaction: lock, catch up, decide each in turn, append all at once."""
+
+from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple, TypeGuard
+from uuid import UUID
+
+import structlog
+
+from domain.aggregate import DomainEvent
+from domain.commands import (
+    AnyCommand,
+    CancelEvent,
+    ChangeEvent,
+    CreateEvent,
+    EventCommand,
+    ReservationCommand,
+    ReserveTickets,
+)
+from domain.decide import decide
+from domain.decision import Decision
+from domain.organising import wanted_name
+from domain.refusals import AccountClosed, Refusal
+from domain.reservation import Reservation, ReservationPlaced, ReservationRecord
+from domain.ticketed_event import EventCreated, EventRecord, TicketedEvent
+from eventstore import names
+from eventstore.aggregates import fold
+from eventstore.codec import decode, encode
+from eventstore.connections import Connection
+from eventstore.locks import LOCK_CLASS, POSITION_KEY, stream_key
+
+# What one group may have to catch up under its locks; more is caught up outside of them first.
+TAIL_ROWS = 5_000
+
+LOCK = "SELECT lock_streams(%(keys)b::bigint[])"
+TAILS = """
+SELECT tail.originator_id, tail.originator_version, tail.topic, tail.state
+FROM unnest(%(ids)b::uuid[], %(versions)b::bigint[]) WITH ORDINALITY AS known (id, version, place)
+CROSS JOIN LATERAL (
+    SELECT originator_id, originator_version, topic, state FROM stored_events
+    WHERE originator_id = known.id AND originator_version > known.version
+    ORDER BY originator_version LIMIT %(limit)s
+) AS tail
+ORDER BY known.place, tail.originator_version
+"""
+LIVING = "SELECT account_id FROM accounts WHERE account_id = ANY(%(ids)b::uuid[])"
+APPEND = """
+SELECT append(%(ids)b::uuid[], %(versions)b::bigint[], %(topics)b::text[], %(states)b::bytea[],
+              %(command_ends)b::bigint[], %(lock_class)s, %(lock_key)s)
+"""
+POSITIONS = """
+SELECT s.command_position
+FROM unnest(%(ids)b::uuid[], %(versions)b::bigint[]) WITH ORDINALITY AS asked (id, version, place)
+JOIN stored_events s ON s.originator_id = asked.id AND s.originator_version = asked.version
+ORDER BY asked.place
+"""
+
+POSITION_LOCK = {"lock_class": LOCK_CLASS, "lock_key": POSITION_KEY}
+
+log = structlog.get_logger()
+
+
+class Outcome(NamedTuple):
+    """The answer to a command, and the position at which the history makes it true."""
+
+    answer: EventRecord | ReservationRecord
+    position: int
+    replayed: bool
+
+
+class Decided(NamedTuple):
+    """A decision and how many rows the group has with it; 0 when it recorded nothing."""
+
+    decision: Decision
+    end: int
+
+
+class TailTooLong(Exception):
+    """Other processes have written more to an event than can be caught up under its lock."""
+
+
+class Group:
+    """The commands that go into one transaction. Nothing it answers may be told before its COMMIT.
+
+    `events` are the commands' events as this process knows them; they are brought up to date. After any exception
+    they, and the connection, are in an unknown state and must be dropped.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        events: dict[UUID, TicketedEvent | None],
+        commands: list[AnyCommand],
+        *,
+        tried_before: bool = False,
+    ) -> None:
+        self.connection = connection
+        self.events = events
+        self.commands = commands
+        self.tried_before = tried_before
+        self.reservations: dict[UUID, Reservation] = {}
+        self.rows: list[tuple[UUID, int, str, bytes]] = []
+        self.command_ends: list[int] = []
+
+    async def answers(self) -> list[Outcome | Exception]:
+        """One answer per command, in their order: what was recorded, a `Refusal`, or the bug in that decision."""
+        await self.connection.execute("BEGIN")
+        now, living = await self._read_first()
+        decided = [await self._decide(command, now, living) for command in self.commands]
+        positions = await self._append(decided)
+        return [
+            Outcome(one.decision.answer, position, one.decision.replayed) if isinstance(one, Decided) else one
+            for one, position in zip(decided, positions, strict=True)
+        ]
+
+    async def _read_first(self) -> tuple[datetime, set[UUID]]:
+        """Lock the streams, read the clock, catch up with what others wrote, see which accounts live."""
+        reservation_ids = {c.reservation_id for c in self.commands if self._may_have_stream(c)}
+        versions = {i: event.version if event else 0 for i, event in self.events.items()}
+        versions |= dict.fromkeys(reservation_ids, 0)
+        actor_ids = {command.actor.account_id for command in self.commands if command.actor}
+        tails_of = {"ids": list(versions), "versions": list(versions.values()), "limit": TAIL_ROWS}
+        async with self.connection.pipeline():
+            clock = await self.connection.execute(LOCK, {"keys": self._lock_keys()}, binary=True)
+            tails = await self.connection.execute(TAILS, tails_of, binary=True)
+            accounts = await self.connection.execute(LIVING, {"ids": list(actor_ids)}, binary=True)
+        self._catch_up(await tails.fetchall())
+        return (await clock.fetchall())[0][0], {row[0] for row in await accounts.fetchall()}
+
+    def _may_have_stream(self, command: AnyCommand) -> TypeGuard[ReservationCommand]:
+        if isinstance(command, ReserveTickets):
+            return self.tried_before or command.idempotency is not None
+        return not isinstance(command, EventCommand)
+
+    def _lock_keys(self) -> list[int]:
+        """Everything that two processes could both write, sorted so that no two groups wait for each other."""
+        keys = {stream_key(event_id) for event_id in self.events}
+        for command in self.commands:
+            match command:
+                case CreateEvent():
+                    keys.add(stream_key(command.actor.account_id))
+                case ChangeEvent() | CancelEvent():
+                    if event := self.events[command.event_id]:
+                        keys.add(stream_key(event.created.organiser_id))
+                case ReserveTickets() if command.idempotency:
+                    keys.add(stream_key(command.reservation_id))
+        return sorted(keys)
+
+    def _catch_up(self, rows: list[tuple[Any, ...]]) -> None:
+        for stream_id, tail in groupby(rows, key=itemgetter(0)):
+            domain_events = [decode(*row) for row in tail]
+            if len(domain_events) == TAIL_ROWS:
+                raise TailTooLong
+            for domain_event in domain_events:
+                self._apply(stream_id, domain_event)
+
+    async def _decide(self, command: AnyCommand, now: datetime, living: set[UUID]) -> Decided | Exception:
+        """Decide on the state as the commands before left it, and apply the outcome to it at once."""
+        if command.actor and command.actor.account_id not in living:
+            return AccountClosed()
+        event = self.events[command.event_id]
+        reservation = None if isinstance(command, EventCommand) else self.reservations.get(command.reservation_id)
+        name = wanted_name(command, event) if isinstance(command, CreateEvent | ChangeEvent) else None
+        holder_id = await names.holder(self.connection, name) if name else None
+        try:
+            decision = decide(command, event, reservation, now, holder_id)
+            rows = [(e.originator_id, e.originator_version, e.TOPIC, encode(e)) for e in decision.domain_events]
+        except Refusal as refusal:
+            return refusal
+        except Exception as bug:
+            log.exception("a decision failed", command=type(command).__name__, request_id=str(command.request_id))
+            return bug
+        if not rows:
+            return Decided(decision, 0)
+        for domain_event in decision.domain_events:
+            self._apply(domain_event.originator_id, domain_event)
+        self.rows += rows
+        self.command_ends += [len(self.rows)] * len(rows)
+        if isinstance(command, CancelEvent):
+            await names.free(self.connection, command.event_id)
+        elif name:
+            await names.take(self.connection, name, command.event_id)
+        return Decided(decision, len(self.rows))
+
+    def _apply(self, stream_id: UUID, domain_event: DomainEvent) -> None:
+        """Fold into the state at hand; a reservation that no command of this group asked for is not at hand."""
+        if self.events.get(stream_id) or isinstance(domain_event, EventCreated):
+            self.events[stream_id] = fold(self.events[stream_id], domain_event)
+        elif stream_id in self.reservations or isinstance(domain_event, ReservationPlaced):
+            reservation: Any = domain_event.mutate(self.reservations.get(stream_id))
+            self.reservations[stream_id] = reservation
+
+    async def _append(self, decided: list[Decided | Exception]) -> list[int]:
+        """Insert and commit in one trip; the position of each answer, 0 for those that have none."""
+        unchanged = [one.decision for one in decided if isinstance(one, Decided) and not one.end]
+        looked_up = appended = None
+        async with self.connection.pipeline():
+            if self.rows:
+                ids, versions, topics, states = map(list, zip(*self.rows, strict=True))
+                append: dict[str, Any] = {"ids": ids, "versions": versions, "topics": topics, "states": states}
+                append |= {"command_ends": self.command_ends} | POSITION_LOCK
+                appended = await self.connection.execute(APPEND, append, binary=True)
+            if unchanged:
+                asked = {"ids": [d.stream_id for d in unchanged], "versions": [d.version for d in unchanged]}
+                looked_up = await self.connection.execute(POSITIONS, asked, binary=True)
+            await self.connection.execute("COMMIT")
+        before = (await appended.fetchall())[0][0] if appended else 0
+        recorded = iter(await looked_up.fetchall() if looked_up else ())
+        return [
+            0 if isinstance(one, Exception) else before + one.end if one.end else next(recorded)[0] for one in decided
+        ]

@@ -1,0 +1,52 @@
+"""Reading the history in its one order, whole commands at a time."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from domain.aggregate import DomainEvent
+from eventstore.codec import decode
+from eventstore.connections import Connection
+
+CHANNEL = "history"
+
+HEAD = "SELECT coalesce(max(notification_id), 0) FROM stored_events"
+READ_AFTER = """
+SELECT notification_id, command_position, originator_id, originator_version, topic, state
+FROM stored_events WHERE notification_id > %(after)s ORDER BY notification_id LIMIT %(limit)s
+"""
+
+FIRST_AFTER = """
+SELECT position, recorded_at FROM history WHERE position > %(after)s ORDER BY position LIMIT 1
+"""
+
+
+class Recorded(NamedTuple):
+    """A domain event and its place in the history; `command_position` is the last position of its command."""
+
+    position: int
+    command_position: int
+    domain_event: DomainEvent
+
+
+async def head(connection: Connection) -> int:
+    """The last position; 0 when nothing was recorded yet."""
+    rows = await (await connection.execute(HEAD)).fetchall()
+    return int(rows[0][0])
+
+
+async def read_after(connection: Connection, position: int, limit: int) -> list[Recorded]:
+    """The next domain events in order: `limit` of them and the rest of the last one's command."""
+    rows = await _rows(connection, position, limit)
+    if rows and rows[-1][0] < rows[-1][1]:
+        rows += await _rows(connection, rows[-1][0], rows[-1][1] - rows[-1][0])
+    return [Recorded(row[0], row[1], decode(*row[2:])) for row in rows]
+
+
+async def first_after(connection: Connection, position: int) -> tuple[int, datetime] | None:
+    """Where and when the next domain event was recorded, whatever it is; None when there is none yet."""
+    return await (await connection.execute(FIRST_AFTER, {"after": position})).fetchone()
+
+
+async def _rows(connection: Connection, position: int, limit: int) -> list[tuple[Any, ...]]:
+    cursor = await connection.execute(READ_AFTER, {"after": position, "limit": limit}, binary=True)
+    return await cursor.fetchall()

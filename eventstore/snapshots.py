@@ -1,0 +1,142 @@
+"""The folded state of long streams, taken off the hot path so that loading one costs a short tail."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from domain.inventory import Buyer, Hold, Stock
+from domain.ticketed_event import (
+    EventCreated,
+    EventDetails,
+    EventRecord,
+    Limits,
+    SalesWindow,
+    TicketedEvent,
+)
+from eventstore.connections import Connection
+
+# Raise it with every change of `Shape` or of what the fold keeps: snapshots of another shape are ignored.
+SHAPE_VERSION = 1
+# A stream gets its next snapshot when it grew by this many domain events, or by its state's size if that is more:
+# so taking snapshots costs a constant share of appending, however large the state.
+MIN_INTERVAL_VERSIONS = 1_000
+SCAN_POSITIONS = 50_000
+
+NEWEST = """
+SELECT originator_version, state FROM snapshots
+WHERE originator_id = %(stream_id)s AND shape_version = %(shape_version)s
+"""
+LOOKED_THROUGH = "SELECT coalesce(max(position), 0) FROM snapshots WHERE shape_version = %(shape_version)s"
+GROWN = """
+SELECT grown.originator_id, grown.version - coalesce(s.originator_version, 0)
+FROM (SELECT originator_id, max(originator_version) AS version FROM stored_events
+      WHERE notification_id > %(after)s AND notification_id <= %(upto)s
+      GROUP BY originator_id HAVING max(originator_version) >= %(interval)s) AS grown
+LEFT JOIN snapshots s ON s.originator_id = grown.originator_id AND s.shape_version = %(shape_version)s
+WHERE grown.version - coalesce(s.originator_version, 0) >= %(interval)s
+"""
+KEEP = """
+INSERT INTO snapshots (originator_id, originator_version, shape_version, state, position)
+VALUES (%(stream_id)s, %(version)s, %(shape_version)s, %(state)s, %(position)s)
+ON CONFLICT (originator_id) DO UPDATE SET originator_version = excluded.originator_version,
+    shape_version = excluded.shape_version, state = excluded.state, position = excluded.position,
+    taken_at = excluded.taken_at
+WHERE snapshots.shape_version <> excluded.shape_version
+   OR snapshots.originator_version < excluded.originator_version
+"""
+
+
+class StockShape(NamedTuple):
+    ticket_type_id: UUID
+    capacity: int
+    held: int
+    sold: int
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """All that a TicketedEvent keeps."""
+
+    created: EventCreated
+    modified_on: datetime
+    details: EventDetails
+    sales_window: SalesWindow
+    limits: Limits
+    cancelled: EventRecord | None
+    changed_by: tuple[UUID, ...]
+    stock: list[StockShape]
+    holds: list[tuple[UUID, Hold]]
+    buyers: list[tuple[UUID, Buyer]]
+
+
+def pack(event: TicketedEvent) -> bytes:
+    """The state as MessagePack; its size grows with buyers and open holds only."""
+    stock = [StockShape(i, s.capacity, s.held, s.sold) for i, s in event.stock.items()]
+    holds, buyers = list(event.holds.items()), list(event.buyers.items())
+    shape = Shape(
+        event.created,
+        event.modified_on,
+        event.details,
+        event.sales_window,
+        event.limits,
+        event.cancelled_record,
+        event.changed_by,
+        stock,
+        holds,
+        buyers,
+    )
+    return msgspec.msgpack.encode(shape)
+
+
+def unpack(version: int, state: bytes) -> TicketedEvent:
+    """The event as it was at `version` of its stream."""
+    shape = msgspec.msgpack.decode(state, type=Shape)
+    event: Any = shape.created.mutate(None)
+    event.version = version
+    event.modified_on = shape.modified_on
+    event.details, event.sales_window, event.limits = shape.details, shape.sales_window, shape.limits
+    event.cancelled_record, event.changed_by = shape.cancelled, shape.changed_by
+    offers = {t.ticket_type_id: t for t in shape.created.ticket_types}
+    event.stock = {s.ticket_type_id: Stock(offers[s.ticket_type_id], s.capacity, s.held, s.sold) for s in shape.stock}
+    event.buyers = dict(shape.buyers)
+    for reservation_id, hold in shape.holds:
+        event.open_hold(reservation_id, hold)
+    restored: TicketedEvent = event
+    return restored
+
+
+async def newest(connection: Connection, stream_id: UUID) -> TicketedEvent | None:
+    """The event as of its snapshot, if it has one of our shape."""
+    values = {"stream_id": stream_id, "shape_version": SHAPE_VERSION}
+    row = await (await connection.execute(NEWEST, values, binary=True)).fetchone()
+    return unpack(*row) if row else None
+
+
+async def looked_through(connection: Connection) -> int:
+    """The position up to which an earlier process has looked for streams in need of a snapshot."""
+    rows = await (await connection.execute(LOOKED_THROUGH, {"shape_version": SHAPE_VERSION})).fetchall()
+    return int(rows[0][0])
+
+
+async def grown_streams(connection: Connection, after: int, upto: int) -> list[tuple[UUID, int]]:
+    """Streams with domain events between two positions that grew long since their snapshot, and by how many."""
+    values = {"after": after, "upto": upto, "interval": MIN_INTERVAL_VERSIONS, "shape_version": SHAPE_VERSION}
+    return await (await connection.execute(GROWN, values)).fetchall()
+
+
+async def keep(connection: Connection, event: TicketedEvent, position: int) -> None:
+    """Store the snapshot, unless there is a newer one."""
+    values = {
+        "stream_id": event.id,
+        "version": event.version,
+        "shape_version": SHAPE_VERSION,
+        "state": pack(event),
+        "position": position,
+    }
+    await connection.execute(KEEP, values)
+
+
+def is_worth_one(event: TicketedEvent, grown_by: int) -> bool:
+    """Whether the stream grew by as much as its state is large."""
+    return grown_by >= max(MIN_INTERVAL_VERSIONS, len(event.buyers) + len(event.holds))

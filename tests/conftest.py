@@ -1,0 +1,81 @@
+"""A real PostgreSQL for every test that needs one: one server a run, one fresh migrated database a test."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from tixxety.embedded_postgres import EmbeddedPostgres
+from tixxety.migrate import migrate
+
+EXECUTE_SECONDS = 30
+
+
+def execute(url: str, statement: sql.Composed) -> None:
+    """Run one statement outside of a transaction."""
+    with psycopg.connect(url, autocommit=True, connect_timeout=EXECUTE_SECONDS) as connection:
+        connection.execute(statement)
+
+
+def with_database(url: str, name: str) -> str:
+    """The same server's URL, with another database."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """A superuser's URL of a server that the tests may do anything with."""
+    if url := os.environ.get("TEST_DATABASE_URL"):
+        yield url
+        return
+    with tempfile.TemporaryDirectory(prefix="tixxety-test-") as home:
+        server = EmbeddedPostgres(Path(home), durable=False)
+        try:
+            yield server.start()
+        finally:
+            server.discard()
+
+
+@pytest.fixture(scope="session")
+def template(server_url: str) -> Iterator[str]:
+    """The name of a migrated database that nobody is connected to."""
+    name = f"template_{uuid4().hex}"
+    execute(server_url, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    migrate(with_database(server_url, name))
+    yield name
+    execute(server_url, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def database_url(server_url: str, template: str) -> Iterator[str]:
+    """A fresh database with both schemas, for one test."""
+    name = f"test_{uuid4().hex}"
+    execute(
+        server_url,
+        sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)),
+    )
+    yield with_database(server_url, name)
+    execute(server_url, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def empty_database_url(server_url: str) -> Iterator[str]:
+    """A database that was never migrated, for one test."""
+    name = f"empty_{uuid4().hex}"
+    execute(server_url, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    yield with_database(server_url, name)
+    execute(server_url, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A home for `up` that PostgreSQL's own account can enter when root runs the tests."""
+    with tempfile.TemporaryDirectory(prefix="tixxety-home-") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder) / "home"

@@ -1,0 +1,24 @@
+"""What the tests of the event store share: a connection, and a group commit that is open."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from eventstore.connections import Connection, connect
+from eventstore.group_commit import GroupCommit
+
+pytest.register_assert_rewrite("tests.box_office")
+
+
+@pytest.fixture
+async def connection(database_url: str) -> AsyncIterator[Connection]:
+    """A connection as the serving processes have it."""
+    async with await connect(database_url) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def commands(database_url: str) -> AsyncIterator[GroupCommit]:
+    """One process's way to write."""
+    async with GroupCommit(database_url) as commands:
+        yield commands
