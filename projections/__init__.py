@@ -1,0 +1,1 @@
+"""Tables for reading, folded from the history: exactly once, and all at the same position."""

@@ -1,0 +1,37 @@
+"""The checkpoint: how far the tables are folded, and the one way to move it."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from psycopg.rows import args_row
+
+from eventstore.connections import Connection
+
+# Raised with any change to a table or a fold; the tables are then rebuilt.
+DEFINITIONS_VERSION = 1
+# One NOTIFY per batch; the payload is the new position.
+CHANNEL = "projections"
+
+READ = "SELECT position, definitions_version, generation, folded_at FROM checkpoint"
+ADVANCE = """
+UPDATE checkpoint SET position = %(position)s, folded_at = clock_timestamp()
+WHERE position = %(position_before)s AND generation = %(generation)s
+RETURNING position
+"""
+
+
+class Checkpoint(NamedTuple):
+    """Up to `position` all is folded, by code of `definitions_version`; `generation` names this set of tables."""
+
+    position: int
+    definitions_version: int
+    generation: int
+    folded_at: datetime
+
+
+async def read(connection: Connection) -> Checkpoint:
+    """Where the projections stand now."""
+    cursor = connection.cursor(row_factory=args_row(Checkpoint))
+    await cursor.execute(READ)
+    (row,) = await cursor.fetchall()
+    return row

@@ -1,0 +1,96 @@
+"""The fold of all tables at once, in memory: rows and domain events in, changed rows out. Pure."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from domain.aggregate import DomainEvent
+from eventstore.history import Recorded
+from projections.failures import FoldFailed
+from projections.table import Key, Row, Table
+from projections.tables import TABLES
+
+Rows = dict[Key, Row]
+
+
+class Touch(NamedTuple):
+    """What one type of domain event does to one table."""
+
+    table: Table
+    keys: Callable[[Any], Iterable[Key]]
+    is_birth: bool
+
+
+def touches(tables: Sequence[Table]) -> dict[type[DomainEvent], tuple[Touch, ...]]:
+    """For each type of domain event that any of the tables folds: all that it touches."""
+    types = {domain_event for table in tables for domain_event in table.touches}
+    return {
+        domain_event: tuple(
+            Touch(table, table.touches[domain_event], domain_event in table.births)
+            for table in tables
+            if domain_event in table.touches
+        )
+        for domain_event in types
+    }
+
+
+class Folding:
+    """Rows of all `tables`, as far as they are known. Starts knowing nothing, which is right before position 1.
+
+    To fold on from tables that exist, ask for the `missing` rows of what comes next, `learn` them, then `fold`.
+    Memory grows with the rows known; `forget` bounds it.
+    """
+
+    def __init__(self, tables: Sequence[Table] = TABLES) -> None:
+        self.tables = tables
+        self.rows: dict[str, Rows] = {table.name: {} for table in tables}
+        self._touches = touches(tables)
+
+    def missing(self, recorded: Iterable[Recorded]) -> list[tuple[Table, list[Key]]]:
+        """The keys of rows that have to be known before folding these, by table; tables that need none are left out."""
+        seen: dict[str, set[Key]] = {table.name: set() for table in self.tables}
+        needed: dict[str, list[Key]] = {table.name: [] for table in self.tables}
+        for _, _, domain_event in recorded:
+            for table, keys, is_birth in self._touches.get(type(domain_event), ()):
+                name = table.name
+                for key in keys(domain_event):
+                    if key in seen[name] or key in self.rows[name]:
+                        continue
+                    seen[name].add(key)
+                    if not is_birth:
+                        needed[name].append(key)
+        return [(table, needed[table.name]) for table in self.tables if needed[table.name]]
+
+    def learn(self, table: Table, rows: Iterable[Row]) -> None:
+        """Take rows as they are in the table."""
+        key = table.key
+        self.rows[table.name].update((getattr(row, key), row) for row in rows)
+
+    def fold(self, recorded: Iterable[Recorded]) -> dict[str, Rows]:
+        """Fold domain events in order; returns the rows that changed, by table. Raises `FoldFailed`.
+
+        After a failure the rows are those of somewhere within: forget everything.
+        """
+        changed: dict[str, Rows] = {table.name: {} for table in self.tables}
+        for one in recorded:
+            position, _, domain_event = one
+            if type(domain_event) not in self._touches:
+                raise failed(one, "no table folds it")
+            try:
+                for table, keys, _ in self._touches[type(domain_event)]:
+                    rows, changed_rows = self.rows[table.name], changed[table.name]
+                    for key in keys(domain_event):
+                        row = table.fold(rows.get(key), key, position, domain_event)
+                        rows[key] = changed_rows[key] = row
+            except Exception as error:
+                raise failed(one, repr(error)) from error
+        return changed
+
+    def forget(self, but: dict[str, Rows] | None = None) -> None:
+        """Know nothing any more but the rows given."""
+        self.rows = {table.name: dict(but[table.name]) if but else {} for table in self.tables}
+
+
+def failed(recorded: Recorded, reason: str) -> FoldFailed:
+    """Names the domain event that can't be folded."""
+    it = recorded.domain_event
+    return FoldFailed(recorded.position, it.originator_id, it.originator_version, it.TOPIC, reason)

@@ -1,0 +1,79 @@
+"""Knows how far the projections are, and wakes those who wait for them: by NOTIFY, on one connection."""
+
+import asyncio
+import contextlib
+from typing import Self
+
+import psycopg
+import structlog
+
+from eventstore.connections import Connection, connect
+from projections import checkpoint
+from projections.checkpoint import CHANNEL
+
+FIRST_BACK_OFF_SECONDS, LAST_BACK_OFF_SECONDS = 0.1, 2.0
+
+log = structlog.get_logger()
+
+
+class Follower:
+    """One per process. `position` is what the projections have reached; 0 while the database is away.
+
+    A waiter costs a future and an entry in a set, for as long as it waits, and no connection.
+    """
+
+    def __init__(self, database_url: str) -> None:
+        self.position = 0
+        self._database_url = database_url
+        self._waiters: set[tuple[int, asyncio.Future[None]]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="projections follower")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def wait_for(self, position: int, patience_seconds: float) -> bool:
+        """Whether the projections have reached `position`, now or within `patience_seconds`."""
+        if self.position >= position:
+            return True
+        waiter = (position, asyncio.get_running_loop().create_future())
+        self._waiters.add(waiter)
+        try:
+            await asyncio.wait_for(waiter[1], patience_seconds)
+        except TimeoutError:
+            return False
+        finally:
+            self._waiters.discard(waiter)
+        return True
+
+    async def _run(self) -> None:
+        back_off_seconds = FIRST_BACK_OFF_SECONDS
+        while True:
+            try:
+                async with await connect(self._database_url) as connection:
+                    await connection.execute(f"LISTEN {CHANNEL}")
+                    # After a crash of the server the tables may have gone back: what was known counts no longer.
+                    self._reach((await checkpoint.read(connection)).position)
+                    back_off_seconds = FIRST_BACK_OFF_SECONDS
+                    await self._follow(connection)
+            except psycopg.Error as error:
+                log.warning("the follower lost its connection", error=repr(error))
+            finally:
+                self.position = 0
+            await asyncio.sleep(back_off_seconds)
+            back_off_seconds = min(2 * back_off_seconds, LAST_BACK_OFF_SECONDS)
+
+    async def _follow(self, connection: Connection) -> None:
+        async for notify in connection.notifies():
+            # What was told between LISTEN and reading the checkpoint is older than that.
+            self._reach(max(self.position, int(notify.payload)))
+
+    def _reach(self, position: int) -> None:
+        self.position = position
+        for waiter in self._waiters:
+            if waiter[0] <= position and not waiter[1].done():
+                waiter[1].set_result(None)

@@ -1,0 +1,141 @@
+"""Queries about reservations and about the projections themselves: lists by key, each bounded by `limit`."""
+
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from psycopg.rows import args_row
+
+from domain.reservation import Status
+from eventstore.connections import Connection
+from eventstore.locks import RUNNER_CLASS
+from projections import checkpoint as checkpoints
+from projections.checkpoint import DEFINITIONS_VERSION, Checkpoint
+from projections.reservations import ReservationRow
+
+RESERVATION = """
+SELECT reservation_id, event_id, ticket_type_id, buyer_id, quantity, amount_minor, currency, status, placed_at,
+       hold_expires_at, paid_at, payment_reference, expired_at, cancelled_at, cancel_reason, refund_due_minor, position
+FROM reservations WHERE reservation_id = %(reservation_id)s
+"""
+RESERVATIONS = """
+SELECT reservation_id, event_id, ticket_type_id, buyer_id, quantity, amount_minor, currency, status, placed_at,
+       hold_expires_at, paid_at, payment_reference, expired_at, cancelled_at, cancel_reason, refund_due_minor, position
+FROM reservations
+WHERE buyer_id = %(buyer_id)s
+  AND (%(status)s::text IS NULL OR status = %(status)s::text)
+  AND (%(event_id)s::uuid IS NULL OR event_id = %(event_id)s::uuid)
+  AND (%(after_placed_at)s::timestamptz IS NULL
+       OR (placed_at, reservation_id) < (%(after_placed_at)s::timestamptz, %(after_reservation_id)s::uuid))
+ORDER BY placed_at DESC, reservation_id DESC LIMIT %(limit)s
+"""
+DUE = """
+SELECT reservation_id, event_id FROM reservations
+WHERE status = 'reserved' AND hold_expires_at <= statement_timestamp()
+ORDER BY hold_expires_at LIMIT %(limit)s
+"""
+NEXT_DUE = """
+SELECT extract(epoch FROM hold_expires_at - statement_timestamp())::float8 FROM reservations
+WHERE status = 'reserved' ORDER BY hold_expires_at LIMIT 1
+"""
+OF_CANCELLED_EVENTS = """
+SELECT reservation_id, event_id FROM events JOIN reservations USING (event_id)
+WHERE events.status = 'cancelled' AND events.position > %(after_position)s
+  AND reservations.status IN ('reserved', 'paid')
+ORDER BY events.position LIMIT %(limit)s
+"""
+READINESS = """
+SELECT position, definitions_version, folded_at, EXISTS (
+    SELECT FROM pg_locks
+    WHERE locktype = 'advisory' AND granted
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND classid = %(runner_class)s::oid AND objid = generation::oid AND objsubid = 2)
+FROM checkpoint
+"""
+
+
+class OpenReservation(NamedTuple):
+    """A reservation for the worker to end, and the event whose stream decides on it."""
+
+    reservation_id: UUID
+    event_id: UUID
+
+
+class Readiness(NamedTuple):
+    """Whether reading can be trusted: the tables are this program's, and a runner holds their lock."""
+
+    position: int
+    definitions_are_ours: bool
+    folded_at: datetime
+    runner_holds_lock: bool
+
+
+async def reservation(connection: Connection, reservation_id: UUID) -> ReservationRow | None:
+    """One reservation, whoever its buyer is; None when there is none."""
+    async with connection.cursor(binary=True, row_factory=args_row(ReservationRow)) as cursor:
+        await cursor.execute(RESERVATION, {"reservation_id": reservation_id})
+        return await cursor.fetchone()
+
+
+async def reservations(
+    connection: Connection,
+    buyer_id: UUID,
+    *,
+    status: Status | None = None,
+    event_id: UUID | None = None,
+    after: tuple[datetime, UUID] | None = None,
+    limit: int,
+) -> list[ReservationRow]:
+    """A buyer's reservations, newest first by (`placed_at`, `reservation_id`), those that come behind `after`."""
+    after_placed_at, after_reservation_id = after or (None, None)
+    values = {
+        "buyer_id": buyer_id,
+        "status": status,
+        "event_id": event_id,
+        "after_placed_at": after_placed_at,
+        "after_reservation_id": after_reservation_id,
+        "limit": limit,
+    }
+    async with connection.cursor(binary=True, row_factory=args_row(ReservationRow)) as cursor:
+        # Never prepared, so that each combination of filters gets a plan of its own.
+        await cursor.execute(RESERVATIONS, values, prepare=False)
+        return await cursor.fetchall()
+
+
+async def due_reservations(connection: Connection, limit: int) -> list[OpenReservation]:
+    """Reservations whose hold is over by the database's clock, and that are not known to have ended; oldest first."""
+    async with connection.cursor(binary=True, row_factory=args_row(OpenReservation)) as cursor:
+        await cursor.execute(DUE, {"limit": limit})
+        return await cursor.fetchall()
+
+
+async def next_due_in_seconds(connection: Connection) -> float | None:
+    """How long until the next hold is over, by the database's clock; negative when one is, None without any hold."""
+    row = await (await connection.execute(NEXT_DUE)).fetchone()
+    return row[0] if row else None
+
+
+async def reservations_of_cancelled_events(
+    connection: Connection, after_position: int, limit: int
+) -> list[OpenReservation]:
+    """Reservations still open of events that were cancelled after `after_position`, the first cancelled first.
+
+    An empty answer means that all events cancelled up to the checkpoint, as read before asking, are done for good:
+    the next question can start from there.
+    """
+    async with connection.cursor(binary=True, row_factory=args_row(OpenReservation)) as cursor:
+        await cursor.execute(OF_CANCELLED_EVENTS, {"after_position": after_position, "limit": limit})
+        return await cursor.fetchall()
+
+
+async def checkpoint(connection: Connection) -> Checkpoint:
+    """Up to where the history is folded."""
+    return await checkpoints.read(connection)
+
+
+async def readiness(connection: Connection) -> Readiness:
+    """The projections' part in being ready; how far the history is ahead is for the caller to ask the history."""
+    row = await (await connection.execute(READINESS, {"runner_class": RUNNER_CLASS})).fetchone()
+    if row is None:
+        raise AssertionError("the checkpoint has no row")
+    return Readiness(row[0], row[1] == DEFINITIONS_VERSION, row[2], row[3])

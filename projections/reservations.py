@@ -1,0 +1,119 @@
+"""The table `reservations`: one row per reservation, every instant of its life."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+from msgspec.structs import replace
+
+from domain.aggregate import DomainEvent
+from domain.reservation import (
+    ReservationCancelled,
+    ReservationExpired,
+    ReservationPaid,
+    ReservationPlaced,
+    Status,
+)
+from projections.table import RowMissing, Table, one_per_stream
+
+READ = """
+SELECT reservation_id, event_id, ticket_type_id, buyer_id, quantity, amount_minor, currency, status, placed_at,
+       hold_expires_at, paid_at, payment_reference, expired_at, cancelled_at, cancel_reason, refund_due_minor, position
+FROM reservations WHERE reservation_id = ANY(%(keys)s::uuid[])
+"""
+WRITE = """
+INSERT INTO reservations (
+    reservation_id, event_id, ticket_type_id, buyer_id, quantity, amount_minor, currency, status, placed_at,
+    hold_expires_at, paid_at, payment_reference, expired_at, cancelled_at, cancel_reason, refund_due_minor, position)
+SELECT
+    reservation_id, event_id, ticket_type_id, buyer_id, quantity, amount_minor, currency, status, placed_at,
+    hold_expires_at, paid_at, payment_reference, expired_at, cancelled_at, cancel_reason, refund_due_minor, position
+FROM json_populate_recordset(NULL::reservations, %(reservations)s::json)
+ON CONFLICT (reservation_id) DO UPDATE SET
+    status = excluded.status, paid_at = excluded.paid_at, payment_reference = excluded.payment_reference,
+    expired_at = excluded.expired_at, cancelled_at = excluded.cancelled_at, cancel_reason = excluded.cancel_reason,
+    refund_due_minor = excluded.refund_due_minor, position = excluded.position
+"""
+
+
+class ReservationRow(msgspec.Struct, frozen=True, gc=False):
+    """A reservation; the table's comments say what each column means."""
+
+    reservation_id: UUID
+    event_id: UUID
+    ticket_type_id: UUID
+    buyer_id: UUID
+    quantity: int
+    amount_minor: int
+    currency: str
+    status: Status
+    placed_at: datetime
+    hold_expires_at: datetime
+    paid_at: datetime | None
+    payment_reference: str | None
+    expired_at: datetime | None
+    cancelled_at: datetime | None
+    cancel_reason: Literal["buyer", "event-cancelled"] | None
+    refund_due_minor: int
+    position: int
+
+
+def fold(row: ReservationRow | None, reservation_id: UUID, position: int, domain_event: DomainEvent) -> ReservationRow:
+    """The reservation's row after the domain event at `position`."""
+    if isinstance(domain_event, ReservationPlaced):
+        return _placed(domain_event, position)
+    if row is None:
+        raise RowMissing(f"reservation {reservation_id}")
+    at = domain_event.timestamp
+    match domain_event:
+        case ReservationPaid(payment_reference=reference):
+            return replace(row, status="paid", paid_at=at, payment_reference=reference, position=position)
+        case ReservationExpired():
+            return replace(row, status="expired", expired_at=at, position=position)
+        case ReservationCancelled(reason=reason, refund_due_minor=refund_due_minor):
+            return replace(
+                row,
+                status="cancelled",
+                cancelled_at=at,
+                cancel_reason=reason,
+                refund_due_minor=refund_due_minor,
+                position=position,
+            )
+    raise AssertionError(f"reservations do not fold {domain_event!r}")
+
+
+def _placed(placed: ReservationPlaced, position: int) -> ReservationRow:
+    return ReservationRow(
+        reservation_id=placed.originator_id,
+        event_id=placed.event_id,
+        ticket_type_id=placed.ticket_type_id,
+        buyer_id=placed.buyer_id,
+        quantity=placed.quantity,
+        amount_minor=placed.amount_minor,
+        currency=placed.currency,
+        status="reserved",
+        placed_at=placed.timestamp,
+        hold_expires_at=placed.hold_expires_at,
+        paid_at=None,
+        payment_reference=None,
+        expired_at=None,
+        cancelled_at=None,
+        cancel_reason=None,
+        refund_due_minor=0,
+        position=position,
+    )
+
+
+TABLE = Table(
+    name="reservations",
+    key="reservation_id",
+    row=ReservationRow,
+    touches=dict.fromkeys(
+        (ReservationPlaced, ReservationPaid, ReservationExpired, ReservationCancelled), one_per_stream
+    ),
+    births=frozenset({ReservationPlaced}),
+    fold=fold,
+    read=READ,
+    write=WRITE,
+)

@@ -1,0 +1,106 @@
+"""The table `ticket_types`: one row per ticket type, how many tickets there are and how many are taken."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec.structs import replace
+
+from domain.aggregate import DomainEvent
+from domain.ticketed_event import CapacityChanged, EventCreated, TicketsHeld, TicketsReleased, TicketsSold
+from projections.table import RowMissing, Table
+
+READ = """
+SELECT ticket_type_id, event_id, place, name, amount_minor, currency, capacity, reserved, paid, position
+FROM ticket_types WHERE ticket_type_id = ANY(%(keys)s::uuid[])
+"""
+WRITE = """
+INSERT INTO ticket_types (
+    ticket_type_id, event_id, place, name, amount_minor, currency, capacity, reserved, paid, position)
+SELECT ticket_type_id, event_id, place, name, amount_minor, currency, capacity, reserved, paid, position
+FROM json_populate_recordset(NULL::ticket_types, %(ticket_types)s::json)
+ON CONFLICT (ticket_type_id) DO UPDATE SET
+    capacity = excluded.capacity, reserved = excluded.reserved, paid = excluded.paid, position = excluded.position
+"""
+
+
+class TicketTypeRow(msgspec.Struct, frozen=True, gc=False):
+    """A ticket type of an event; the table's comments say what each column means."""
+
+    ticket_type_id: UUID
+    event_id: UUID
+    place: int
+    name: str
+    amount_minor: int
+    currency: str
+    capacity: int
+    reserved: int
+    paid: int
+    position: int
+
+    @property
+    def available(self) -> int:
+        """Tickets left; a column of the table, too."""
+        return self.capacity - self.reserved - self.paid
+
+
+def fold(row: TicketTypeRow | None, ticket_type_id: UUID, position: int, domain_event: DomainEvent) -> TicketTypeRow:
+    """The ticket type's row after the domain event at `position`."""
+    if isinstance(domain_event, EventCreated):
+        return _offered(domain_event, ticket_type_id, position)
+    if row is None:
+        raise RowMissing(f"ticket type {ticket_type_id}")
+    match domain_event:
+        case TicketsHeld(quantity=quantity):
+            return replace(row, reserved=row.reserved + quantity, position=position)
+        case TicketsSold(quantity=quantity):
+            return replace(row, reserved=row.reserved - quantity, paid=row.paid + quantity, position=position)
+        case TicketsReleased(quantity=quantity, was="held"):
+            return replace(row, reserved=row.reserved - quantity, position=position)
+        case TicketsReleased(quantity=quantity):
+            return replace(row, paid=row.paid - quantity, position=position)
+        case CapacityChanged(capacity=capacity):
+            return replace(row, capacity=capacity, position=position)
+    raise AssertionError(f"ticket types do not fold {domain_event!r}")
+
+
+def _offered(created: EventCreated, ticket_type_id: UUID, position: int) -> TicketTypeRow:
+    place, offer = next(
+        (place, offer)
+        for place, offer in enumerate(created.ticket_types, start=1)
+        if offer.ticket_type_id == ticket_type_id
+    )
+    return TicketTypeRow(
+        event_id=created.originator_id,
+        place=place,
+        reserved=0,
+        paid=0,
+        position=position,
+        **msgspec.structs.asdict(offer),
+    )
+
+
+def _all_offered(created: EventCreated) -> list[UUID]:
+    return [offer.ticket_type_id for offer in created.ticket_types]
+
+
+def _named(domain_event: Any) -> tuple[UUID]:
+    return (domain_event.ticket_type_id,)
+
+
+TABLE = Table(
+    name="ticket_types",
+    key="ticket_type_id",
+    row=TicketTypeRow,
+    touches={
+        EventCreated: _all_offered,
+        CapacityChanged: _named,
+        TicketsHeld: _named,
+        TicketsSold: _named,
+        TicketsReleased: _named,
+    },
+    births=frozenset({EventCreated}),
+    fold=fold,
+    read=READ,
+    write=WRITE,
+)

@@ -1,0 +1,120 @@
+"""What the tables have to show of a history, worked out from its domain events without the project's fold."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from domain.aggregate import DomainEvent
+from eventstore.connections import Connection
+from tests.projections.histories import Command
+
+TABLES = {
+    "events": ("event_id", "SELECT * FROM events"),
+    "ticket_types": ("ticket_type_id", "SELECT * FROM ticket_types"),
+    "reservations": ("reservation_id", "SELECT * FROM reservations"),
+}
+
+Shown = dict[str, dict[Any, dict[str, Any]]]
+
+
+async def shown_by(connection: Connection) -> Shown:
+    """Every row and column of every table, by key."""
+    shown: Shown = {}
+    for table, (key, query) in TABLES.items():
+        async with connection.cursor(row_factory=dict_row) as cursor:
+            await cursor.execute(query)
+            shown[table] = {row[key]: row for row in await cursor.fetchall()}
+    return shown
+
+
+def expected_of(commands: Iterable[Command]) -> Shown:
+    """Every row and column, as the history from position 1 on demands."""
+    books = Books()
+    domain_events = [domain_event for command in commands for domain_event in command]
+    for position, domain_event in enumerate(domain_events, start=1):
+        books.read(position, domain_event)
+    for ticket_type in books.ticket_types.values():
+        ticket_type["available"] = ticket_type["capacity"] - ticket_type["reserved"] - ticket_type["paid"]
+    for event in books.events.values():
+        event["search_text"] = event["title"].lower() + "\n" + (event["description"] or "").lower()
+    return {"events": books.events, "ticket_types": books.ticket_types, "reservations": books.reservations}
+
+
+class Books:
+    """One line of an account book after the other."""
+
+    def __init__(self) -> None:
+        self.events: dict[Any, dict[str, Any]] = {}
+        self.ticket_types: dict[Any, dict[str, Any]] = {}
+        self.reservations: dict[Any, dict[str, Any]] = {}
+
+    def read(self, position: int, it: Any) -> None:
+        topic = it.TOPIC
+        if topic.startswith("Reservation"):
+            self.purchase(topic, it, position)
+        elif topic in ("TicketsHeld", "TicketsSold", "TicketsReleased", "CapacityChanged"):
+            self.inventory(topic, it)
+            self.ticket_types[it.ticket_type_id]["position"] = position
+        else:
+            self.programme(topic, it, position)
+            self.events[it.originator_id] |= {"position": position, "changed_at": it.timestamp}
+
+    def purchase(self, topic: str, it: Any, position: int) -> None:
+        if topic == "ReservationPlaced":
+            copied = ("event_id", "ticket_type_id", "buyer_id", "quantity", "amount_minor", "currency")
+            self.reservations[it.originator_id] = {
+                **{name: getattr(it, name) for name in copied},
+                **dict.fromkeys(("paid_at", "payment_reference", "expired_at", "cancelled_at", "cancel_reason")),
+                "reservation_id": it.originator_id,
+                "hold_expires_at": it.hold_expires_at,
+                "placed_at": it.timestamp,
+                "refund_due_minor": 0,
+            }
+        row = self.reservations[it.originator_id]
+        if topic == "ReservationPaid":
+            row["payment_reference"] = it.payment_reference
+        if topic == "ReservationCancelled":
+            row["cancel_reason"], row["refund_due_minor"] = it.reason, it.refund_due_minor
+        verb = topic.removeprefix("Reservation").lower()
+        row[f"{verb}_at"], row["position"] = it.timestamp, position
+        row["status"] = "reserved" if verb == "placed" else verb
+
+    def inventory(self, topic: str, it: Any) -> None:
+        row = self.ticket_types[it.ticket_type_id]
+        if topic == "CapacityChanged":
+            row["capacity"] = it.capacity
+        if topic == "TicketsHeld":
+            row["reserved"] += it.quantity
+        if topic == "TicketsSold" or (topic == "TicketsReleased" and it.was == "held"):
+            row["reserved"] -= it.quantity
+        if topic == "TicketsSold":
+            row["paid"] += it.quantity
+        if topic == "TicketsReleased" and it.was == "sold":
+            row["paid"] -= it.quantity
+
+    def programme(self, topic: str, it: DomainEvent, position: int) -> None:
+        facts = it._as_dict()
+        row = self.events.setdefault(it.originator_id, {"event_id": it.originator_id})
+        for part in ("details", "sales_window", "limits"):
+            if part in facts:
+                row |= {name: getattr(facts[part], name) for name in facts[part].__struct_fields__}
+        if topic == "EventCreated":
+            row |= {"organiser_id": facts["organiser_id"], "created_at": it.timestamp}
+            row |= {"status": "scheduled", "cancelled_at": None}
+            self.put_on_sale(it, position)
+        if topic == "EventCancelled":
+            row |= {"status": "cancelled", "cancelled_at": it.timestamp}
+
+    def put_on_sale(self, created: Any, position: int) -> None:
+        for offer in created.ticket_types:
+            facts = {name: getattr(offer, name) for name in offer.__struct_fields__}
+            place = created.ticket_types.index(offer) + 1
+            taken = {"reserved": 0, "paid": 0}
+            self.ticket_types[offer.ticket_type_id] = {
+                **facts,
+                **taken,
+                "event_id": created.originator_id,
+                "place": place,
+                "position": position,
+            }

@@ -1,0 +1,74 @@
+"""A catalogue for tests: events as an organiser would announce them, folded into the tables."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from domain.commands import Actor, CancelEvent, ReserveTickets
+from domain.inventory import TicketType
+from domain.ticketed_event import Limits, SalesWindow
+from eventstore.connections import Connection
+from projections import checkpoint
+from projections.batches import Batches
+from tests.projections.histories import NOON, BoxOffice, Command, append
+
+
+class Programme:
+    """Announces events and sells tickets; `fold` shows it all in the tables."""
+
+    def __init__(self) -> None:
+        self.office = BoxOffice(1)
+        self.pending: list[Command] = []
+
+    def announce(self, title: str, starts_at: datetime = NOON + timedelta(days=1), **details: Any) -> UUID:
+        """An event with 1,000 free tickets; a start in the past is announced in its own time."""
+        create = self.office.create()
+        self.office.now = min(NOON, starts_at - timedelta(days=1))
+        values = {"title": title, "starts_at": starts_at, "ends_at": starts_at + timedelta(hours=2)}
+        blank = dict.fromkeys(("description", "street", "city", "state", "country"))
+        offer = TicketType(
+            ticket_type_id=self.office.new_id(), name="Standing", capacity=1_000, amount_minor=0, currency="XXX"
+        )
+        self.pending.append(
+            self.office.submit(
+                replace(
+                    create,
+                    details=replace(create.details, **(blank | values | details)),
+                    ticket_types=(offer,),
+                    sales_window=SalesWindow(),
+                    limits=Limits(max_per_buyer=1_000),
+                )
+            )
+        )
+        self.office.now = NOON
+        return create.event_id
+
+    def reserve(self, event_id: UUID, buyer_id: UUID, at: datetime = NOON) -> UUID:
+        """One ticket for a buyer, reserved at an instant; returns the reservation."""
+        self.office.now = at
+        reservation_id = self.office.new_id()
+        asked = {"event_id": event_id, "request_id": self.office.new_id(), "actor": Actor(buyer_id)}
+        self.pending.append(self.office.submit(ReserveTickets(**asked, reservation_id=reservation_id, quantity=1)))
+        return reservation_id
+
+    def call_off(self, event_id: UUID) -> None:
+        event = self.office.aggregates[event_id]
+        self.pending.append(
+            self.office.submit(CancelEvent(**self.office.asked_by(event.created.organiser_id, event_id)))
+        )
+
+    def submit(self, commands: Iterable[Any]) -> None:
+        self.pending += [self.office.submit(command) for command in commands]
+
+    async def fold(self, connection: Connection) -> int:
+        """Store what is pending and fold it all; returns the position."""
+        assert all(self.pending), "a command was refused"
+        last = await append(connection, self.pending)
+        self.pending = []
+        batches = Batches(connection, await checkpoint.read(connection))
+        while await batches.fold_next():
+            pass
+        return last

@@ -1,0 +1,121 @@
+"""The follower wakes those who wait for a position, forgets those who gave up, and finds its way back."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from eventstore.connections import connect
+from projections import checkpoint
+from projections.batches import Batches
+from projections.follower import Follower
+from tests.projections.histories import BoxOffice, append
+from tests.projections.waiting import end_other_sessions, until
+
+PATIENCE_SECONDS = 30.0
+NO_PATIENCE_SECONDS = 0.01
+SET_BACK = "UPDATE checkpoint SET position = %s"
+
+
+class Projections:
+    """Tables that a test folds by hand, and the follower that watches them."""
+
+    def __init__(self, database_url: str, follower: Follower) -> None:
+        self.database_url = database_url
+        self.follower = follower
+        self.office = BoxOffice(1)
+
+    async def fold(self, commands: int = 1) -> int:
+        """Append and fold so many commands; returns the position reached."""
+        async with await connect(self.database_url) as connection:
+            last = await append(connection, self.office.commands(commands))
+            await Batches(connection, await checkpoint.read(connection)).fold_next()
+        return last
+
+
+@pytest.fixture
+async def projections(database_url: str) -> AsyncIterator[Projections]:
+    async with Follower(database_url) as follower:
+        yield Projections(database_url, follower)
+
+
+async def test_a_position_that_is_reached_needs_no_waiting(projections: Projections) -> None:
+    last = await projections.fold()
+    assert await projections.follower.wait_for(last, PATIENCE_SECONDS)
+    assert await projections.follower.wait_for(last, 0)
+    assert projections.follower.position == last
+
+
+async def test_a_batch_wakes_whoever_waits_for_what_it_reached(projections: Projections) -> None:
+    last = await projections.fold()
+    waiting = {n: asyncio.create_task(projections.follower.wait_for(last + n, PATIENCE_SECONDS)) for n in range(1, 900)}
+    await asyncio.sleep(0)
+    reached = await projections.fold(20) - last
+    for n in range(1, reached + 1):
+        assert await waiting.pop(n)
+    assert not any(task.done() for task in waiting.values())
+    for task in waiting.values():
+        task.cancel()
+
+
+async def test_patience_ends_and_leaves_nothing_behind(projections: Projections) -> None:
+    last = await projections.fold()
+    assert await projections.follower.wait_for(last, PATIENCE_SECONDS)
+    waits = [projections.follower.wait_for(last + 1, NO_PATIENCE_SECONDS) for _ in range(200)]
+    assert await asyncio.gather(*waits) == [False] * 200
+    given_up = asyncio.create_task(projections.follower.wait_for(last + 1, PATIENCE_SECONDS))
+    await asyncio.sleep(0)
+    assert len(projections.follower._waiters) == 1
+    given_up.cancel()
+    await asyncio.gather(given_up, return_exceptions=True)
+    assert len(projections.follower._waiters) == 0
+
+
+async def test_waiting_takes_no_connection(projections: Projections) -> None:
+    last = await projections.fold()
+    assert await projections.follower.wait_for(last, PATIENCE_SECONDS)
+    waiting = [asyncio.create_task(projections.follower.wait_for(last + 1, PATIENCE_SECONDS)) for _ in range(100)]
+    await asyncio.sleep(0)
+    async with await connect(projections.database_url) as connection:
+        sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        assert await (await connection.execute(sessions)).fetchone() == (2,)
+    await projections.fold()
+    assert await asyncio.gather(*waiting) == [True] * 100
+
+
+async def test_a_lost_connection_is_made_again_and_what_happened_meanwhile_is_known(projections: Projections) -> None:
+    last = await projections.fold()
+    assert await projections.follower.wait_for(last, PATIENCE_SECONDS)
+    waiting = asyncio.create_task(projections.follower.wait_for(last + 1, PATIENCE_SECONDS))
+    await end_other_sessions(projections.database_url)
+    await projections.fold()
+    assert await waiting
+    assert await projections.follower.wait_for(await projections.fold(), PATIENCE_SECONDS)
+
+
+async def test_tables_that_went_back_with_a_crash_are_not_taken_for_folded(projections: Projections) -> None:
+    last = await projections.fold(20)
+    assert await projections.follower.wait_for(last, PATIENCE_SECONDS)
+    async with await connect(projections.database_url) as connection:
+        await connection.execute(SET_BACK, (1,))
+    await end_other_sessions(projections.database_url)
+
+    async def knows() -> bool:
+        return projections.follower.position == 1
+
+    await until(knows)
+    assert not await projections.follower.wait_for(last, NO_PATIENCE_SECONDS)
+
+
+async def test_a_follower_that_ends_closes_its_connection(database_url: str) -> None:
+    async with await connect(database_url) as connection:
+        async with Follower(database_url) as follower:
+            last = await append(connection, BoxOffice(1).commands(1))
+            await Batches(connection, await checkpoint.read(connection)).fold_next()
+            assert await follower.wait_for(last, PATIENCE_SECONDS)
+
+        async def alone() -> bool:
+            sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            return await (await connection.execute(sessions)).fetchone() == (1,)
+
+        await until(alone)

@@ -1,0 +1,93 @@
+"""At volume each query finds its rows by an index, whatever its filters."""
+
+import json
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from eventstore.connections import Connection, connect
+from projections import catalogue, queries
+from tests.projections.histories import NOON
+
+MANY_EVENTS = """
+INSERT INTO events (event_id, organiser_id, title, city, state, country, starts_at, ends_at, max_per_buyer,
+                    hold_seconds, status, created_at, changed_at, cancelled_at, position)
+SELECT gen_random_uuid(), gen_random_uuid(), 'Event ' || n, 'City ' || n % 900, 'State ' || n % 500, 'C' || n % 200,
+       start, start + interval '1 hour', 1, 120, CASE WHEN n % 1000 = 0 THEN 'cancelled' ELSE 'scheduled' END,
+       '2030-01-01Z', '2030-01-01Z', CASE WHEN n % 1000 = 0 THEN timestamptz '2030-01-01Z' END, n
+FROM generate_series(1, 20000) AS n, LATERAL (SELECT timestamptz '2035-06-01Z' + n * interval '1 minute') AS t (start)
+"""
+MANY_TICKET_TYPES = """
+INSERT INTO ticket_types (ticket_type_id, event_id, place, name, amount_minor, currency, capacity, reserved, paid,
+                          position)
+SELECT gen_random_uuid(), event_id, 1, 'Standing', 0, 'XXX', 10, 0, 0, position FROM events
+"""
+MANY_RESERVATIONS = """
+INSERT INTO reservations (reservation_id, event_id, ticket_type_id, buyer_id, quantity, amount_minor, currency, status,
+                          placed_at, hold_expires_at, paid_at, expired_at, refund_due_minor, position)
+SELECT gen_random_uuid(), event_id, gen_random_uuid(), lpad(to_hex(n % 2000), 32, '0')::uuid, 1, 0, 'XXX', status,
+       placed_at, placed_at + interval '2 minutes', CASE status WHEN 'paid' THEN placed_at END,
+       CASE status WHEN 'expired' THEN placed_at + interval '2 minutes' END, 0, n
+FROM (SELECT event_id, position AS n FROM events) AS e,
+     LATERAL (SELECT CASE WHEN n % 100 = 0 THEN 'reserved' WHEN n % 10 = 0 THEN 'paid' ELSE 'expired' END,
+                     timestamptz '2020-01-01Z' + n * interval '1 minute') AS r (status, placed_at)
+"""
+NO_FILTER: dict[str, Any] = dict.fromkeys(
+    ("patterns", "city", "state", "country", "starts_after", "starts_before", "after_starts_at", "after_event_id")
+)
+NO_PLACE: dict[str, Any] = dict.fromkeys(("city", "state", "country", "after_starts_at", "after_event_id"))
+AFTER = {"after_starts_at": NOON + timedelta(days=9), "after_event_id": UUID(int=1)}
+OF_BUYER: dict[str, Any] = dict.fromkeys(("status", "event_id", "after_placed_at", "after_reservation_id"))
+
+PLANS = [
+    (catalogue.EVENTS, NO_FILTER, {"events_by_start"}),
+    (catalogue.EVENTS, NO_FILTER | AFTER, {"events_by_start"}),
+    (catalogue.EVENTS, NO_FILTER | {"starts_after": NOON + timedelta(days=5)}, {"events_by_start"}),
+    (catalogue.EVENTS, NO_FILTER | {"city": "City 7"}, {"events_by_city"}),
+    (catalogue.EVENTS, NO_FILTER | {"state": "State 7"} | AFTER, {"events_by_state"}),
+    (catalogue.EVENTS, NO_FILTER | {"country": "C7"}, {"events_by_country"}),
+    (
+        catalogue.EVENTS_FOR,
+        NO_PLACE | {"after_rank": -1, "city": "City 7", "state": "State 7", "country": "C7"},
+        {"events_by_city", "events_by_state", "events_by_country"},
+    ),
+    (catalogue.EVENTS_FOR, NO_PLACE | {"after_rank": 2, "country": "C7"} | AFTER, {"events_by_country"}),
+    (catalogue.EVENTS_FOR, NO_PLACE | {"after_rank": -1}, {"events_by_start"}),
+    (catalogue.EVENT, {"event_id": UUID(int=1)}, {"events_pkey", "ticket_types_event_id_place_key"}),
+    (queries.RESERVATION, {"reservation_id": UUID(int=1)}, {"reservations_pkey"}),
+    (queries.RESERVATIONS, OF_BUYER | {"buyer_id": UUID(int=7)}, {"reservations_of_buyer"}),
+    (queries.RESERVATIONS, OF_BUYER | {"buyer_id": UUID(int=7), "status": "paid"}, {"reservations_of_buyer"}),
+    (queries.DUE, {}, {"reservations_due"}),
+    (queries.NEXT_DUE, {}, {"reservations_due"}),
+    (queries.OF_CANCELLED_EVENTS, {"after_position": 10_000}, {"events_cancelled", "reservations_open"}),
+]
+
+
+async def test_each_query_uses_its_index_at_volume(database_url: str) -> None:
+    async with await connect(database_url) as connection:
+        for statement in (MANY_EVENTS, MANY_TICKET_TYPES, MANY_RESERVATIONS):
+            await connection.execute(statement)
+        await connection.execute("RESET ROLE")
+        await connection.execute("ANALYZE events, ticket_types, reservations")
+        for query, values, expected in PLANS:
+            plan = await plan_of(connection, query, values | {"limit": 50})
+            assert expected <= set(named(plan, "Index Name")), (query, values, plan)
+            scanned = [one for one in nodes(plan) if one["Node Type"] == "Seq Scan" and one["Actual Rows"] > 1]
+            assert scanned == [], (query, values, plan)
+
+
+async def plan_of(connection: Connection, query: str, values: dict[str, Any]) -> dict[str, Any]:
+    cursor = await connection.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + query, values, prepare=False)
+    row = await cursor.fetchone()
+    assert row is not None
+    plan = json.loads(row[0]) if isinstance(row[0], str) else row[0]
+    return dict(plan[0]["Plan"])
+
+
+def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """A plan's nodes, from the top down."""
+    return [plan, *(node for below in plan.get("Plans", []) for node in nodes(below))]
+
+
+def named(plan: dict[str, Any], what: str) -> list[str]:
+    return [node[what] for node in nodes(plan) if what in node]
