@@ -1,0 +1,62 @@
+"""The HTTP API put together: services for the life of the process, middleware, problems, and every router."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import Depends, FastAPI
+
+from api import accounts, events, health, openapi, problem_pages, problems, reservations
+from api.inputs import refuse_unknown_query
+from api.middleware import BoundedBodies, LimitedRates, RequestIds
+from api.passwords import Passwords
+from api.rate_limits import RateLimits
+from api.services import ApiConfig, Services
+from api.sightings import RunnerSightings
+from api.tokens import Tokens
+from eventstore import connections
+from eventstore.group_commit import GroupCommit
+from projections.follower import Follower
+
+__all__ = ["ApiConfig", "create_app"]
+
+
+def create_app(config: ApiConfig) -> FastAPI:
+    """The application to serve; connects when its lifespan begins. Raises ValueError for a short JWT secret."""
+    tokens = Tokens(config.jwt_secret)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            app.state.services = await _open_services(stack, config, tokens)
+            yield
+
+    app = FastAPI(
+        **openapi.ABOUT,
+        lifespan=lifespan,
+        dependencies=[Depends(refuse_unknown_query)],
+        redirect_slashes=False,
+    )
+    app.add_middleware(BoundedBodies)
+    app.add_middleware(LimitedRates)
+    app.add_middleware(RequestIds)
+    problems.install(app)
+    for room in (accounts, events, reservations, health, problem_pages):
+        app.include_router(room.router)
+    openapi.install(app)
+    return app
+
+
+async def _open_services(stack: AsyncExitStack, config: ApiConfig, tokens: Tokens) -> Services:
+    pool = connections.pool(config.database_url, config.pool_connections)
+    passwords = Passwords()
+    stack.callback(passwords.close)
+    return Services(
+        config=config,
+        pool=await stack.enter_async_context(pool),
+        commands=await stack.enter_async_context(GroupCommit(config.database_url)),
+        follower=await stack.enter_async_context(Follower(config.database_url)),
+        passwords=passwords,
+        tokens=tokens,
+        rate_limits=RateLimits(on=config.rate_limits, trusted_proxies=config.trusted_proxies),
+        runner_sightings=RunnerSightings(),
+    )

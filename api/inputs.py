@@ -1,0 +1,129 @@
+"""What a client may send: strict JSON objects, trimmed text, RFC 3339 instants, and no query parameter unheard of."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from annotated_types import GroupedMetadata
+from fastapi import Query, Request, params
+from fastapi.dependencies.utils import get_flat_params
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    Strict,
+    StringConstraints,
+    WithJsonSchema,
+)
+
+from domain.refusals import InvalidRequest
+
+LARGEST_POSITION = 2**63 - 1
+LARGEST_PAGE = 200
+USUAL_PAGE = 50
+EARLIEST_YEAR, LATEST_YEAR = 2000, 2199
+
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_WHOLE_NUMBER = re.compile(r"-?\d{1,19}", re.ASCII)
+
+
+class Body(BaseModel):
+    """A JSON object: unknown fields are refused, and no value is turned into another type (`"2"` is no integer)."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL stores neither U+0000 nor half a surrogate pair."""
+    if "\0" in text:
+        raise ValueError("must not contain U+0000")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("must not contain lone surrogates")
+    return text
+
+
+@dataclass(frozen=True)
+class Text(GroupedMetadata):
+    """`Annotated[str, Text(1, 200)]`: trimmed, storable text; lengths are characters and count after trimming."""
+
+    min_length: int
+    max_length: int
+    trimmed: bool = True
+
+    def __iter__(self) -> Iterator[object]:
+        yield from StringConstraints(
+            strip_whitespace=self.trimmed, min_length=self.min_length, max_length=self.max_length
+        )
+        yield AfterValidator(_storable)
+
+
+def _to_instant(value: Any) -> datetime:
+    """RFC 3339 with an offset, to UTC; a datetime of our own comes from an answer being rendered."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC)
+    if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
+        raise ValueError("must be an RFC 3339 instant with an offset, as 2030-05-01T19:30:00Z (in a URL, + is %2B)")
+    if not EARLIEST_YEAR <= int(value[:4]) <= LATEST_YEAR:
+        raise ValueError(f"must lie in the years {EARLIEST_YEAR} to {LATEST_YEAR}")
+    instant = datetime.fromisoformat(value.upper()).astimezone(UTC)
+    if not EARLIEST_YEAR <= instant.year <= LATEST_YEAR:
+        raise ValueError(f"must lie in the years {EARLIEST_YEAR} to {LATEST_YEAR}")
+    return instant
+
+
+def rendered(instant: datetime) -> str:
+    """RFC 3339 in UTC with `Z`, as every answer shows an instant."""
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _digits_only(value: Any) -> Any:
+    """A query is text: `2` is an integer there, `2.0`, `1_000` and ` 2` are not."""
+    if isinstance(value, str) and not _WHOLE_NUMBER.fullmatch(value):
+        raise ValueError("must be a whole number")
+    return value
+
+
+Instant = Annotated[
+    datetime,
+    Strict(False),
+    BeforeValidator(_to_instant),
+    PlainSerializer(rendered, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2030-05-01T19:30:00Z"]}),
+]
+Id = Annotated[UUID, Strict(False)]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), Field(examples=["EUR"])]
+Place = Annotated[str, Text(1, 200)]
+
+PageLimit = Annotated[
+    int, BeforeValidator(_digits_only), Query(ge=1, le=LARGEST_PAGE, description="Items of a page, 1 to 200.")
+]
+MinPosition = Annotated[
+    int | None,
+    BeforeValidator(_digits_only),
+    Query(
+        ge=0,
+        le=LARGEST_POSITION,
+        description="Wait until the answer includes this `Tixxety-Position`, at most 2 seconds; 0 does not wait.",
+    ),
+]
+
+
+def refuse_unknown_query(request: Request) -> None:
+    """Refuse a query parameter that the route does not know, or that comes twice, instead of ignoring a typo."""
+    if not request.scope["query_string"]:
+        return
+    fields = get_flat_params(request.scope["route"].dependant)
+    known = {field.alias for field in fields if isinstance(field.field_info, params.Query)}
+    seen: set[str] = set()
+    for name, _ in request.query_params.multi_items():
+        if name not in known:
+            raise InvalidRequest(name, "is no query parameter here")
+        if name in seen:
+            raise InvalidRequest(name, "was given twice")
+        seen.add(name)

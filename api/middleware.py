@@ -1,0 +1,98 @@
+"""Around every request: its id, the bound of its body, and an answer even when something broke. Plain ASGI."""
+
+import structlog
+import uuid_utils.compat
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.problems import problem_response
+from api.rate_limits import RateLimits
+from api.refusals import BodyTooLarge, InternalError
+from domain.refusals import Refusal
+from eventstore.failures import Failure
+
+LARGEST_BODY_BYTES = 256 * 1024
+REQUEST_ID_HEADER = b"x-request-id"
+
+log = structlog.get_logger(__name__)
+
+
+class RequestIds:
+    """Outermost: gives each request an id, sends it as `X-Request-Id`, and turns what nobody caught into a problem."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = uuid_utils.compat.uuid7()
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = False
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message.get("headers", ()), (REQUEST_ID_HEADER, str(request_id).encode())]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception as error:
+            known = isinstance(error, Refusal | Failure)
+            if not known:
+                log.exception("request broke", request_id=str(request_id), method=scope["method"], path=scope["path"])
+            if started:
+                raise
+            no = error if isinstance(error, Refusal | Failure) else InternalError()
+            await problem_response(no, scope)(scope, receive, send_with_id)
+
+
+class LimitedRates:
+    """Counts requests to `/auth/*` by address, and refuses those above the limit before their body is read."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("/auth/"):
+            rate_limits: RateLimits = scope["app"].state.services.rate_limits
+            await rate_limits.count_request(rate_limits.address_of(scope))
+        await self._app(scope, receive, send)
+
+
+class BoundedBodies:
+    """Reads the whole body before the route does, counting, and refuses it once it is larger than the bound."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "0")
+        if announced.isdecimal() and int(announced[:20]) > LARGEST_BODY_BYTES:
+            raise BodyTooLarge(LARGEST_BODY_BYTES)
+        body = bytearray()
+        more_body = True
+        while more_body:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            more_body = message.get("more_body", False)
+            if len(body) > LARGEST_BODY_BYTES:
+                raise BodyTooLarge(LARGEST_BODY_BYTES)
+        whole: Message | None = {"type": "http.request", "body": bytes(body), "more_body": False}
+
+        async def receive_whole() -> Message:
+            nonlocal whole
+            if whole is None:
+                return await receive()
+            message, whole = whole, None
+            return message
+
+        await self._app(scope, receive_whole, send)

@@ -1,0 +1,217 @@
+"""The only place where a refusal or a failure becomes HTTP: one problem document (RFC 9457) for each code."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from psycopg import InterfaceError, OperationalError
+from psycopg_pool import TooManyRequests
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import Scope
+
+from api import refusals as http
+from domain import refusals as domain
+from eventstore import failures
+
+MEDIA_TYPE = "application/problem+json"
+MOST_ERRORS_SHOWN = 50
+LONGEST_PATH_SHOWN = 200
+DATABASE_AWAY_RETRY_SECONDS = 1
+
+AnyNo = domain.Refusal | failures.Failure
+
+_SOME_ID = UUID("019a0000-0000-7000-8000-000000000001")
+_SOME_INSTANT = datetime(2030, 5, 1, 19, 30, tzinfo=UTC)
+
+
+class ProblemType(NamedTuple):
+    """A kind of "no" as HTTP shows it; the example stands for all of its kind in the documentation."""
+
+    status: int
+    title: str
+    example: AnyNo
+
+
+PROBLEM_TYPES: dict[str, ProblemType] = {
+    "malformed-json": ProblemType(400, "The body is not JSON", http.MalformedJson()),
+    "not-authenticated": ProblemType(401, "Not logged in", http.NotAuthenticated()),
+    "invalid-credentials": ProblemType(401, "Wrong e-mail or password", http.InvalidCredentials()),
+    "forbidden": ProblemType(403, "Not yours to change", domain.NotTheOrganiser()),
+    "not-found": ProblemType(404, "Not found", http.NotFound()),
+    "event-not-found": ProblemType(404, "No such event", domain.EventNotFound()),
+    "ticket-type-not-found": ProblemType(404, "No such ticket type", domain.TicketTypeNotFound()),
+    "method-not-allowed": ProblemType(405, "Method not allowed", http.MethodNotAllowed()),
+    "email-taken": ProblemType(409, "E-mail taken", http.EmailTaken()),
+    "event-exists": ProblemType(409, "Event exists", domain.EventExists(_SOME_ID)),
+    "event-cancelled": ProblemType(409, "Event cancelled", domain.EventIsCancelled()),
+    "event-ended": ProblemType(409, "Event ended", domain.EventEnded()),
+    "sales-not-open": ProblemType(409, "Sales not open", domain.SalesNotOpen(_SOME_INSTANT)),
+    "sales-closed": ProblemType(409, "Sales closed", domain.SalesClosed()),
+    "limit-per-buyer": ProblemType(409, "Limit per buyer reached", domain.LimitPerBuyer(1, 1, _SOME_ID)),
+    "sold-out": ProblemType(409, "Sold out", domain.SoldOut(0)),
+    "hold-expired": ProblemType(409, "Hold expired", domain.HoldExpired(_SOME_INSTANT)),
+    "not-payable": ProblemType(409, "Not payable", domain.NotPayable("cancelled")),
+    "capacity-below-taken": ProblemType(409, "Capacity below taken", domain.CapacityBelowTaken(_SOME_ID, 120)),
+    "body-too-large": ProblemType(413, "Body too large", http.BodyTooLarge(256 * 1024)),
+    "invalid-request": ProblemType(422, "Invalid request", domain.InvalidRequest("quantity", "must be at least 1")),
+    "ticket-type-required": ProblemType(422, "Ticket type required", domain.TicketTypeRequired()),
+    "idempotency-key-reused": ProblemType(422, "Idempotency key reused", domain.IdempotencyKeyReused()),
+    "rate-limited": ProblemType(429, "Too many requests", http.RateLimited(30)),
+    "internal-error": ProblemType(500, "Something broke", http.InternalError()),
+    "overloaded": ProblemType(503, "Overloaded", failures.Overloaded(1)),
+    "database-away": ProblemType(503, "Database away", failures.DatabaseAway()),
+    "projection-behind": ProblemType(503, "Projections behind", http.ProjectionBehind(1042, 1040)),
+}
+
+_FAILURE_CODES: dict[type[failures.Failure], str] = {
+    failures.Overloaded: "overloaded",
+    failures.DatabaseAway: "database-away",
+    failures.SchemaOutdated: "database-away",
+    http.ProjectionBehind: "projection-behind",
+    http.InternalError: "internal-error",
+}
+
+
+def code_of(no: AnyNo) -> str:
+    """The stable name of the problem type, as in `/problems/sold-out`."""
+    if isinstance(no, domain.Refusal):
+        return no.code
+    return next((_FAILURE_CODES[kind] for kind in type(no).__mro__ if kind in _FAILURE_CODES), "internal-error")
+
+
+def facts_of(no: AnyNo) -> dict[str, Any]:
+    """What a program needs next, by name; `invalid-request` has `errors` of `path` and `message`."""
+    if isinstance(no, domain.InvalidRequest):
+        return {"errors": [{"path": no.field, "message": no.problem}]}
+    facts = dict(no.facts) if isinstance(no, domain.Refusal) else dict(vars(no))
+    if code_of(no) == "database-away":
+        facts["retry_after_seconds"] = DATABASE_AWAY_RETRY_SECONDS
+    return facts
+
+
+def document(no: AnyNo, request_id: UUID | None) -> dict[str, Any]:
+    """The problem document: `type`, `title`, `status`, `detail`, `request_id`, and the facts."""
+    code = code_of(no)
+    return _document(code, str(no), facts_of(no), request_id)
+
+
+def problem_response(no: AnyNo, scope: Scope, headers: Mapping[str, str] | None = None) -> Response:
+    """The answer to a request that was refused or failed."""
+    return _response(document(no, _request_id(scope)), headers)
+
+
+def install(app: FastAPI) -> None:
+    """Make every refusal, failure and unusable request of this app a problem document."""
+    app.add_exception_handler(domain.Refusal, _refused)
+    app.add_exception_handler(failures.Failure, _refused)
+    app.add_exception_handler(OperationalError, _database_away)
+    app.add_exception_handler(InterfaceError, _database_away)
+    app.add_exception_handler(RequestValidationError, _unusable)
+    app.add_exception_handler(HTTPException, _http)
+
+
+def _document(code: str, detail: str, facts: dict[str, Any], request_id: UUID | None) -> dict[str, Any]:
+    kind = PROBLEM_TYPES[code]
+    head = {"type": f"/problems/{code}", "title": kind.title, "status": kind.status, "detail": detail}
+    return facts | head | {"request_id": request_id}
+
+
+def _response(content: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    status = content["status"]
+    sent = dict(headers or {})
+    if status == 401:
+        sent["WWW-Authenticate"] = "Bearer"
+    if "retry_after_seconds" in content:
+        sent["Retry-After"] = str(content["retry_after_seconds"])
+    return Response(msgspec.json.encode(content), status, sent, MEDIA_TYPE)
+
+
+def _request_id(scope: Scope) -> UUID | None:
+    request_id: UUID | None = scope.get("state", {}).get("request_id")
+    return request_id
+
+
+async def _refused(request: Request, no: Exception) -> Response:
+    assert isinstance(no, domain.Refusal | failures.Failure)  # noqa: S101
+    return problem_response(no, request.scope)
+
+
+async def _database_away(request: Request, error: Exception) -> Response:
+    queue_is_full = isinstance(error, TooManyRequests)
+    return problem_response(failures.Overloaded() if queue_is_full else failures.DatabaseAway(), request.scope)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    """Routing's own refusals, and a body that could not be parsed at all (too deep, not UTF-8, a broken form)."""
+    assert isinstance(error, HTTPException)  # noqa: S101
+    if error.status_code == 404:
+        return problem_response(http.NotFound(), request.scope)
+    if error.status_code == 405:
+        return problem_response(http.MethodNotAllowed(), request.scope, error.headers)
+    if error.status_code == 400 and "json" in request.headers.get("content-type", ""):
+        return problem_response(http.MalformedJson(), request.scope)
+    if error.status_code == 400:
+        return problem_response(domain.InvalidRequest("body", "can't be read as this kind of form"), request.scope)
+    raise error
+
+
+async def _unusable(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    found: Sequence[Any] = error.errors()
+    if any(e["type"] == "json_invalid" for e in found):
+        return problem_response(http.MalformedJson(), request.scope)
+    if any(e["loc"][0] == "path" for e in found):
+        return problem_response(http.NotFound(), request.scope)
+    errors = [{"path": _path(e["loc"]), "message": _message(e)} for e in found[:MOST_ERRORS_SHOWN]]
+    detail = f"Correct what errors names and send it again. {errors[0]['path']}: {errors[0]['message']}."
+    return _response(_document("invalid-request", detail, {"errors": errors}, _request_id(request.scope)))
+
+
+def _path(location: Sequence[str | int]) -> str:
+    """Where in the request: `ticket_types.0.name`. Names of unknown fields are the client's and may be anything."""
+    path = ".".join(str(part) for part in location[1:]) or str(location[0])
+    return path.encode("utf-8", "replace").decode()[:LONGEST_PATH_SHOWN]
+
+
+def _message(error: dict[str, Any]) -> str:
+    if error["loc"] == ("body",) and error["type"] in ("model_attributes_type", "model_type"):
+        return "must be a JSON object, sent with Content-Type: application/json"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return message.encode("utf-8", "replace").decode()
+
+
+def refusals(*nos: str | type[AnyNo]) -> dict[int | str, dict[str, Any]]:
+    """What a route can answer instead, by status, for its `responses=`: codes or classes, under problem+json.
+
+    What all routes of a kind share (bodies, tokens, `min_position`, the database) is added to the OpenAPI by itself.
+    """
+    responses: dict[int | str, dict[str, Any]] = {}
+    for no in nos:
+        add_problem(responses, no if isinstance(no, str) else _code_of_class(no))
+    return responses
+
+
+def add_problem(responses: dict[Any, dict[str, Any]], code: str) -> None:
+    """Document one more problem type among an operation's responses; nothing changes if it is there already."""
+    kind = PROBLEM_TYPES[code]
+    response = responses.setdefault(str(kind.status), {"description": "", "content": {}})
+    content = response["content"].setdefault(MEDIA_TYPE, {"schema": {"oneOf": []}, "examples": {}})
+    if code in content["examples"]:
+        return
+    content["schema"]["oneOf"].append({"$ref": f"#/components/schemas/{schema_name(code)}"})
+    content["examples"][code] = {"summary": kind.title, "value": msgspec.to_builtins(document(kind.example, _SOME_ID))}
+    response["description"] = " · ".join(example["summary"] for example in content["examples"].values())
+
+
+def schema_name(code: str) -> str:
+    """`sold-out` is `SoldOutProblem` among the OpenAPI's schemas."""
+    return "".join(word.capitalize() for word in code.split("-")) + "Problem"
+
+
+def _code_of_class(kind: type[AnyNo]) -> str:
+    return kind.code if issubclass(kind, domain.Refusal) else _FAILURE_CODES[kind]

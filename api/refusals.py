@@ -1,0 +1,80 @@
+"""What HTTP itself brings about: the refusals and failures that the domain and the event store know nothing of."""
+
+from typing import ClassVar
+
+from domain.refusals import Refusal
+from eventstore.failures import Failure
+
+
+class NotAuthenticated(Refusal):
+    """Log in at POST /auth/login and send the access token as "Authorization: Bearer …"."""
+
+    code = "not-authenticated"
+
+
+class InvalidCredentials(Refusal):
+    """The e-mail or the password is wrong. Check both, or register at POST /auth/register."""
+
+    code = "invalid-credentials"
+
+
+class EmailTaken(Refusal):
+    """There is an account with this e-mail already. Log in, or register with another e-mail."""
+
+    code = "email-taken"
+
+
+class NotFound(Refusal):
+    """There is nothing at this address. Check the path and the id in it."""
+
+    code = "not-found"
+
+
+class MethodNotAllowed(Refusal):
+    """This address does not take this method. The Allow header names those that it takes."""
+
+    code = "method-not-allowed"
+
+
+class BodyTooLarge(Refusal):
+    """The body is larger than {limit_bytes} bytes. Send less."""
+
+    code = "body-too-large"
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        super().__init__()
+
+
+class MalformedJson(Refusal):
+    """The body is not JSON. Send one JSON object, encoded in UTF-8."""
+
+    code = "malformed-json"
+
+
+class RateLimited(Refusal):
+    """Too many requests came from your address. Try again in {retry_after_seconds} seconds."""
+
+    code = "rate-limited"
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__()
+
+
+class ProjectionBehind(Failure):
+    """The tables for reading have not reached the position you asked for. Try again in a moment."""
+
+    code: ClassVar[str] = "projection-behind"
+
+    def __init__(self, min_position: int, position: int, retry_after_seconds: int = 1) -> None:
+        super().__init__()
+        self.min_position = min_position
+        self.position = position
+        self.retry_after_seconds = retry_after_seconds
+
+
+class InternalError(Failure):
+    """Something broke on our side. Try again, and name the request_id if you report it."""
+
+    code: ClassVar[str] = "internal-error"

@@ -1,0 +1,181 @@
+"""Reservations: reserve, look at one's own, pay, cancel."""
+
+from datetime import datetime
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+
+from api.event_requests import Cancellation
+from api.idempotency import IdempotencyKey, idempotency_of
+from api.inputs import USUAL_PAGE, Id, PageLimit
+from api.outcomes import LOCATION_DOCUMENTED, POSITION_DOCUMENTED, REPLAYED_DOCUMENTED, tell
+from api.pages import Cursor, after_cursor, page_of
+from api.problems import refusals
+from api.reservation_schemas import NewReservation, Payment, ReservationAnswer, ReservationPage
+from api.security import CurrentAccount, LivingAccount, check_account_lives
+from api.services import RequestId, Services, TheServices
+from api.tokens import Account
+from domain.commands import CancelReservation, PayReservation
+from domain.refusals import (
+    EventEnded,
+    EventIsCancelled,
+    EventNotFound,
+    HoldExpired,
+    IdempotencyKeyReused,
+    LimitPerBuyer,
+    NotPayable,
+    ReservationNotFound,
+    SalesClosed,
+    SalesNotOpen,
+    SoldOut,
+    TicketTypeNotFound,
+    TicketTypeRequired,
+)
+from domain.reservation import ReservationRecord, Status
+from eventstore.failures import Overloaded
+from eventstore.group import Outcome
+from projections import queries
+
+router = APIRouter(prefix="/reservations", tags=["reservations"])
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses={
+        201: {"headers": LOCATION_DOCUMENTED | POSITION_DOCUMENTED | REPLAYED_DOCUMENTED},
+        **refusals(
+            IdempotencyKeyReused,
+            EventNotFound,
+            TicketTypeRequired,
+            TicketTypeNotFound,
+            EventIsCancelled,
+            EventEnded,
+            SalesNotOpen,
+            SalesClosed,
+            LimitPerBuyer,
+            SoldOut,
+            Overloaded,
+        ),
+    },
+)
+async def reserve(
+    new: NewReservation,
+    account: CurrentAccount,
+    services: TheServices,
+    request_id: RequestId,
+    response: Response,
+    key: IdempotencyKey = None,
+) -> ReservationAnswer:
+    """Hold tickets, all or nothing. Pay before `hold_expires_at`, or they are for sale again."""
+    idempotency = idempotency_of(key, account.account_id, "POST /reservations", body=new)
+    outcome = await services.commands.submit(new.command(account.actor, request_id, idempotency))
+    answer = _answer(outcome)
+    tell(outcome, response, created_at_path=f"/reservations/{answer.id}")
+    return answer
+
+
+@router.get("")
+async def list_reservations(
+    account: LivingAccount,
+    services: TheServices,
+    status: Status | None = None,
+    event_id: Id | None = None,
+    limit: PageLimit = USUAL_PAGE,
+    cursor: Cursor = None,
+) -> ReservationPage:
+    """Your reservations, newest first."""
+    filters = ("reservations", account.account_id, status, event_id)
+    after = after_cursor(cursor, filters, tuple[datetime, UUID])
+    async with services.pool.connection() as connection:
+        rows = await queries.reservations(
+            connection, account.account_id, status=status, event_id=event_id, after=after, limit=limit + 1
+        )
+    shown, next_cursor = page_of(rows, limit, filters, lambda row: (row.placed_at, row.reservation_id))
+    return ReservationPage(items=[ReservationAnswer.of_row(row) for row in shown], next_cursor=next_cursor)
+
+
+@router.get("/{reservation_id}", responses=refusals(ReservationNotFound))
+async def read_reservation(reservation_id: UUID, account: LivingAccount, services: TheServices) -> ReservationAnswer:
+    """One of your reservations as it stands; another buyer's is not found."""
+    async with services.pool.connection() as connection:
+        row = await queries.reservation(connection, reservation_id)
+    if row is None or row.buyer_id != account.account_id:
+        raise ReservationNotFound
+    return ReservationAnswer.of_row(row)
+
+
+@router.post(
+    "/{reservation_id}/pay",
+    responses={
+        200: {"headers": POSITION_DOCUMENTED | REPLAYED_DOCUMENTED},
+        **refusals(IdempotencyKeyReused, ReservationNotFound, NotPayable, HoldExpired, EventIsCancelled, Overloaded),
+    },
+)
+async def pay(
+    reservation_id: UUID,
+    account: CurrentAccount,
+    services: TheServices,
+    request_id: RequestId,
+    response: Response,
+    payment: Payment | None = None,
+    key: IdempotencyKey = None,
+) -> ReservationAnswer:
+    """Pay for what is held, before `hold_expires_at`; free tickets, too. Paying again is the same answer."""
+    paid = payment or Payment()
+    route = "POST /reservations/{reservation_id}/pay"
+    command = PayReservation(
+        event_id=await _event_of(reservation_id, account, services),
+        request_id=request_id,
+        actor=account.actor,
+        idempotency=idempotency_of(key, account.account_id, route, (reservation_id,), paid),
+        reservation_id=reservation_id,
+        payment_reference=paid.payment_reference,
+    )
+    outcome = await services.commands.submit(command)
+    tell(outcome, response)
+    return _answer(outcome)
+
+
+@router.post(
+    "/{reservation_id}/cancel",
+    responses={
+        200: {"headers": POSITION_DOCUMENTED | REPLAYED_DOCUMENTED},
+        **refusals(IdempotencyKeyReused, ReservationNotFound, HoldExpired, EventEnded, Overloaded),
+    },
+)
+async def cancel(
+    reservation_id: UUID,
+    account: CurrentAccount,
+    services: TheServices,
+    request_id: RequestId,
+    response: Response,
+    cancellation: Cancellation | None = None,
+    key: IdempotencyKey = None,
+) -> ReservationAnswer:
+    """Give tickets back: a hold while it lasts, paid ones until the event ends, with the refund due recorded."""
+    route = "POST /reservations/{reservation_id}/cancel"
+    command = CancelReservation(
+        event_id=await _event_of(reservation_id, account, services),
+        request_id=request_id,
+        actor=account.actor,
+        idempotency=idempotency_of(key, account.account_id, route, (reservation_id,)),
+        reservation_id=reservation_id,
+    )
+    outcome = await services.commands.submit(command)
+    tell(outcome, response)
+    return _answer(outcome)
+
+
+async def _event_of(reservation_id: UUID, account: Account, services: Services) -> UUID:
+    try:
+        return await services.commands.event_of(reservation_id)
+    except ReservationNotFound:
+        async with services.pool.connection() as connection:
+            await check_account_lives(connection, account.account_id)
+        raise
+
+
+def _answer(outcome: Outcome) -> ReservationAnswer:
+    assert isinstance(outcome.answer, ReservationRecord)  # noqa: S101 - commands about reservations are answered so
+    return ReservationAnswer.of_record(outcome.answer)

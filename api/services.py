@@ -1,0 +1,60 @@
+"""What every route can reach: the configuration, the database, the commands, and the follower of the projections."""
+
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Request
+from psycopg_pool import AsyncConnectionPool
+
+from api.passwords import Passwords
+from api.rate_limits import RateLimits
+from api.sightings import RunnerSightings
+from api.tokens import Tokens
+from eventstore.connections import Connection
+from eventstore.group_commit import GroupCommit
+from projections.follower import Follower
+
+
+@dataclass(frozen=True)
+class ApiConfig:
+    """What one API process is told: `jwt_secret` has at least 32 bytes, `trusted_proxies` are addresses or networks.
+
+    `pool_connections` bounds the connections for reading; commands and the follower have one of their own each.
+    """
+
+    database_url: str
+    jwt_secret: str
+    rate_limits: bool = True
+    trusted_proxies: tuple[str, ...] = ()
+    pool_connections: int = 8
+
+
+@dataclass(frozen=True)
+class Services:
+    """Open from the start of the process to its end, as `app.state.services`."""
+
+    config: ApiConfig
+    pool: AsyncConnectionPool[Connection]
+    commands: GroupCommit
+    follower: Follower
+    passwords: Passwords
+    tokens: Tokens
+    rate_limits: RateLimits
+    runner_sightings: RunnerSightings
+
+
+def services_of(request: Request) -> Services:
+    """The services of the process that answers this request."""
+    services: Services = request.app.state.services
+    return services
+
+
+def request_id_of(request: Request) -> UUID:
+    """The id that this request was given on arrival; commands and problems carry it."""
+    request_id: UUID = request.scope["state"]["request_id"]
+    return request_id
+
+
+TheServices = Annotated[Services, Depends(services_of)]
+RequestId = Annotated[UUID, Depends(request_id_of)]

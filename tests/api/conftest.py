@@ -1,0 +1,88 @@
+"""The API in this process on a real database, and accounts to ask with."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from api.app import ApiConfig, create_app
+
+JWT_SECRET = "a secret for tests, and for nothing else"
+PASSWORD = "correct horse battery"
+
+
+class LoggedIn(NamedTuple):
+    """An account with a token; `headers` make a request its own."""
+
+    id: str
+    email: str
+    token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+LogIn = Callable[..., Awaitable[LoggedIn]]
+
+
+@pytest.fixture
+def config(database_url: str) -> ApiConfig:
+    """What the API under test is told; override to tell it something else."""
+    return ApiConfig(database_url=database_url, jwt_secret=JWT_SECRET, rate_limits=False)
+
+
+@pytest.fixture
+async def app(config: ApiConfig) -> AsyncIterator[FastAPI]:
+    """The application with its lifespan begun: connected, committing and following."""
+    app = create_app(config)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
+    """Speaks HTTP to the application without a socket between."""
+    transport = httpx2.ASGITransport(app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://box-office") as client:
+        yield client
+
+
+@pytest.fixture
+def new_account(client: httpx2.AsyncClient) -> LogIn:
+    """Registers an account and logs it in: `await new_account(city="Graz")`."""
+
+    async def register_and_log_in(**details: Any) -> LoggedIn:
+        email = details.pop("email", f"{uuid4().hex}@example.com")
+        body = {"email": email, "password": PASSWORD, "name": "Ada", **details}
+        registered = await client.post("/auth/register", json=body)
+        assert registered.status_code == 201, registered.text
+        return await log_in(client, email, body["password"])
+
+    return register_and_log_in
+
+
+async def log_in(client: httpx2.AsyncClient, email: str, password: str = PASSWORD) -> LoggedIn:
+    """Log in with what must be the right password."""
+    answered = await client.post("/auth/login", data={"username": email, "password": password})
+    assert answered.status_code == 200, answered.text
+    token = answered.json()["access_token"]
+    me = await client.get("/auth/me", headers={"Authorization": f"Bearer {token}"})
+    return LoggedIn(me.json()["id"], email, token)
+
+
+def problem_of(response: httpx2.Response, status: int, code: str) -> dict[str, Any]:
+    """The problem document of a response that must be this one."""
+    assert (response.status_code, response.headers["content-type"]) == (status, "application/problem+json"), (
+        response.text
+    )
+    problem: dict[str, Any] = response.json()
+    assert problem["type"] == f"/problems/{code}", problem
+    assert problem["status"] == status
+    assert problem["title"]
+    assert problem["detail"]
+    assert problem["request_id"] == response.headers["x-request-id"]
+    return problem

@@ -1,0 +1,216 @@
+"""Accounts over HTTP: register, log in, look at oneself, leave; and roles granted beside it."""
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import psycopg
+import pytest
+
+from api.accounts import UnknownAccount, UnknownRole, grant, revoke
+from api.passwords import ARGON2ID
+from tests.api.conftest import PASSWORD, LogIn, log_in, problem_of
+
+ADA = {"email": "ada@example.com", "password": PASSWORD, "name": "Ada"}
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def test_registering_answers_with_the_account_and_no_password(client: httpx2.AsyncClient) -> None:
+    place = {"street": "Ring 1", "city": "Graz", "state": "Styria", "country": "Austria"}
+    answered = await client.post("/auth/register", json=ADA | place)
+    assert answered.status_code == 201
+    account = answered.json()
+    assert {"email": "ada@example.com", "name": "Ada", "roles": [], **place}.items() <= account.items()
+    assert account.keys() == {"id", "email", "name", *place, "roles", "created_at"}
+    assert account["created_at"].endswith("Z")
+
+
+async def test_what_is_stored_of_a_password_is_an_argon2id_hash(client: httpx2.AsyncClient, database_url: str) -> None:
+    await client.post("/auth/register", json=ADA)
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute("SELECT password_hash, a::text FROM tixxety.accounts a").fetchone()
+    assert row is not None
+    assert row[0].startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert PASSWORD not in row[1]
+
+
+@pytest.mark.parametrize("email", ["ada@example.com", "ADA@Example.COM", "  Ada@example.com "])
+async def test_an_email_is_taken_however_it_is_spelled(client: httpx2.AsyncClient, email: str) -> None:
+    await client.post("/auth/register", json=ADA)
+    problem_of(await client.post("/auth/register", json=ADA | {"email": email}), 409, "email-taken")
+
+
+async def test_names_and_places_are_trimmed(client: httpx2.AsyncClient) -> None:
+    answered = await client.post("/auth/register", json=ADA | {"name": "  Ada \n", "city": " Graz "})
+    assert (answered.json()["name"], answered.json()["city"]) == ("Ada", "Graz")
+
+
+UNUSABLE = [
+    ({"email": "nobody"}, "email"),
+    ({"email": "a b@example.com"}, "email"),
+    ({"email": 7}, "email"),
+    ({"email": "a\0@example.com"}, "email"),
+    ({"email": "a" * 300 + "@example.com"}, "email"),
+    ({"password": "short 7"}, "password"),
+    ({"password": "x" * 129}, "password"),
+    ({"password": "12345678\0"}, "password"),
+    ({"password": None}, "password"),
+    ({"name": "   "}, "name"),
+    ({"name": "x" * 201}, "name"),
+    ({"name": ["Ada"]}, "name"),
+    ({"city": 5}, "city"),
+    ({"country": "a\0b"}, "country"),
+    ({"roles": ["admin"]}, "roles"),
+    ({"Name": "Ada"}, "Name"),
+]
+
+
+async def test_an_unusable_registration_is_refused_by_field(client: httpx2.AsyncClient) -> None:
+    for changed, path in UNUSABLE:
+        problem = problem_of(await client.post("/auth/register", json=ADA | changed), 422, "invalid-request")
+        assert [error["path"] for error in problem["errors"]] == [path]
+        assert problem["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("password", ["12345678", "x" * 128, " with spaces at both ends ", "пароль и 🎫🎫"])
+async def test_a_password_of_8_to_128_characters_counts_as_it_was_typed(
+    client: httpx2.AsyncClient, password: str
+) -> None:
+    assert (await client.post("/auth/register", json=ADA | {"password": password})).status_code == 201
+    await log_in(client, ADA["email"], password)
+    trimmed = {"username": ADA["email"], "password": password.strip() + "."}
+    problem_of(await client.post("/auth/login", data=trimmed), 401, "invalid-credentials")
+
+
+async def test_logging_in_takes_both_kinds_of_form_and_ignores_the_rest_of_oauth2(client: httpx2.AsyncClient) -> None:
+    await client.post("/auth/register", json=ADA)
+    form = {"username": "ADA@example.com", "password": PASSWORD}
+    rest = {"grant_type": "password", "scope": "a b", "client_id": "x", "client_secret": "y"}
+    urlencoded = await client.post("/auth/login", data=form | rest)
+    multipart = await client.post("/auth/login", files={name: (None, value) for name, value in (form | rest).items()})
+    for answered in (urlencoded, multipart):
+        assert answered.status_code == 200, answered.text
+        assert answered.json().keys() == {"access_token", "token_type", "expires_in"}
+        assert (answered.json()["token_type"], answered.json()["expires_in"]) == ("bearer", 3600)
+        assert answered.headers["cache-control"] == "no-store"
+        me = await client.get("/auth/me", headers=bearer(answered.json()["access_token"]))
+        assert me.json()["email"] == "ada@example.com"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"username": "ada@example.com", "password": "wrong horse"},
+        {"username": "ada@example.com", "password": "x" * 900},
+        {"username": "bob@example.com", "password": PASSWORD},
+        {"username": "no e-mail at all", "password": PASSWORD},
+    ],
+)
+async def test_a_failed_login_does_not_tell_whether_the_account_exists(
+    client: httpx2.AsyncClient, form: dict[str, str]
+) -> None:
+    await client.post("/auth/register", json=ADA)
+    problem = problem_of(await client.post("/auth/login", data=form), 401, "invalid-credentials")
+    assert problem.keys() == {"type", "title", "status", "detail", "request_id"}
+
+
+async def test_an_unknown_email_costs_a_hash_too(client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    verified: list[str | None] = []
+    verify = ARGON2ID.verify
+    monkeypatch.setattr(
+        ARGON2ID, "verify", lambda password, hashed: verified.append(hashed) or verify(password, hashed)
+    )
+    await client.post("/auth/login", data={"username": "bob@example.com", "password": PASSWORD})
+    assert [hashed.split("$")[1:4] for hashed in verified if hashed] == [["argon2id", "v=19", "m=19456,t=2,p=1"]]
+
+
+@pytest.mark.parametrize(
+    ("form", "path"),
+    [
+        ({"username": "ada@example.com"}, "password"),
+        ({"password": PASSWORD}, "username"),
+        ({"username": "a\0b", "password": PASSWORD}, "username"),
+        ({"username": "ada@example.com", "password": "12345678\0"}, "password"),
+    ],
+)
+async def test_a_login_form_that_lacks_something_is_refused_by_field(
+    client: httpx2.AsyncClient, form: dict[str, str], path: str
+) -> None:
+    problem = problem_of(await client.post("/auth/login", data=form), 422, "invalid-request")
+    assert [error["path"] for error in problem["errors"]] == [path]
+
+
+async def test_a_deleted_account_is_gone_at_once_with_all_it_told_us(
+    client: httpx2.AsyncClient, new_account: LogIn, database_url: str
+) -> None:
+    ada, bob = await new_account(), await new_account()
+    deleted = await client.delete("/auth/me", headers=ada.headers)
+    assert (deleted.status_code, deleted.content) == (204, b"")
+    for method in ("GET", "DELETE"):
+        problem_of(await client.request(method, "/auth/me", headers=ada.headers), 401, "not-authenticated")
+    somewhere = {"event_id": str(uuid4())}
+    problem_of(await client.post("/reservations", json=somewhere, headers=ada.headers), 401, "not-authenticated")
+    problem_of(await client.post(f"/reservations/{uuid4()}/pay", headers=ada.headers), 401, "not-authenticated")
+    form = {"username": ada.email, "password": PASSWORD}
+    problem_of(await client.post("/auth/login", data=form), 401, "invalid-credentials")
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("SELECT email FROM tixxety.accounts").fetchall() == [(bob.email,)]
+
+
+async def test_an_email_can_be_registered_again_after_its_account_was_deleted(
+    client: httpx2.AsyncClient, new_account: LogIn
+) -> None:
+    before = await new_account(email="ada@example.com")
+    await client.delete("/auth/me", headers=before.headers)
+    after = await new_account(email="ada@example.com")
+    assert after.id != before.id
+    problem_of(await client.get("/auth/me", headers=before.headers), 401, "not-authenticated")
+
+
+async def test_idempotency_keys_mean_nothing_to_accounts(client: httpx2.AsyncClient) -> None:
+    key = {"Idempotency-Key": "the same"}
+    assert (await client.post("/auth/register", json=ADA, headers=key)).status_code == 201
+    problem_of(await client.post("/auth/register", json=ADA, headers=key), 409, "email-taken")
+
+
+async def test_a_granted_role_counts_from_the_next_login(
+    client: httpx2.AsyncClient, app: Any, database_url: str, new_account: LogIn
+) -> None:
+    before = await new_account(email="ada@example.com")
+    assert await grant(database_url, "ADA@example.com", "auditor") == ["auditor"]
+    assert await grant(database_url, "ada@example.com", "admin") == ["admin", "auditor"]
+    assert await grant(database_url, "ada@example.com", "admin") == ["admin", "auditor"]
+    after = await log_in(client, before.email)
+    check = app.state.services.tokens.check
+    assert (check(before.token).roles, check(after.token).roles) == (frozenset(), {"admin", "auditor"})
+    assert (check(before.token).actor.is_admin, check(after.token).actor.is_admin) == (False, True)
+    assert (await client.get("/auth/me", headers=before.headers)).json()["roles"] == ["admin", "auditor"]
+
+
+async def test_a_revoked_role_is_gone_from_the_next_login(
+    client: httpx2.AsyncClient, app: Any, database_url: str, new_account: LogIn
+) -> None:
+    ada = await new_account()
+    await grant(database_url, ada.email, "auditor")
+    await grant(database_url, ada.email, "analyst")
+    assert await revoke(database_url, ada.email, "auditor") == ["analyst"]
+    assert await revoke(database_url, ada.email, "auditor") == ["analyst"]
+    again = await log_in(client, ada.email)
+    assert app.state.services.tokens.check(again.token).roles == {"analyst"}
+
+
+@pytest.mark.parametrize("change", [grant, revoke])
+async def test_roles_and_accounts_that_do_not_exist_are_said_to(database_url: str, change: Any) -> None:
+    with pytest.raises(UnknownAccount, match="no account with this e-mail"):
+        await change(database_url, "nobody@example.com", "auditor")
+    with pytest.raises(UnknownRole, match="auditor, analyst and admin"):
+        await change(database_url, "nobody@example.com", "emperor")
+
+
+async def test_many_register_with_one_email_at_once_and_one_gets_it(client: httpx2.AsyncClient) -> None:
+    answers = await asyncio.gather(*(client.post("/auth/register", json=ADA) for _ in range(8)))
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 7

@@ -1,0 +1,85 @@
+"""Reading your own writes: who waits for the projections, for how much, and without holding up others."""
+
+import asyncio
+from dataclasses import replace
+
+import httpx2
+import pytest
+
+from api.app import ApiConfig
+from projections.runner import Runner
+from tests.api.conftest import LoggedIn, LogIn, problem_of
+
+EVENT = {"title": "A", "starts_at": "2150-01-01T19:00:00Z", "ends_at": "2150-01-01T22:00:00Z", "total_tickets": 2}
+FAR_AHEAD = 10**9
+
+
+@pytest.fixture
+def config(config: ApiConfig) -> ApiConfig:
+    """Only one connection for reading: whoever waits with it in hand blocks everybody."""
+    return replace(config, pool_connections=1)
+
+
+async def create_event(client: httpx2.AsyncClient, account: LoggedIn) -> tuple[str, int]:
+    created = await client.post("/events", json=EVENT, headers=account.headers)
+    assert created.status_code == 201, created.text
+    return created.json()["id"], int(created.headers["tixxety-position"])
+
+
+async def test_a_write_shows_in_what_its_writer_reads_next(
+    client: httpx2.AsyncClient, new_account: LogIn, database_url: str
+) -> None:
+    ada = await new_account()
+    runner = asyncio.create_task(Runner(database_url).run())
+    event_id, position = await create_event(client, ada)
+    by_anybody = await client.get(f"/events/{event_id}?min_position={position}")
+    assert by_anybody.status_code == 200, by_anybody.text
+    reserved = await client.post("/reservations", json={"event_id": event_id}, headers=ada.headers)
+    read = await client.get(f"/reservations/{reserved.json()['id']}", headers=ada.headers)
+    assert read.status_code == 200, read.text
+    runner.cancel()
+    await asyncio.gather(runner, return_exceptions=True)
+
+
+async def test_without_a_runner_readers_get_what_there_is(client: httpx2.AsyncClient, new_account: LogIn) -> None:
+    ada = await new_account()
+    event_id, _ = await create_event(client, ada)
+    assert (await client.get("/events", headers=ada.headers)).json()["items"] == []
+    assert (await client.get("/events?min_position=0", headers=ada.headers)).json()["items"] == []
+    assert (await client.get("/events")).json()["items"] == []
+    problem_of(await client.get(f"/events/{event_id}", headers=ada.headers), 404, "event-not-found")
+
+
+async def test_a_position_asked_for_and_not_reached_is_projection_behind(
+    client: httpx2.AsyncClient, new_account: LogIn
+) -> None:
+    ada = await new_account()
+    _, position = await create_event(client, ada)
+    answers = await asyncio.gather(
+        client.get(f"/events?min_position={position}", headers=ada.headers),
+        client.get(f"/events?min_position={FAR_AHEAD}"),
+        client.get(f"/reservations?min_position={position}", headers=ada.headers),
+    )
+    for answered, wanted in zip(answers, (position, FAR_AHEAD, position), strict=True):
+        problem = problem_of(answered, 503, "projection-behind")
+        assert (problem["min_position"], problem["position"]) == (wanted, 0)
+        assert answered.headers["retry-after"] == str(problem["retry_after_seconds"])
+
+
+async def test_who_waits_holds_no_connection(client: httpx2.AsyncClient, new_account: LogIn) -> None:
+    ada = await new_account()
+    waiting = [
+        asyncio.create_task(client.get(f"/reservations?min_position={FAR_AHEAD}", headers=ada.headers))
+        for _ in range(5)
+    ]
+    for _ in range(5):
+        assert (await client.get("/auth/me", headers=ada.headers)).status_code == 200
+    assert not any(task.done() for task in waiting)
+    for answered in await asyncio.gather(*waiting):
+        problem_of(answered, 503, "projection-behind")
+
+
+@pytest.mark.parametrize("position", ["-1", "1.0", "9223372036854775808", "x", ""])
+async def test_a_position_is_a_whole_number(client: httpx2.AsyncClient, position: str) -> None:
+    problem = problem_of(await client.get(f"/events?min_position={position}"), 422, "invalid-request")
+    assert [error["path"] for error in problem["errors"]] == ["min_position"]

@@ -1,0 +1,182 @@
+"""Alive and ready: what each check of readiness notices, and that it says so."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import httpx2
+import psycopg
+import pytest
+from fastapi import FastAPI
+from psycopg import sql
+
+from api.app import ApiConfig, create_app
+from api.health import LONGEST_LAG_SECONDS
+from projections.runner import Runner
+from tests.api.conftest import LogIn, problem_of
+
+Readiness = tuple[int, dict[str, Any]]
+
+
+async def readiness(client: httpx2.AsyncClient) -> Readiness:
+    answered = await client.get("/health/ready")
+    body = answered.json()
+    assert (answered.status_code == 200) == (body["status"] == "ready")
+    assert (answered.status_code == 200) == all(check["ok"] for check in body["checks"].values())
+    return answered.status_code, body
+
+
+async def becomes(client: httpx2.AsyncClient, wanted: Callable[[Readiness], bool]) -> dict[str, Any]:
+    """Ask until the readiness is as wanted, for half a minute at most."""
+    for _ in range(600):
+        found = await readiness(client)
+        if wanted(found):
+            return found[1]
+        await asyncio.sleep(0.05)
+    raise AssertionError(found)
+
+
+@asynccontextmanager
+async def running(runner: Runner) -> AsyncIterator[None]:
+    task = asyncio.create_task(runner.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@contextmanager
+def database_away(database_url: str, server_url: str) -> Iterator[None]:
+    """Nobody can connect to the test's database, and all who were are thrown out."""
+    name = urlsplit(database_url).path.removeprefix("/")
+    allow = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(allow.format(sql.Identifier(name), sql.SQL("false")))
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+        try:
+            yield
+        finally:
+            connection.execute(allow.format(sql.Identifier(name), sql.SQL("true")))
+
+
+async def test_a_process_that_answers_is_alive(client: httpx2.AsyncClient) -> None:
+    answered = await client.get("/health/live")
+    assert (answered.status_code, answered.json()) == (200, {"status": "alive"})
+
+
+async def test_ready_when_database_schema_runner_and_projections_are_there(
+    client: httpx2.AsyncClient, database_url: str
+) -> None:
+    async with running(Runner(database_url)):
+        body = await becomes(client, lambda found: found[0] == 200)
+    assert body["checks"].keys() == {"database", "schema", "runner", "projections"}
+    assert body["append_only"] == "privileges and trigger"
+
+
+async def test_not_ready_before_any_runner_was_there(client: httpx2.AsyncClient) -> None:
+    status, body = await readiness(client)
+    assert status == 503
+    assert {name: check["ok"] for name, check in body["checks"].items()} == {
+        "database": True,
+        "schema": True,
+        "runner": False,
+        "projections": True,
+    }
+    assert "tixxety worker" in body["checks"]["runner"]["problem"]
+
+
+async def test_a_runner_may_be_away_for_some_seconds(client: httpx2.AsyncClient, database_url: str) -> None:
+    async with running(Runner(database_url)):
+        await becomes(client, lambda found: found[0] == 200)
+    assert (await readiness(client))[0] == 200
+    body = await becomes(client, lambda found: found[0] == 503)
+    assert not body["checks"]["runner"]["ok"]
+
+
+async def test_not_ready_while_a_domain_event_waits_too_long_to_be_folded(
+    client: httpx2.AsyncClient, new_account: LogIn, database_url: str
+) -> None:
+    ada = await new_account()
+    event = {"title": "A", "starts_at": "2150-01-01T19:00:00Z", "ends_at": "2150-01-01T22:00:00Z", "total_tickets": 2}
+    assert (await client.post("/events", json=event, headers=ada.headers)).status_code == 201
+    assert (await readiness(client))[1]["checks"]["projections"]["ok"]
+    make_older(database_url, LONGEST_LAG_SECONDS)
+    check = (await readiness(client))[1]["checks"]["projections"]
+    assert not check["ok"]
+    assert "position 1 has waited 1" in check["problem"]
+    async with running(Runner(database_url)):
+        assert (await becomes(client, lambda found: found[0] == 200))["checks"]["projections"]["ok"]
+
+
+def make_older(database_url: str, seconds: float) -> None:
+    """Move what was recorded into the past, as only the owner of the table can."""
+    older = """
+    UPDATE stored_events SET state = convert_to(jsonb_set(convert_from(state, 'UTF8')::jsonb, '{timestamp}', to_jsonb(
+        to_char(clock_timestamp() AT TIME ZONE 'UTC' - make_interval(secs => %(seconds)s), 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+    ))::text, 'UTF8')
+    """
+    with psycopg.connect(database_url, options="-c search_path=tixxety") as connection:
+        connection.execute("ALTER TABLE stored_events DISABLE TRIGGER USER")
+        connection.execute(older, {"seconds": seconds})
+        connection.execute("ALTER TABLE stored_events ENABLE TRIGGER USER")
+
+
+async def test_not_ready_with_another_schema_version(client: httpx2.AsyncClient, database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True, options="-c search_path=tixxety") as connection:
+        connection.execute("UPDATE schema_version SET version = version + 1")
+        status, body = await readiness(client)
+        assert status == 503
+        assert "run tixxety migrate" in body["checks"]["schema"]["problem"]
+        connection.execute("DROP TABLE schema_version")
+        status, body = await readiness(client)
+        assert status == 503
+        assert "no version" in body["checks"]["schema"]["problem"]
+
+
+async def test_without_a_database_alive_but_not_ready_until_it_is_back(
+    app: FastAPI, client: httpx2.AsyncClient, new_account: LogIn, database_url: str, server_url: str
+) -> None:
+    ada = await new_account()
+    with database_away(database_url, server_url):
+        status, body = await readiness(client)
+        assert (status, body["checks"].keys()) == (503, {"database"})
+        assert "did not answer" in body["checks"]["database"]["problem"]
+        assert (await client.get("/health/live")).status_code == 200
+        away = await client.get("/auth/me", headers=ada.headers)
+        problem_of(away, 503, "database-away")
+        assert away.headers["retry-after"]
+    async with running(Runner(database_url)):
+        await becomes(client, lambda found: found[0] == 200)
+    assert (await client.get("/auth/me", headers=ada.headers)).status_code == 200
+
+
+@pytest.fixture
+def login_without_role(server_url: str, database_url: str) -> Iterator[str]:
+    """The database's URL for a login that may read everything, and can't take the role for serving."""
+    name = sql.Identifier(login := f"reader_{uuid4().hex}")
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'x'").format(name))
+        connection.execute(sql.SQL("GRANT USAGE ON SCHEMA tixxety, projections TO {}").format(name))
+        connection.execute(sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA tixxety, projections TO {}").format(name))
+        host = urlsplit(database_url).netloc.rpartition("@")[2]
+        yield urlunsplit(urlsplit(database_url)._replace(netloc=f"{login}:x@{host}"))
+        connection.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(name))
+
+
+async def test_readiness_says_when_only_the_trigger_protects_the_history(
+    config: ApiConfig, login_without_role: str, database_url: str
+) -> None:
+    app = create_app(replace(config, database_url=login_without_role))
+    transport = httpx2.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=transport, base_url="http://box-office") as client,
+        running(Runner(database_url)),
+    ):
+        body = await becomes(client, lambda found: found[0] == 200)
+    assert body["append_only"].startswith("trigger alone")

@@ -1,0 +1,133 @@
+"""The OpenAPI document tells the truth: every route, every problem it can give, and a login for /docs."""
+
+import json
+from typing import Any
+
+import httpx2
+import pytest
+
+from api.app import ApiConfig, create_app
+from api.problems import PROBLEM_TYPES, schema_name
+from tests.api.conftest import JWT_SECRET
+
+METHODS_AND_PATHS = {
+    "POST /auth/register": {201, 409, 413, 422, 429, 500, 503, 400},
+    "POST /auth/login": {200, 401, 413, 422, 429, 500, 503},
+    "GET /auth/me": {200, 401, 413, 422, 429, 500, 503},
+    "DELETE /auth/me": {204, 401, 413, 422, 429, 500, 503},
+    "POST /events": {201, 400, 401, 409, 413, 422, 500, 503},
+    "GET /events": {200, 401, 413, 422, 500, 503},
+    "GET /events/for-you": {200, 401, 413, 422, 500, 503},
+    "GET /events/{event_id}": {200, 304, 401, 404, 413, 422, 500, 503},
+    "PATCH /events/{event_id}": {200, 400, 401, 403, 404, 409, 413, 422, 500, 503},
+    "POST /events/{event_id}/cancel": {200, 400, 401, 403, 404, 409, 413, 422, 500, 503},
+    "POST /reservations": {201, 400, 401, 404, 409, 413, 422, 500, 503},
+    "GET /reservations": {200, 401, 413, 422, 500, 503},
+    "GET /reservations/{reservation_id}": {200, 401, 404, 413, 422, 500, 503},
+    "POST /reservations/{reservation_id}/pay": {200, 400, 401, 404, 409, 413, 422, 500, 503},
+    "POST /reservations/{reservation_id}/cancel": {200, 400, 401, 404, 409, 413, 422, 500, 503},
+    "GET /health/live": {200, 413, 422, 500},
+    "GET /health/ready": {200, 413, 422, 500, 503},
+    "GET /problems": {200, 413, 422, 500},
+    "GET /problems/{code}": {200, 404, 413, 422, 500},
+}
+
+
+@pytest.fixture(scope="module")
+def document() -> Any:
+    """The document as clients read it; it needs no database."""
+    app = create_app(ApiConfig(database_url="postgresql://nowhere", jwt_secret=JWT_SECRET))
+    return json.loads(json.dumps(app.openapi()))
+
+
+def operations(document: Any) -> dict[str, Any]:
+    return {
+        f"{method.upper()} {path}": operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def test_every_route_shows_its_statuses(document: Any) -> None:
+    shown = {name: {int(status) for status in one["responses"]} for name, one in operations(document).items()}
+    assert shown == METHODS_AND_PATHS
+
+
+def test_every_problem_is_documented_with_its_own_schema_and_an_example(document: Any) -> None:
+    schemas = document["components"]["schemas"]
+    shown = set()
+    for operation in operations(document).values():
+        for status, response in operation["responses"].items():
+            content = response.get("content", {}).get("application/problem+json", {"examples": {}})
+            for code, example in content["examples"].items():
+                shown.add(code)
+                assert PROBLEM_TYPES[code].status == int(status) == example["value"]["status"]
+                assert {"$ref": f"#/components/schemas/{schema_name(code)}"} in content["schema"]["oneOf"]
+                assert schemas[schema_name(code)]["properties"].keys() <= example["value"].keys()
+    assert shown == PROBLEM_TYPES.keys() - {"method-not-allowed"}
+
+
+def test_the_frameworks_own_errors_are_not_mentioned(document: Any) -> None:
+    assert "HTTPValidationError" not in str(document)
+    assert "Validation Error" not in str(document)
+
+
+def test_every_reference_leads_somewhere(document: Any) -> None:
+    def references(node: Any) -> set[str]:
+        if isinstance(node, dict):
+            own = {node["$ref"]} if isinstance(node.get("$ref"), str) else set()
+            return own.union(*(references(value) for value in node.values()))
+        return set().union(*(references(value) for value in node)) if isinstance(node, list) else set()
+
+    known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert references(document) <= known
+
+
+def test_every_refusal_that_events_and_reservations_can_give_is_named(document: Any) -> None:
+    def codes(name: str) -> set[str]:
+        return {
+            code
+            for response in operations(document)[name]["responses"].values()
+            for code in response.get("content", {}).get("application/problem+json", {}).get("examples", ())
+        }
+
+    assert codes("POST /reservations") >= {
+        "malformed-json", "not-authenticated", "event-not-found", "ticket-type-not-found", "ticket-type-required",
+        "event-cancelled", "event-ended", "sales-not-open", "sales-closed", "limit-per-buyer", "sold-out",
+        "idempotency-key-reused", "invalid-request", "overloaded", "database-away",
+    }  # fmt: skip
+    assert codes("POST /reservations/{reservation_id}/pay") >= {
+        "not-found", "hold-expired", "not-payable", "event-cancelled"
+    }  # fmt: skip
+    assert codes("PATCH /events/{event_id}") >= {
+        "event-not-found", "forbidden", "event-exists", "capacity-below-taken", "event-ended", "event-cancelled"
+    }  # fmt: skip
+
+
+def test_docs_can_log_in(document: Any) -> None:
+    (scheme,) = document["components"]["securitySchemes"].values()
+    assert scheme["type"] == "oauth2"
+    assert scheme["flows"]["password"]["tokenUrl"] == "/auth/login"
+    assert "security" in operations(document)["POST /reservations"]
+    assert "security" not in operations(document)["POST /auth/login"]
+
+
+def test_login_takes_both_kinds_of_form(document: Any) -> None:
+    content = operations(document)["POST /auth/login"]["requestBody"]["content"]
+    assert content.keys() == {"application/x-www-form-urlencoded", "multipart/form-data"}
+
+
+def test_every_route_has_a_summary_and_a_tag_that_is_described(document: Any) -> None:
+    described = {tag["name"] for tag in document["tags"]}
+    for name, operation in operations(document).items():
+        assert operation.get("summary"), name
+        assert operation.get("description"), name
+        assert set(operation["tags"]) <= described, name
+
+
+async def test_documentation_for_people_and_for_programs_is_served(client: httpx2.AsyncClient, document: Any) -> None:
+    assert (await client.get("/openapi.json")).json() == document
+    for path in ("/docs", "/redoc"):
+        answered = await client.get(path)
+        assert answered.status_code == 200
+        assert "/openapi.json" in answered.text

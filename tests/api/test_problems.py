@@ -1,0 +1,161 @@
+"""Every "no" as HTTP shows it: one document, one status, one page, and never a stack trace."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import psycopg
+import psycopg_pool
+import pytest
+from fastapi import FastAPI
+
+from api import refusals as http
+from api.middleware import RequestIds
+from api.problems import PROBLEM_TYPES, code_of, install
+from domain import refusals as domain
+from domain.refusals import InvalidRequest, LimitPerBuyer, Refusal, SoldOut
+from eventstore import failures
+from eventstore.failures import Failure
+from tests.api.conftest import LogIn, problem_of
+
+
+class Raising:
+    """A small application whose only route raises what the test puts here."""
+
+    error: Exception
+
+
+@pytest.fixture
+async def raising() -> AsyncIterator[tuple[Raising, httpx2.AsyncClient]]:
+    app, raised = FastAPI(), Raising()
+
+    @app.get("/")
+    async def route() -> None:
+        raise raised.error
+
+    app.add_middleware(RequestIds)
+    install(app)
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://box-office") as client:
+        yield raised, client
+
+
+def kinds_of(root: type[Exception], *modules: Any) -> list[type[Exception]]:
+    found = [value for module in modules for value in vars(module).values() if isinstance(value, type)]
+    return [kind for kind in dict.fromkeys(found) if issubclass(kind, root) and kind is not root]
+
+
+def test_every_refusal_has_a_problem_type_and_every_problem_type_a_refusal() -> None:
+    refusals = {kind.code for kind in kinds_of(Refusal, domain, http) if issubclass(kind, Refusal)}
+    failed = {code_of(kind.__new__(kind)) for kind in kinds_of(Failure, failures, http) if issubclass(kind, Failure)}
+    assert refusals | failed == PROBLEM_TYPES.keys()
+    assert all(code_of(kind.example) == code for code, kind in PROBLEM_TYPES.items())
+
+
+@pytest.mark.parametrize("code", PROBLEM_TYPES)
+async def test_a_refusal_or_failure_becomes_its_problem(raising: tuple[Raising, httpx2.AsyncClient], code: str) -> None:
+    raised, client = raising
+    raised.error = PROBLEM_TYPES[code].example
+    answered = await client.get("/")
+    problem = problem_of(answered, PROBLEM_TYPES[code].status, code)
+    assert ("www-authenticate" in answered.headers) == (answered.status_code == 401)
+    assert ("retry_after_seconds" in problem) == (answered.status_code in (429, 503))
+    assert answered.headers.get("retry-after", "None") == str(problem.get("retry_after_seconds"))
+
+
+async def test_facts_stand_beside_the_detail(raising: tuple[Raising, httpx2.AsyncClient]) -> None:
+    raised, client = raising
+    raised.error = SoldOut(3)
+    assert problem_of(await client.get("/"), 409, "sold-out")["available"] == 3
+    raised.error = LimitPerBuyer(2, 2, None)
+    assert {"limit": 2, "held": 2, "reservation_id": None}.items() <= (await client.get("/")).json().items()
+    raised.error = InvalidRequest("starts_at", "must lie in the future")
+    assert (await client.get("/")).json()["errors"] == [{"path": "starts_at", "message": "must lie in the future"}]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        psycopg.OperationalError("server closed the connection; password=hunter2"),
+        psycopg.errors.AdminShutdown("terminating connection"),
+        psycopg.InterfaceError("the connection is closed"),
+        psycopg_pool.PoolTimeout("couldn't get a connection"),
+        failures.SchemaOutdated(),
+    ],
+)
+async def test_a_database_that_does_not_answer_is_a_503(
+    raising: tuple[Raising, httpx2.AsyncClient], error: Exception
+) -> None:
+    raised, client = raising
+    raised.error = error
+    answered = await client.get("/")
+    assert problem_of(answered, 503, "database-away")["retry_after_seconds"] == int(answered.headers["retry-after"])
+    assert "hunter2" not in answered.text
+
+
+async def test_too_many_waiting_for_the_database_is_overload(raising: tuple[Raising, httpx2.AsyncClient]) -> None:
+    raised, client = raising
+    raised.error = psycopg_pool.TooManyRequests("the pool has already 1000 requests waiting")
+    problem_of(await client.get("/"), 503, "overloaded")
+
+
+async def test_what_nobody_foresaw_is_a_500_without_a_trace_of_the_program(
+    raising: tuple[Raising, httpx2.AsyncClient], capsys: pytest.CaptureFixture[str]
+) -> None:
+    raised, client = raising
+    raised.error = ZeroDivisionError("secret detail")
+    answered = await client.get("/")
+    problem = problem_of(answered, 500, "internal-error")
+    assert not any(word in answered.text for word in ("secret", "Traceback", "ZeroDivision", ".py"))
+    logged = capsys.readouterr().out
+    assert problem["request_id"] in logged
+    assert "ZeroDivisionError" in logged
+
+
+async def test_an_unknown_address_is_not_found(client: httpx2.AsyncClient) -> None:
+    for path in ("/", "/nothing", "/auth", "/auth/me/", "/%00", "/événement"):
+        problem_of(await client.get(path), 404, "not-found")
+
+
+async def test_another_method_is_not_allowed(client: httpx2.AsyncClient) -> None:
+    answered = await client.put("/auth/me")
+    problem_of(answered, 405, "method-not-allowed")
+    assert answered.headers["allow"]
+
+
+async def test_every_answer_has_a_request_id_of_its_own_that_the_server_made(
+    client: httpx2.AsyncClient, new_account: LogIn
+) -> None:
+    ada = await new_account()
+    asked = {"X-Request-Id": "my own"}
+    answers = [
+        await client.get("/health/live", headers=asked),
+        await client.get("/nothing", headers=asked),
+        await client.get("/auth/me", headers=ada.headers | asked),
+        await client.delete("/auth/me", headers=ada.headers | asked),
+        await client.get("/openapi.json", headers=asked),
+    ]
+    ids = [answer.headers.get_list("x-request-id") for answer in answers]
+    assert all(len(one) == 1 for one in ids)
+    assert len({one[0] for one in ids}) == len(answers)
+    assert all(one[0][14] == "7" for one in ids)
+
+
+async def test_a_query_that_the_route_does_not_know_is_refused(client: httpx2.AsyncClient) -> None:
+    for query in ("colour=red", "limit=1&limit=2", "=1", "%00=1", "min_position=2.0", "limit=1_0", "min_position=-1"):
+        problem_of(await client.get(f"/events?{query}"), 422, "invalid-request")
+    problem_of(await client.get("/health/live?verbose=1"), 422, "invalid-request")
+
+
+async def test_each_problem_type_has_a_page_for_people_and_for_programs(client: httpx2.AsyncClient) -> None:
+    listed = (await client.get("/problems")).json()["items"]
+    assert [kind["type"] for kind in listed] == [f"/problems/{code}" for code in PROBLEM_TYPES]
+    index = await client.get("/problems", headers={"Accept": "text/html"})
+    for kind in listed:
+        described = (await client.get(kind["type"])).json()
+        assert described == kind
+        assert described["example"]["type"] == kind["type"]
+        page = await client.get(kind["type"], headers={"Accept": "text/html,application/xhtml+xml"})
+        assert page.headers["content-type"].startswith("text/html")
+        assert kind["title"] in page.text
+        assert f'href="{kind["type"]}"' in index.text
+    problem_of(await client.get("/problems/nothing"), 404, "not-found")
