@@ -1,0 +1,304 @@
+"""Tickets that were not paid in time are taken back: never early, each once, whatever dies; cancelled events end."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import psycopg
+import pytest
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from domain.commands import ReserveTickets
+from domain.refusals import SoldOut
+from domain.reservation import ReservationCancelled, ReservationExpired, ReservationPlaced
+from domain.ticketed_event import TicketsReleased
+from eventstore.connections import Connection
+from eventstore.group import Outcome
+from eventstore.group_commit import GroupCommit
+from projections import queries
+from projections.follower import Follower
+from projections.runner import Runner
+from tests import box_office
+from tests.fault_proxy import FaultProxy
+from tests.workers.conftest import Worker
+from workers import expiry
+from workers.expiry import Expiry
+
+EXPIRED = "SELECT count(*) FROM stored_events WHERE topic = 'ReservationExpired'"
+CANCELLED = "SELECT count(*) FROM stored_events WHERE topic = 'ReservationCancelled'"
+OPEN = "SELECT count(*) FROM reservations WHERE status IN ('reserved', 'paid')"
+TAKEN = "SELECT reserved, paid FROM ticket_types WHERE event_id = %(event_id)s"
+IS_OVER = "SELECT clock_timestamp() >= %(deadline)s"
+END_OTHERS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid NOT IN (pg_backend_pid(), %(mine)s) AND application_name = 'worker'
+"""
+
+
+async def reserved(
+    connection: Connection, commands: GroupCommit, buyers: int, *, hold_seconds: int = 1, paid: int = 0
+) -> list[ReserveTickets]:
+    """Reservations of one new event that is then sold out; the first ones are paid."""
+    organiser, *ids = await box_office.register(connection, buyers + 1)
+    event = box_office.create(organiser, capacity=buyers, hold_seconds=hold_seconds)
+    await commands.submit(event)
+    wishes = [box_office.reserve(event.event_id, buyer) for buyer in ids]
+    assert box_office.count(await box_office.submit_all(commands, wishes), Outcome) == buyers
+    payments = await box_office.submit_all(commands, [box_office.pay(wish) for wish in wishes[:paid]])
+    assert box_office.count(payments, Outcome) == paid
+    return wishes
+
+
+async def until_recorded(connection: Connection, query: str, wanted: int) -> None:
+    """Wait until a count over the history is reached."""
+
+    async def reached() -> bool:
+        return bool(await box_office.only(connection, query) >= wanted)
+
+    await box_office.until(reached)
+
+
+async def judged(connection: Connection) -> box_office.History:
+    """The history, after seeing that nothing expired early and nothing ended twice."""
+    told = await box_office.judged_history(connection)
+    for stream in told.streams.values():
+        if isinstance(placed := stream[0], ReservationPlaced):
+            ends = [e for e in stream[1:] if isinstance(e, ReservationExpired | ReservationCancelled)]
+            assert len(ends) <= 1
+            assert all(e.timestamp >= placed.hold_expires_at for e in ends if isinstance(e, ReservationExpired))
+    return told
+
+
+async def test_a_hold_that_is_due_is_taken_back(connection: Connection, commands: GroupCommit, worker: Worker) -> None:
+    (wish,) = await reserved(connection, commands, 1)
+    (buyer,) = await box_office.register(connection, 1)
+    async with worker():
+        await until_recorded(connection, EXPIRED, 1)
+
+        async def is_folded() -> bool:
+            row = await queries.reservation(connection, wish.reservation_id)
+            return row is not None and row.status == "expired"
+
+        await box_office.until(is_folded)
+    told = await judged(connection)
+    assert told.types(wish.reservation_id) == ["ReservationPlaced", "ReservationExpired"]
+    assert {e.actor_id for e in told.streams[wish.reservation_id][1:]} == {"system"}
+    assert await (await connection.execute(TAKEN, {"event_id": wish.event_id})).fetchall() == [(0, 0)]
+    assert (await commands.submit(box_office.reserve(wish.event_id, buyer))).position == 7
+
+
+async def test_two_workers_expire_each_exactly_once(
+    connection: Connection, commands: GroupCommit, worker: Worker
+) -> None:
+    async with worker(), worker():
+        first = await reserved(connection, commands, 150, paid=50)
+        second = await reserved(connection, commands, 100, hold_seconds=2)
+        await until_recorded(connection, EXPIRED, 200)
+    told = await judged(connection)
+    assert told.count(ReservationExpired) == told.count(TicketsReleased) == 200
+    assert all(told.types(wish.reservation_id)[1:] == ["ReservationPaid"] for wish in first[:50])
+    unpaid = [*first[50:], *second]
+    assert all(told.types(wish.reservation_id)[1:] == ["ReservationExpired"] for wish in unpaid)
+
+
+async def test_another_worker_takes_over(connection: Connection, commands: GroupCommit, worker: Worker) -> None:
+    async with worker():
+        async with worker() as first:
+            await reserved(connection, commands, 10)
+            await until_recorded(connection, EXPIRED, 10)
+            first.cancel()
+        await reserved(connection, commands, 10)
+        await until_recorded(connection, EXPIRED, 20)
+    assert (await judged(connection)).count(ReservationExpired) == 20
+
+
+async def test_due_tickets_are_for_sale_at_the_exact_second_with_no_worker_alive(
+    connection: Connection, commands: GroupCommit
+) -> None:
+    wishes = await reserved(connection, commands, 5, paid=2)
+    buyers = await box_office.register(connection, 5)
+    told = await judged(connection)
+    placed = told.streams[wishes[4].reservation_id][0]
+    assert isinstance(placed, ReservationPlaced)
+    with pytest.raises(SoldOut):
+        await commands.submit(box_office.reserve(wishes[0].event_id, buyers[0]))
+
+    async def is_over() -> bool:
+        return bool(await box_office.only(connection, IS_OVER, deadline=placed.hold_expires_at))
+
+    await box_office.until(is_over)
+    again = [box_office.reserve(wishes[0].event_id, buyer) for buyer in buyers]
+    answers = await box_office.submit_all(commands, again)
+    assert [type(answer) for answer in answers] == [Outcome] * 3 + [SoldOut] * 2
+    told = await judged(connection)
+    for wish in wishes[2:]:
+        expired = told.streams[wish.reservation_id][1]
+        assert isinstance(expired, ReservationExpired)
+        assert expired.request_id in {one.request_id for one in again}, "one command, one transaction"
+
+
+async def test_reservations_of_a_cancelled_event_end_with_it_though_workers_stop_midway(
+    connection: Connection, commands: GroupCommit, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expiry, "AT_ONCE_COMMANDS", 20)
+    wishes = await reserved(connection, commands, 400, hold_seconds=120, paid=150)
+    told = await judged(connection)
+    organiser = told.events[wishes[0].event_id].created.organiser_id
+    await commands.submit(box_office.cancel_event(wishes[0].event_id, organiser))
+    for some in (1, 60):
+        async with worker():
+            await until_recorded(connection, CANCELLED, some)
+        assert await box_office.only(connection, CANCELLED) < 400
+    async with worker():
+        await until_recorded(connection, CANCELLED, 400)
+        await until_folded(connection)
+        assert await box_office.only(connection, OPEN) == 0
+    told = await judged(connection)
+    assert told.count(ReservationCancelled) == 400
+    for number, wish in enumerate(wishes):
+        cancelled = told.streams[wish.reservation_id][-1]
+        assert isinstance(cancelled, ReservationCancelled)
+        assert cancelled.reason == "event-cancelled"
+        assert cancelled.refund_due_minor == (2500 if number < 150 else 0)
+
+
+async def test_events_that_are_cancelled_one_after_the_other_all_end(
+    connection: Connection, commands: GroupCommit, worker: Worker
+) -> None:
+    async with worker():
+        for number in (1, 2, 3):
+            wishes = await reserved(connection, commands, 10, hold_seconds=120, paid=5)
+            event = (await judged(connection)).events[wishes[0].event_id]
+            await commands.submit(box_office.cancel_event(event.id, event.created.organiser_id))
+            await until_recorded(connection, CANCELLED, 10 * number)
+
+
+async def until_folded(connection: Connection) -> None:
+    """Wait until the projections have reached the history's head."""
+
+    async def reached() -> bool:
+        head = await box_office.only(connection, "SELECT max(notification_id) FROM stored_events")
+        return bool((await queries.checkpoint(connection)).position >= head)
+
+    await box_office.until(reached)
+
+
+async def test_a_hold_of_a_cancelled_event_that_was_due_before_has_expired(
+    connection: Connection, commands: GroupCommit, worker: Worker
+) -> None:
+    """While no worker lives, some fall due, then the event is cancelled; others are still held."""
+    wishes = await reserved(connection, commands, 3, paid=1)
+    told = await judged(connection)
+    deadline = getattr(told.streams[wishes[2].reservation_id][0], "hold_expires_at", None)
+
+    async def is_over() -> bool:
+        return bool(await box_office.only(connection, IS_OVER, deadline=deadline))
+
+    await box_office.until(is_over)
+    organiser = told.events[wishes[0].event_id].created.organiser_id
+    await commands.submit(box_office.cancel_event(wishes[0].event_id, organiser))
+    async with worker():
+        await until_recorded(connection, EXPIRED, 2)
+        await until_recorded(connection, CANCELLED, 1)
+    told = await judged(connection)
+    assert [told.types(wish.reservation_id)[-1] for wish in wishes] == [
+        "ReservationCancelled",
+        "ReservationExpired",
+        "ReservationExpired",
+    ]
+
+
+@asynccontextmanager
+async def alone(database_url: str, commands: GroupCommit) -> AsyncIterator[Expiry]:
+    """The job without its worker: called by hand, and nobody folds."""
+    async with Follower(database_url) as follower:
+        job = Expiry(database_url, commands, follower, AsyncIOScheduler())
+        try:
+            yield job
+        finally:
+            await job.close()
+
+
+async def test_projections_that_lag_double_nothing(
+    database_url: str, connection: Connection, commands: GroupCommit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expiry, "FOLD_PATIENCE_SECONDS", 0.01)
+    held = await reserved(connection, commands, 40)
+    withdrawn = await reserved(connection, commands, 40, hold_seconds=120, paid=20)
+    organiser = (await judged(connection)).events[withdrawn[0].event_id].created.organiser_id
+    await commands.submit(box_office.cancel_event(withdrawn[0].event_id, organiser))
+    folding = asyncio.create_task(Runner(database_url).run())
+    await until_folded(connection)
+    folding.cancel()
+    await asyncio.wait([folding])
+
+    async def all_due() -> bool:
+        return len(await queries.due_reservations(connection, 100)) == 40
+
+    await box_office.until(all_due)
+    async with alone(database_url, commands) as job:
+        for _ in range(3):
+            await job.run()
+    assert len(await queries.due_reservations(connection, 100)) == 40, "the projections still lag"
+    told = await judged(connection)
+    assert (told.count(ReservationExpired), told.count(ReservationCancelled)) == (40, 40)
+    assert all(told.types(wish.reservation_id)[1:] == ["ReservationExpired"] for wish in held)
+
+
+async def test_what_is_not_due_is_left_alone(
+    database_url: str, connection: Connection, commands: GroupCommit, worker: Worker
+) -> None:
+    due = await reserved(connection, commands, 5, hold_seconds=1)
+    later = await reserved(connection, commands, 5, hold_seconds=120)
+    async with worker():
+        await until_recorded(connection, EXPIRED, 5)
+    told = await judged(connection)
+    assert all(len(told.streams[wish.reservation_id]) == 2 for wish in due)
+    assert all(len(told.streams[wish.reservation_id]) == 1 for wish in later)
+
+
+async def test_a_database_that_restarts_is_survived(
+    database_url: str, connection: Connection, commands: GroupCommit, worker: Worker
+) -> None:
+    async with FaultProxy(database_url) as proxy, worker(proxy.url) as task:
+        await reserved(connection, commands, 10)
+        await until_recorded(connection, EXPIRED, 10)
+        await proxy.go_away()
+        wishes = await reserved(connection, commands, 10)
+        told = await judged(connection)
+        deadline = getattr(told.streams[wishes[9].reservation_id][0], "hold_expires_at", None)
+
+        async def is_over() -> bool:
+            return bool(await box_office.only(connection, IS_OVER, deadline=deadline))
+
+        await box_office.until(is_over)
+        await proxy.come_back()
+        await until_recorded(connection, EXPIRED, 20)
+        assert not task.done()
+    assert (await judged(connection)).count(ReservationExpired) == 20
+
+
+async def test_backends_that_are_ended_while_they_expire_double_nothing(
+    database_url: str, connection: Connection, commands: GroupCommit, worker: Worker
+) -> None:
+    wishes = await reserved(connection, commands, 300)
+    url = f"{database_url}?application_name=worker"
+    async with worker(url), await psycopg.AsyncConnection.connect(database_url, autocommit=True) as superuser:
+        for some in (1, 100):
+            await until_recorded(connection, EXPIRED, some)
+            await superuser.execute(END_OTHERS, {"mine": connection.info.backend_pid})
+        await until_recorded(connection, EXPIRED, 300)
+    told = await judged(connection)
+    assert [len(told.streams[wish.reservation_id]) for wish in wishes] == [2] * 300
+
+
+async def test_an_account_that_was_deleted_loses_its_holds(
+    connection: Connection, commands: GroupCommit, worker: Worker
+) -> None:
+    wishes = await reserved(connection, commands, 2)
+    gone: list[UUID] = [wish.actor.account_id for wish in wishes]
+    await connection.execute("DELETE FROM accounts WHERE account_id = ANY(%s)", (gone,))
+    async with worker():
+        await until_recorded(connection, EXPIRED, 2)
+    assert (await judged(connection)).count(ReservationExpired) == 2

@@ -1,0 +1,45 @@
+"""One worker process: the projector without pause, expiry and snapshots on APScheduler's clock."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from projections.failures import FoldFailed
+from projections.follower import Follower
+from projections.runner import Runner
+
+from eventstore.group_commit import GroupCommit
+from workers.expiry import Expiry
+from workers.snapshots import Snapshots
+
+EXPIRY_INTERVAL_SECONDS = 1
+SNAPSHOTS_INTERVAL_SECONDS = 5
+# Small, so that the buyers who wait for the same event are never held up for long.
+GROUP_COMMANDS = 128
+
+log = structlog.get_logger()
+
+
+async def run(database_url: str) -> None:
+    """Work until cancelled. A fold that fails stops the projector alone: expiry goes on, readiness turns red."""
+    async with AsyncExitStack() as stack:
+        commands = await stack.enter_async_context(GroupCommit(database_url, group_commands=GROUP_COMMANDS))
+        follower = await stack.enter_async_context(Follower(database_url))
+        scheduler = AsyncIOScheduler(
+            timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+        )
+        expiry = Expiry(database_url, commands, follower, scheduler)
+        snapshots = Snapshots(database_url)
+        stack.push_async_callback(snapshots.close)
+        stack.push_async_callback(expiry.close)
+        scheduler.add_job(expiry.run, "interval", seconds=EXPIRY_INTERVAL_SECONDS, id=expiry.job_id)
+        scheduler.add_job(snapshots.run, "interval", seconds=SNAPSHOTS_INTERVAL_SECONDS, id="snapshots")
+        scheduler.start()
+        stack.callback(scheduler.shutdown, wait=True)
+        log.info("worker started")
+        try:
+            await Runner(database_url).run()
+        except FoldFailed:
+            log.exception("the projections stopped")
+            await asyncio.Event().wait()
