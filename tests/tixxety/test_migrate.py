@@ -1,0 +1,256 @@
+"""Both schemas are made in one step: repeatable, by many at once, and by logins that may do little."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.errors import InsufficientPrivilege, RestrictViolation
+
+from eventstore import connections
+from eventstore.connections import APP_ROLE, Connection, connect
+from eventstore.group_commit import GroupCommit
+from eventstore.schema import SCHEMA_VERSION
+from tests import box_office
+from tixxety import migrate as migration
+from tixxety.migrate import NO_ROLE, OPEN_LOCKS, migrate, schema_is_current
+
+TABLES = """
+SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname IN ('tixxety', 'projections') AND c.relkind IN ('r', 'v') ORDER BY 1
+"""
+ALL_TABLES = [
+    ("projections.checkpoint",),
+    ("projections.events",),
+    ("projections.reservations",),
+    ("projections.ticket_types",),
+    ("tixxety.accounts",),
+    ("tixxety.event_names",),
+    ("tixxety.history",),
+    ("tixxety.schema_version",),
+    ("tixxety.snapshots",),
+    ("tixxety.stored_events",),
+]
+WITHOUT_COMMENT = """
+SELECT n.nspname || '.' || c.relname || '.' || a.attname
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
+WHERE n.nspname IN ('tixxety', 'projections') AND c.relkind = 'r' AND a.attnum > 0
+  AND (col_description(c.oid, a.attnum) IS NULL OR obj_description(c.oid) IS NULL)
+"""
+ADVISORY = "SELECT pg_advisory_lock(1)", "SELECT pg_try_advisory_lock(1, 2)", "SELECT pg_advisory_xact_lock_shared(1)"
+
+MakeDatabase = Callable[[str], str]
+MakeLogin = Callable[[str], str]
+
+
+def run(url: str, *statements: sql.SQL | sql.Composed) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def rows(url: str, query: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET search_path = tixxety, projections")
+        return connection.execute(query).fetchall()
+
+
+@pytest.fixture
+def login(server_url: str) -> Iterator[MakeLogin]:
+    """Makes a login with attributes such as CREATEROLE, and gives its name, which is its password as well."""
+    names: list[str] = []
+
+    def make(attributes: str) -> str:
+        names.append(name := f"login_{uuid4().hex}")
+        made = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {} " + attributes)
+        run(server_url, made.format(sql.Identifier(name), sql.Literal(name)))
+        return name
+
+    yield make
+    run(server_url, *(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)) for name in names))
+
+
+@pytest.fixture
+def database(server_url: str, login: MakeLogin) -> Iterator[MakeDatabase]:
+    """Makes an empty database that belongs to a login, and gives the URL by which that login comes."""
+    names: list[str] = []
+
+    def make(owner: str) -> str:
+        names.append(name := f"empty_{uuid4().hex}")
+        run(server_url, sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(owner)))
+        return as_login(server_url, owner, name)
+
+    yield make
+    run(server_url, *(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)) for name in names))
+
+
+@pytest.fixture
+def own_role(server_url: str, login: MakeLogin, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The serving role has another name in this test, so that it is not there yet. To be named before `database`."""
+    name = f"app_{uuid4().hex}"
+    for module in (connections, migration):
+        monkeypatch.setattr(module, "APP_ROLE", name)
+    yield name
+    run(server_url, sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
+
+
+def as_login(url: str, login: str, database: str = "") -> str:
+    """The URL by which a login comes to the same server."""
+    parts = urlsplit(url)
+    place = parts.netloc.rpartition("@")[2]
+    return urlunsplit(
+        parts._replace(netloc=f"{login}:{login}@{place}", path=f"/{database}" if database else parts.path)
+    )
+
+
+def test_ten_at_once_on_one_empty_database(empty_database_url: str) -> None:
+    with ThreadPoolExecutor(10) as ten:
+        assert list(ten.map(migrate, [empty_database_url] * 10)) == [[]] * 10
+    assert rows(empty_database_url, TABLES) == ALL_TABLES
+    assert rows(empty_database_url, "SELECT version FROM schema_version") == [(SCHEMA_VERSION,)]
+    assert schema_is_current(empty_database_url)
+
+
+def test_four_databases_at_once(own_role: str, database: MakeDatabase, server_url: str) -> None:
+    """Roles belong to the whole server, and all four make the same one."""
+    owner = urlsplit(server_url).username or "postgres"
+    names = [urlsplit(database(owner)).path for _ in range(4)]
+    urls = [urlunsplit(urlsplit(server_url)._replace(path=name)) for name in names]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(migrate, urls * 2)) == [[]] * 8
+    for url in urls:
+        assert rows(url, TABLES) == ALL_TABLES
+        asyncio.run(serves_as(url, own_role))
+
+
+def test_a_role_that_another_makes_at_this_moment_is_waited_for(
+    own_role: str, database: MakeDatabase, server_url: str
+) -> None:
+    name = urlsplit(database(urlsplit(server_url).username or "postgres")).path
+    url = urlunsplit(urlsplit(server_url)._replace(path=name))
+    waits = (
+        "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'CREATE ROLE%%' AND wait_event_type = 'Lock' AND datname = %s"
+    )
+    with psycopg.connect(server_url) as other, ThreadPoolExecutor(1) as thread:
+        other.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(own_role)))
+        migrating = thread.submit(migrate, url)
+        with psycopg.connect(server_url, autocommit=True) as looking:
+            while not looking.execute(waits, (name.removeprefix("/"),)).fetchone():
+                assert not migrating.done()
+        other.commit()
+        assert migrating.result() == []
+
+
+def test_again_changes_nothing(empty_database_url: str) -> None:
+    migrate(empty_database_url)
+    before = rows(empty_database_url, TABLES), rows(empty_database_url, "SELECT generation FROM checkpoint")
+    assert migrate(empty_database_url) == []
+    assert (rows(empty_database_url, TABLES), rows(empty_database_url, "SELECT generation FROM checkpoint")) == before
+
+
+def test_every_table_and_column_has_a_comment(database_url: str) -> None:
+    assert rows(database_url, WITHOUT_COMMENT) == []
+
+
+def test_an_empty_or_another_schema_is_not_current(empty_database_url: str) -> None:
+    assert not schema_is_current(empty_database_url)
+    migrate(empty_database_url)
+    assert schema_is_current(empty_database_url)
+    run(empty_database_url, sql.SQL("UPDATE tixxety.schema_version SET version = version + 1"))
+    assert not schema_is_current(empty_database_url)
+
+
+async def sell(database_url: str) -> None:
+    """A whole purchase, as the serving processes do it."""
+    async with await connect(database_url) as connection, GroupCommit(database_url) as commands:
+        organiser, buyer = await box_office.register(connection, 2)
+        event = box_office.create(organiser)
+        wish = box_office.reserve(event.event_id, buyer)
+        for command in (event, wish, box_office.pay(wish)):
+            await commands.submit(command)
+        assert len((await box_office.judged_history(connection)).records) == 5
+
+
+def test_a_login_that_may_create_no_role_is_told_and_has_a_working_system(
+    login: MakeLogin, database: MakeDatabase
+) -> None:
+    url = database(login("NOCREATEROLE"))
+    for _ in range(2):
+        assert migrate(url) == [NO_ROLE, OPEN_LOCKS]
+    assert schema_is_current(url)
+    asyncio.run(sell(url))
+    for change in ("UPDATE stored_events SET topic = 'x'", "DELETE FROM stored_events", "TRUNCATE stored_events"):
+        with pytest.raises(RestrictViolation):
+            rows(url, change)
+
+
+def test_a_login_that_may_create_the_role_serves_in_it(own_role: str, login: MakeLogin, database: MakeDatabase) -> None:
+    """From PostgreSQL 16 on, who creates a role may grant it but is not in it."""
+    url = database(login("CREATEROLE"))
+    for _ in range(2):
+        assert migrate(url) == [OPEN_LOCKS]
+    asyncio.run(serves_as(url, own_role))
+    asyncio.run(sell(url))
+
+
+def test_a_login_in_the_role_serves_what_another_has_made(login: MakeLogin, database_url: str, server_url: str) -> None:
+    name = login("")
+    run(server_url, sql.SQL("GRANT {} TO {}").format(sql.Identifier(APP_ROLE), sql.Identifier(name)))
+    url = as_login(database_url, name)
+    assert schema_is_current(url)
+    asyncio.run(sell(url))
+    asyncio.run(serves_as(url, APP_ROLE))
+
+
+async def serves_as(database_url: str, role: str) -> None:
+    async with await connect(database_url) as connection:
+        assert await box_office.only(connection, "SELECT current_user") == role
+
+
+@pytest.fixture
+async def stranger(database_url: str, login: MakeLogin) -> AsyncIterator[Connection]:
+    """Somebody who may log in, and nothing else."""
+    connection = await psycopg.AsyncConnection.connect(as_login(database_url, login("")), autocommit=True)
+    async with connection:
+        yield connection
+
+
+async def test_a_login_without_grants_cannot_stop_sales_by_a_lock(stranger: Connection) -> None:
+    for lock in ADVISORY:
+        with pytest.raises(InsufficientPrivilege):
+            await stranger.execute(lock)
+
+
+async def test_a_login_without_grants_reads_nothing(stranger: Connection) -> None:
+    for (table,) in ALL_TABLES:
+        with pytest.raises(InsufficientPrivilege):
+            await stranger.execute(f"SELECT * FROM {table}")
+
+
+async def test_who_serves_may_take_locks_and_write_projections(database_url: str) -> None:
+    async with await connect(database_url) as connection:
+        assert await box_office.only(connection, "SELECT current_user") == APP_ROLE
+        for lock in ADVISORY:
+            await connection.execute(lock)
+        for table in ("checkpoint", "events", "ticket_types", "reservations"):
+            await connection.execute(f"DELETE FROM {table}")
+
+
+def test_names_are_made_again_where_they_are_missing(database_url: str) -> None:
+    asyncio.run(sell(database_url))
+    names = rows(database_url, "SELECT * FROM event_names")
+    assert len(names) == 1
+    run(database_url, sql.SQL("DELETE FROM tixxety.event_names"))
+    assert migrate(database_url) == []
+    assert rows(database_url, "SELECT * FROM event_names") == names
+
+
+def test_a_database_that_is_away_is_an_error_of_the_database(database_url: str) -> None:
+    missing = urlunsplit(urlsplit(database_url)._replace(path="/there_is_none"))
+    for ask in (migrate, schema_is_current):
+        with pytest.raises(psycopg.OperationalError):
+            ask(missing)

@@ -1,0 +1,135 @@
+"""The supervisor: restarts what dies, gives up when that does not help, and leaves nothing behind."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.tixxety.processes import all_gone, until
+from tixxety.failures import Failure
+from tixxety.processes import TiedProcess
+from tixxety.supervisor import Keeper, Program, StopRequested, stop_programs, stop_signals, supervise
+
+ROOT = Path(__file__).parent.parent.parent
+FOREVER = "import threading; print('up', flush=True); threading.Event().wait()"
+DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + FOREVER
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def test_a_program_that_dies_is_started_again() -> None:
+    program = Program("sleeper", python(FOREVER), os.environ)
+    program.restart()
+    first = program.process
+    assert first is not None
+    keeper = Keeper(program)
+    try:
+        first.send(signal.SIGKILL)
+        until(lambda: not program.is_alive())
+        assert not keeper.tend(now=100.0)
+        assert keeper.tend(now=100.2)
+        assert program.process is not None
+        assert program.process.pid != first.pid
+    finally:
+        stop_programs([program])
+
+
+@pytest.mark.timeout(60)
+def test_five_deaths_in_a_minute_are_given_up_with_the_last_words() -> None:
+    program = Program("singer", python("import sys; sys.exit('out of breath')"), os.environ)
+    with pytest.raises(Failure, match=r"singer died 5 times within a minute.*out of breath"):
+        supervise([program])
+
+
+def test_five_deaths_in_an_hour_are_not() -> None:
+    program = Program("singer", python("raise SystemExit"), os.environ)
+    keeper = Keeper(program)
+    for hour in range(1, 9):
+        keeper.tend(now=hour * 3600.0)
+        keeper.tend(now=hour * 3600.0 + 10)
+        until(lambda: not program.is_alive())
+
+
+def test_a_program_is_not_started_while_what_it_needs_is_away() -> None:
+    there = False
+    program = Program("guest", python(FOREVER), os.environ, can_restart=lambda: there)
+    keeper = Keeper(program)
+    for second in range(20):
+        assert not keeper.tend(now=float(second))
+    there = True
+    try:
+        assert keeper.tend(now=20.0)
+    finally:
+        stop_programs([program])
+
+
+def test_a_program_that_does_not_listen_is_killed() -> None:
+    program = Program("deaf", python(DEAF), os.environ)
+    program.restart()
+    until(lambda: program.last_words() == "up")
+    program.stop(0.1)
+    assert not program.is_alive()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_each_stop_signal_is_the_same(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+
+    def wait_for_it() -> None:
+        with stop_signals():
+            os.kill(os.getpid(), number)
+            until(lambda: False, seconds=5)
+
+    with pytest.raises(StopRequested):
+        wait_for_it()
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("kernel_ties", [True, False])
+def test_a_child_ends_with_a_parent_that_is_killed(kernel_ties: bool) -> None:
+    code = f"""
+import os, signal, threading
+from tixxety import processes
+if not {kernel_ties}:
+    processes.LIBC = None  # as on a system whose kernel cannot do it
+child = processes.TiedProcess({python(DEAF)!r}, when_orphaned=signal.SIGKILL)
+print(child.pid, flush=True)
+threading.Event().wait()
+"""
+    with subprocess.Popen(python(code), cwd=ROOT, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        assert not all_gone([child])
+        parent.kill()
+        until(lambda: all_gone([child]))
+
+
+def test_children_are_made_in_the_main_thread_only() -> None:
+    code = """
+import signal, threading
+from tixxety.processes import TiedProcess
+def make():
+    try:
+        TiedProcess(["true"], when_orphaned=signal.SIGKILL)
+    except RuntimeError:
+        print("refused")
+thread = threading.Thread(target=make)
+thread.start()
+thread.join()
+"""
+    assert subprocess.check_output(python(code), cwd=ROOT, text=True) == "refused\n"
+
+
+def test_a_stop_goes_from_gentle_to_hard() -> None:
+    process = TiedProcess(python(DEAF), when_orphaned=signal.SIGKILL, stdout=subprocess.PIPE)
+    assert process.process.stdout is not None
+    with process.process.stdout as output:
+        assert output.readline() == b"up\n"
+    process.stop((signal.SIGTERM, 0.1))
+    assert process.process.returncode == -signal.SIGKILL

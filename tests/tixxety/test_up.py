@@ -1,0 +1,225 @@
+"""`tixxety up` as its users meet it: one command, one home, and nothing left when it ends."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+import psycopg
+import pytest
+
+from tests.running import ROOT
+from tests.tixxety.processes import all_gone, family, runs, until
+from tixxety.embedded_postgres import EmbeddedPostgres
+
+OPEN = "Ctrl-C closes it."
+PASSWORD = "correct horse battery"
+
+
+class BoxOffice:
+    """A running `tixxety up`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], home: Path, log: Path) -> None:
+        self.process, self.home, self.log = process, home, log
+        self.url = ""
+
+    def wait_until_open(self) -> None:
+        until(lambda: self.process.poll() is not None or OPEN in self.log.read_text(), seconds=90)
+        assert self.process.poll() is None, self.log.read_text()
+        found = re.search(r"API +(\S+)", self.log.read_text())
+        assert found
+        self.url = found[1]
+
+    @property
+    def note(self) -> dict[str, Any]:
+        note: dict[str, Any] = json.loads((self.home / "server.json").read_text())
+        return note
+
+    def child(self, words: str) -> psutil.Process | None:
+        """The living child whose command line has these words."""
+        children = psutil.Process(self.process.pid).children()
+        found = [child for child in children if runs(child) and words in " ".join(child.cmdline())]
+        return found[0] if found else None
+
+    def is_ready(self) -> bool:
+        try:
+            return httpx2.get(f"{self.url}/health/ready", timeout=5).status_code == 200
+        except httpx2.TransportError:
+            return False
+
+
+def environment(home: Path) -> dict[str, str]:
+    """No variable of ours but the home, so that all is embedded."""
+    ours = {"TIXXETY_NO_VENV": "1", "TIXXETY_HOME": str(home), "HOME": str(home.parent)}
+    kept = {name: os.environ[name] for name in ("PATH", "TIXXETY_PG_BINDIR") if name in os.environ}
+    return kept | ours
+
+
+def tixxety(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a short command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "tixxety", *arguments],
+        cwd=ROOT,
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@contextmanager
+def up(home: Path, **variables: str) -> Iterator[BoxOffice]:
+    """`tixxety up` on a free port, open; killed at the end of the block unless it ended before."""
+    log = home.parent / "up.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tixxety", "up", "--port", "0"],
+            cwd=ROOT,
+            env=environment(home) | variables,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    office = BoxOffice(process, home, log)
+    try:
+        office.wait_until_open()
+        yield office
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """A home that is not there yet; root's database lies elsewhere and is removed from there too."""
+    yield tmp_path / "home"
+    shutil.rmtree(EmbeddedPostgres(tmp_path / "home").cluster)
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BoxOffice]:
+    """One box office for the tests that leave it open."""
+    home = tmp_path_factory.mktemp("up") / "home"
+    with up(home) as office:
+        yield office
+    shutil.rmtree(EmbeddedPostgres(home).cluster)
+
+
+def register_and_log_in(url: str) -> tuple[str, dict[str, str]]:
+    email = f"ann-{uuid.uuid4()}@example.com"
+    account = {"email": email, "password": PASSWORD, "name": "Ann"}
+    assert httpx2.post(f"{url}/auth/register", json=account).status_code == 201
+    answer = httpx2.post(f"{url}/auth/login", data={"username": email, "password": PASSWORD})
+    assert answer.status_code == 200
+    return email, {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+def test_it_says_where_everything_is_and_no_secret(office: BoxOffice) -> None:
+    said = office.log.read_text()
+    assert f"Docs      {office.url}/docs" in said
+    assert str(office.home) in said
+    secrets = [
+        (office.home / "jwt_secret").read_text(),
+        psycopg.conninfo.conninfo_to_dict(office.note["url"])["password"],
+    ]
+    assert not [secret for secret in secrets if str(secret) in said]
+    assert httpx2.get(f"{office.url}/docs").status_code == 200
+
+
+def test_a_second_one_names_the_first_and_ends_with_1(office: BoxOffice) -> None:
+    second = tixxety(office.home, "up", "--port", "0")
+    assert second.returncode == 1
+    assert office.url in second.stderr
+    assert str(office.process.pid) in second.stderr
+    assert len(second.stderr.splitlines()) == 1
+    assert office.is_ready()
+
+
+def test_short_commands_use_the_running_database(office: BoxOffice) -> None:
+    email, _ = register_and_log_in(office.url)
+    granted = tixxety(office.home, "grant", email.upper(), "auditor")
+    assert (granted.returncode, granted.stderr) == (0, "")
+    assert "auditor" in granted.stdout
+    revoked = tixxety(office.home, "revoke", email, "auditor")
+    assert "no role" in revoked.stdout
+    assert office.is_ready()
+
+
+@pytest.mark.parametrize("words", ["serve --listener", "tixxety worker", "postgres -D"])
+def test_whatever_is_killed_comes_back(office: BoxOffice, words: str) -> None:
+    _, token = register_and_log_in(office.url)
+    killed = until(lambda: office.child(words))
+    killed.kill()
+    until(lambda: not runs(killed))
+    assert until(lambda: office.child(words)).pid != killed.pid
+    until(office.is_ready, seconds=60)
+    assert httpx2.get(f"{office.url}/auth/me", headers=token, timeout=30).status_code == 200
+
+
+def test_secrets_are_their_owners_alone(office: BoxOffice) -> None:
+    for name in ("jwt_secret", "server.json"):
+        assert stat.S_IMODE((office.home / name).stat().st_mode) == 0o600
+
+
+def test_accounts_and_tokens_outlive_a_restart_and_no_process_does(home: Path) -> None:
+    with up(home) as office:
+        _, token = register_and_log_in(office.url)
+        processes = family(office.process.pid)
+        assert len(processes) > 6
+        office.process.send_signal(signal.SIGINT)
+        assert office.process.wait(30) == 0
+        assert all_gone(processes)
+        assert "Traceback" not in office.log.read_text()
+    with up(home) as office:
+        assert httpx2.get(f"{office.url}/auth/me", headers=token).status_code == 200
+        processes = family(office.process.pid)
+        office.process.kill()
+        until(lambda: all_gone(processes))
+    with up(home) as office:
+        assert httpx2.get(f"{office.url}/auth/me", headers=token).status_code == 200
+        processes = family(office.process.pid)
+        office.process.send_signal(signal.SIGHUP)
+        assert office.process.wait(30) == 0
+        assert all_gone(processes)
+
+
+def test_a_child_that_cannot_live_ends_it_with_the_reason(home: Path) -> None:
+    with up(home) as office:
+        processes = family(office.process.pid)
+        with psycopg.connect(office.note["url"]) as connection:
+            connection.execute("UPDATE tixxety.schema_version SET version = 999")
+        until(lambda: office.child("tixxety worker")).kill()
+        assert office.process.wait(60) == 1
+        assert all_gone(processes)
+        last = office.log.read_text().splitlines()[-1]
+        assert "worker died 5 times within a minute" in last
+        assert "tixxety migrate" in last
+
+
+def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = tixxety(tmp_path / "home", "up", "--port", str(port))
+    assert refused.returncode == 1
+    assert refused.stderr == f"tixxety: Port {port} is taken by another program; choose another with --port.\n"
+
+
+def test_with_a_database_of_ones_own_nothing_is_embedded(empty_database_url: str, tmp_path: Path) -> None:
+    own = {"DATABASE_URL": empty_database_url, "JWT_SECRET": "a secret of thirty-two bytes, yes"}
+    with up(tmp_path / "home", **own) as office:
+        register_and_log_in(office.url)
+        assert office.child("postgres -D") is None
+        assert not office.home.exists()

@@ -1,0 +1,167 @@
+"""The commands of `tixxety`: what people type, and one sentence with exit code 1 where something is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets as randomness
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated
+
+import psycopg
+import typer
+
+from api.tokens import ROLES
+from eventstore.failures import Failure as StoreFailure
+from eventstore.failures import SchemaOutdated
+from tixxety import __version__, logs, testing
+from tixxety.failures import Failure
+from tixxety.migrate import migrate as migrate_database
+from tixxety.migrate import schema_is_current
+from tixxety.processes import end_with_uv
+from tixxety.settings import Settings, database, read_settings
+from tixxety.supervisor import StopRequested, stop_signals
+from tixxety.up import listen, serve_many
+from tixxety.up import up as run_up
+
+Home = Annotated[
+    Path | None,
+    typer.Option(
+        "--home", help="Where the embedded mode keeps its data; else TIXXETY_HOME, else the user's data folder."
+    ),
+]
+Host = Annotated[str, typer.Option(help="The address to listen on.")]
+Port = Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes a free one.")]
+Email = Annotated[str, typer.Argument(help="The account's e-mail.")]
+Role = Annotated[str, typer.Argument(help=f"One of {', '.join(ROLES)}.")]
+
+SECRETS = ("POSTGRES_PASSWORD", "DATABASE_PASSWORD", "JWT_SECRET", "PGADMIN_PASSWORD")
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+
+
+def main() -> None:
+    """Run the command line; whatever is wrong is one sentence."""
+    try:
+        with stop_signals():
+            end_with_uv()
+            app(prog_name="tixxety")
+    except StopRequested:
+        sys.exit(0)
+    except (Failure, StoreFailure) as failure:
+        sys.exit(f"tixxety: {failure}")
+    except psycopg.Error as error:
+        sys.exit(f"tixxety: The database refuses or does not answer: {' '.join(str(error).split())}")
+
+
+@app.callback(invoke_without_command=True)
+def about(version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False) -> None:
+    """An event-sourced box office: reserve, pay, expire, and every decision on record."""
+    if version:
+        typer.echo(f"tixxety {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def up(host: Host = "127.0.0.1", port: Port = 8000, home: Home = None) -> None:
+    """Run everything until Ctrl-C, on an embedded PostgreSQL unless DATABASE_URL is set."""
+    run_up(read_settings(home), host, port)
+
+
+@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def test(context: typer.Context) -> None:
+    """Run the tests on a PostgreSQL of their own; what follows is pytest's."""
+    raise typer.Exit(testing.run_tests(context.args))
+
+
+@app.command()
+def serve(
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="How many processes answer.")] = 1,
+    home: Home = None,
+    listener: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Run the API until Ctrl-C."""
+    from tixxety.serving import serve_here  # only this process needs the API's libraries
+
+    settings = read_settings(home)
+    with database(settings, brief=False) as url:
+        environment = settings.serving_environment(url)
+        expect_current_schema(url)
+        with socket.socket(fileno=listener) if listener is not None else listen(host, port) as opened:
+            if workers > 1:
+                serve_many(opened, workers, environment)
+            else:
+                logs.configure("api")
+                serve_here(opened, environment)
+
+
+@app.command()
+def worker(home: Home = None) -> None:
+    """Fold the projections, expire what was not paid and take snapshots, until Ctrl-C. Any number may run."""
+    from tixxety.working import work
+
+    with database(read_settings(home), brief=False) as url:
+        expect_current_schema(url)
+        logs.configure("worker")
+        work(url)
+
+
+@app.command()
+def migrate(home: Home = None) -> None:
+    """Bring the database to this program's schema; safe to run again, and by many at once."""
+    settings = read_settings(home)
+    if settings.migrate_database_url is not None:
+        notes = migrate_database(settings.migrate_database_url)
+    else:
+        with database(settings, brief=True) as url:
+            notes = migrate_database(url)
+    for note in notes:
+        typer.echo(note, err=True)
+    typer.echo("The schema is current.")
+
+
+@app.command()
+def grant(email: Email, role: Role, home: Home = None) -> None:
+    """Give an account a role; it counts from the next login."""
+    from api.accounts import grant as give
+
+    change_roles(read_settings(home), give, email, role)
+
+
+@app.command()
+def revoke(email: Email, role: Role, home: Home = None) -> None:
+    """Take a role from an account; it counts from the next login."""
+    from api.accounts import revoke as take
+
+    change_roles(read_settings(home), take, email, role)
+
+
+@app.command()
+def secrets() -> None:
+    """Print new secrets as an .env file for compose.yml."""
+    for name in SECRETS:
+        typer.echo(f"{name}={randomness.token_urlsafe(32)}")
+
+
+def expect_current_schema(database_url: str) -> None:
+    """Raises SchemaOutdated where `migrate` has to run first."""
+    if not schema_is_current(database_url):
+        raise SchemaOutdated
+
+
+def change_roles(
+    settings: Settings, change: Callable[[str, str, str], Awaitable[list[str]]], email: str, role: str
+) -> None:
+    """Make one change and print the roles that the account now has."""
+
+    async def make_change(url: str) -> list[str]:
+        return await change(url, email, role)
+
+    with database(settings, brief=True) as url:
+        expect_current_schema(url)
+        roles = asyncio.run(make_change(url))
+    typer.echo(f"{email} has {', '.join(roles) if roles else 'no role'} from the next login on.")

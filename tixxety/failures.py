@@ -1,0 +1,17 @@
+"""The failures of the command line: each is one sentence that its user reads before the command ends with 1."""
+
+
+class Failure(Exception):
+    """The command cannot go on; the message says why and what to do."""
+
+
+class WrongSetting(Failure):
+    """A setting is missing or has a value that cannot be used."""
+
+
+class PostgresFailed(Failure):
+    """The embedded PostgreSQL could not be found, started or reached."""
+
+
+class AlreadyRunning(Failure):
+    """Another `tixxety up` serves this home."""

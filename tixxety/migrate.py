@@ -1,0 +1,159 @@
+"""Makes both schemas, in one repeatable step that any number of processes may take at once."""
+
+import asyncio
+from importlib import resources
+
+import psycopg
+from psycopg import sql
+from psycopg.errors import InsufficientPrivilege
+
+from eventstore import names
+from eventstore.connections import APP_ROLE, HISTORY_SCHEMA, PROJECTIONS_SCHEMA, Connection
+from eventstore.locks import LOCK_CLASS, MIGRATION_KEY, POSITION_KEY
+from eventstore.schema import SCHEMA_VERSION
+
+ROLE_TRIES = 20
+
+LOCK = "SELECT pg_advisory_lock(%s, %s)"
+LOCK_POSITIONS = "SELECT pg_advisory_xact_lock(%s, %s)"
+HAS_VERSION = "SELECT to_regclass('schema_version') IS NOT NULL"
+VERSION = "SELECT version FROM schema_version"
+HAS_ROLE = "SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = %s)"
+IS_MEMBER = "SELECT pg_has_role(current_user, %s, 'MEMBER')"
+IS_SUPERUSER = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
+ADVISORY_FUNCTIONS = """
+SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE n.nspname = 'pg_catalog' AND p.proname ~ '^pg_(try_)?advisory_' ORDER BY 1
+"""
+NAMES_ARE_MISSING = """
+SELECT NOT EXISTS (SELECT 1 FROM event_names) AND EXISTS (SELECT 1 FROM stored_events)
+"""
+HISTORY_RIGHTS = {
+    "stored_events": "SELECT, INSERT",
+    "history": "SELECT",
+    "schema_version": "SELECT",
+    "event_names": "SELECT, INSERT, UPDATE, DELETE",
+    "snapshots": "SELECT, INSERT, UPDATE, DELETE",
+    "accounts": "SELECT, INSERT, UPDATE, DELETE",
+}
+SEARCH_PATH = sql.SQL("SET search_path = {}")
+
+NO_ROLE = (
+    f"The role {APP_ROLE} could not be created: this login may not create roles. "
+    "The history is protected by its trigger alone, not by privileges as well."
+)
+OPEN_LOCKS = (
+    "Any login to this database can take advisory locks and so stop all sales: only a superuser may revoke that. "
+    f"Run as one: REVOKE EXECUTE ON FUNCTION pg_advisory_lock(bigint) FROM PUBLIC, and so for each pg_*advisory* "
+    f"function, then GRANT it to {APP_ROLE}."
+)
+
+
+def migrate(database_url: str) -> list[str]:
+    """Bring the database to this program's schema version; returns what the operator should know, often nothing.
+
+    Safe to run again, and by several at once. Raises `psycopg.Error` when the database refuses or does not answer.
+    """
+    return asyncio.run(_migrate(database_url))
+
+
+def schema_is_current(database_url: str) -> bool:
+    """Whether the database has the schema version this program was made for."""
+    with psycopg.connect(database_url, autocommit=True, connect_timeout=5) as connection:
+        connection.execute(SEARCH_PATH.format(sql.Identifier(HISTORY_SCHEMA)))
+        row = connection.execute(HAS_VERSION).fetchone()
+        if not row or not row[0]:
+            return False
+        return connection.execute(VERSION).fetchone() == (SCHEMA_VERSION,)
+
+
+async def _migrate(database_url: str) -> list[str]:
+    connection = await psycopg.AsyncConnection.connect(database_url, autocommit=True, connect_timeout=10)
+    async with connection:
+        await connection.execute(LOCK, (LOCK_CLASS, MIGRATION_KEY))
+        notes = []
+        has_role = await _make_role(connection)
+        if not has_role:
+            notes.append(NO_ROLE)
+        async with connection.transaction():
+            await _make_schemas(connection)
+            if has_role:
+                await _grant(connection)
+        async with connection.transaction():
+            await connection.execute(LOCK_POSITIONS, (LOCK_CLASS, POSITION_KEY))
+            if await _asks(connection, NAMES_ARE_MISSING):
+                await names.make_again(connection)
+        if not await _guard_advisory_locks(connection, has_role=has_role):
+            notes.append(OPEN_LOCKS)
+        return notes
+
+
+async def _asks(connection: Connection, question: str, *values: object) -> bool:
+    row = await (await connection.execute(question, values)).fetchone()
+    return bool(row and row[0])
+
+
+async def _make_role(connection: Connection) -> bool:
+    """Roles belong to the whole cluster, so another database's migration may be making it at this moment."""
+    create = sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(APP_ROLE))
+    join = sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(APP_ROLE))
+    for _ in range(ROLE_TRIES):
+        try:
+            if not await _asks(connection, HAS_ROLE, APP_ROLE):
+                await connection.execute(create)
+            if not await _asks(connection, IS_MEMBER, APP_ROLE):
+                await connection.execute(join)
+        except InsufficientPrivilege:
+            return False
+        except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation, psycopg.errors.InternalError):
+            await asyncio.sleep(0.05)
+        else:
+            return True
+    return False
+
+
+async def _make_schemas(connection: Connection) -> None:
+    for schema in (HISTORY_SCHEMA, PROJECTIONS_SCHEMA):
+        await connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
+    await connection.execute(SEARCH_PATH.format(sql.Identifier(HISTORY_SCHEMA)))
+    if await _asks(connection, HAS_VERSION):
+        return
+    await _run_files(connection, "eventstore")
+    await connection.execute(SEARCH_PATH.format(sql.Identifier(PROJECTIONS_SCHEMA)))
+    await _run_files(connection, "projections")
+    await connection.execute(SEARCH_PATH.format(sql.Identifier(HISTORY_SCHEMA)))
+    await connection.execute("INSERT INTO schema_version (version) VALUES (%s)", (SCHEMA_VERSION,))
+
+
+async def _run_files(connection: Connection, package: str) -> None:
+    files = [file for file in resources.files(package).iterdir() if file.name.endswith(".sql")]
+    for file in sorted(files, key=lambda file: file.name):
+        await connection.execute(file.read_bytes())
+
+
+async def _grant(connection: Connection) -> None:
+    role = sql.Identifier(APP_ROLE)
+    for schema in (HISTORY_SCHEMA, PROJECTIONS_SCHEMA):
+        await connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(schema), role))
+    for table, rights in HISTORY_RIGHTS.items():
+        grant = sql.SQL("GRANT {} ON {} TO {}")
+        await connection.execute(grant.format(sql.SQL(rights), sql.Identifier(HISTORY_SCHEMA, table), role))
+    await connection.execute(
+        sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {} TO {}").format(
+            sql.Identifier(PROJECTIONS_SCHEMA), role
+        )
+    )
+
+
+async def _guard_advisory_locks(connection: Connection, *, has_role: bool) -> bool:
+    """Only our role may take advisory locks: else any login without a grant could stop all sales."""
+    if not has_role or not await _asks(connection, IS_SUPERUSER):
+        return False
+    functions = await (await connection.execute(ADVISORY_FUNCTIONS)).fetchall()
+    async with connection.transaction():
+        for (function,) in functions:
+            revoke = sql.SQL("REVOKE EXECUTE ON FUNCTION {} FROM PUBLIC").format(sql.SQL(function))
+            grant = sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(sql.SQL(function), sql.Identifier(APP_ROLE))
+            await connection.execute(revoke)
+            await connection.execute(grant)
+    return True

@@ -1,0 +1,58 @@
+"""The API as a process: the application from the settings, and the server around it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from api.app import ApiConfig
+from api.app import create_app as create_api
+from tixxety.failures import WrongSetting
+from tixxety.settings import read_settings
+from tixxety.supervisor import STOP_SIGNALS
+
+GRACEFUL_SECONDS = 5
+
+
+def create_app() -> ASGIApp:
+    """The application, from the environment alone. Raises WrongSetting."""
+    settings = read_settings()
+    if settings.database_url is None or settings.jwt_secret is None:
+        raise WrongSetting("DATABASE_URL and JWT_SECRET must be set, or the API started with `tixxety serve`.")
+    return create_api(
+        ApiConfig(
+            database_url=settings.database_url,
+            jwt_secret=settings.jwt_secret.get_secret_value(),
+            rate_limits=settings.rate_limits is not False,
+            trusted_proxies=tuple(str(network) for network in settings.trusted_proxies),
+        )
+    )
+
+
+def serve_here(listener: socket.socket, environment: dict[str, str]) -> None:
+    """Answer on the socket until SIGTERM or SIGINT, then let requests finish for at most 5 seconds.
+
+    `environment` is what `create_app` reads its settings from.
+    """
+    os.environ.update(environment)
+    config = uvicorn.Config(
+        "tixxety.serving:create_app",
+        factory=True,
+        loop="uvloop",
+        http="httptools",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        # The application decides itself whose X-Forwarded-For it believes.
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACEFUL_SECONDS,
+    )
+    # The server sends itself the signal again once it has stopped; that is no failure.
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda _number, _frame: None)
+    uvicorn.Server(config).run(sockets=[listener])

@@ -1,0 +1,123 @@
+"""The settings, from environment variables of the same names in capitals; nothing else in the project reads them."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import psycopg.conninfo
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from tixxety.embedded_postgres import embedded_database
+from tixxety.failures import WrongSetting
+from tixxety.home import Home, default_home
+
+JWT_SECRET_BYTES_MIN = 32
+DATABASE_FORM = "must be a PostgreSQL URL such as postgresql://user:password@host:5432/database"
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Settings(BaseSettings):
+    """What can be set. Empty variables count as missing ones."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, hide_input_in_errors=True, frozen=True)
+
+    database_url: str | None = None
+    """PostgreSQL to use. Without it an embedded one is started, with its data below the home."""
+    migrate_database_url: str | None = None
+    """The login that may create schemas and roles, for `migrate` alone; by default the same as `database_url`."""
+    jwt_secret: SecretStr | None = None
+    """Signs the tokens; at least 32 bytes. The embedded mode makes its own; elsewhere there is no default."""
+    rate_limits: bool | None = None
+    """`on` or `off`; by default on, but off in the embedded mode."""
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
+    """Addresses and networks, with commas between, whose `X-Forwarded-For` is believed; by default nobody's."""
+    tixxety_home: Path = Field(default_factory=default_home)
+    """Where the embedded mode keeps its data and secrets; by default the user's data folder."""
+    test_database_url: str | None = None
+    """PostgreSQL for `test`, which makes and drops databases of its own there; by default an embedded one."""
+
+    @field_validator("database_url", "migrate_database_url", "test_database_url")
+    @classmethod
+    def _check_url(cls, url: str | None) -> str | None:
+        if url is not None:
+            try:
+                psycopg.conninfo.conninfo_to_dict(url)
+            except psycopg.ProgrammingError:
+                raise ValueError(DATABASE_FORM) from None
+        return url
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _check_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and len(secret.get_secret_value().encode()) < JWT_SECRET_BYTES_MIN:
+            raise ValueError(f"must have at least {JWT_SECRET_BYTES_MIN} bytes")
+        return secret
+
+    @field_validator("rate_limits", mode="before")
+    @classmethod
+    def _read_switch(cls, switch: object) -> object:
+        if isinstance(switch, str):
+            choices = {"on": True, "off": False}
+            if switch.strip().lower() not in choices:
+                raise ValueError("must be on or off")
+            return choices[switch.strip().lower()]
+        return switch
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _read_networks(cls, networks: object) -> object:
+        if not isinstance(networks, str):
+            return networks
+        try:
+            return tuple(
+                ipaddress.ip_network(each.strip(), strict=False) for each in networks.split(",") if each.strip()
+            )
+        except ValueError as error:
+            raise ValueError(f"must be addresses or networks with commas between: {error}") from None
+
+    @property
+    def home(self) -> Home:
+        """The home that the embedded mode uses."""
+        return Home(self.tixxety_home.expanduser().absolute().resolve())
+
+    def serving_environment(self, database_url: str) -> dict[str, str]:
+        """What `serve` and `worker` need, as environment variables. Raises WrongSetting without a JWT_SECRET.
+
+        In the embedded mode the secret is made once per home, and rate limits are off unless they were set.
+        """
+        secret, limited = self.jwt_secret, self.rate_limits
+        if self.database_url is None:
+            secret = secret or SecretStr(self.home.secret("jwt_secret"))
+            limited = bool(limited)
+        if secret is None:
+            raise WrongSetting("JWT_SECRET is not set: give at least 32 random bytes, e.g. from `tixxety secrets`.")
+        return {
+            "DATABASE_URL": database_url,
+            "JWT_SECRET": secret.get_secret_value(),
+            "RATE_LIMITS": "off" if limited is False else "on",
+        }
+
+
+def read_settings(home: Path | None = None) -> Settings:
+    """The settings; a home given on the command line comes before the variable's. Raises WrongSetting."""
+    try:
+        return Settings() if home is None else Settings(tixxety_home=home)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).upper()
+        raise WrongSetting(f"{name} {first['msg'].removeprefix('Value error, ')}.") from None
+
+
+@contextmanager
+def database(settings: Settings, *, brief: bool) -> Iterator[str]:
+    """The URL of the database in DATABASE_URL, or of the home's embedded one, running for the duration of the block."""
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    with embedded_database(settings.home.path, brief=brief) as url:
+        yield url

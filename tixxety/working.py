@@ -1,0 +1,26 @@
+"""The worker as a process: runs until a signal asks it to end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import uvloop
+
+from tixxety.supervisor import STOP_SIGNALS
+from workers.main import run
+
+
+def work(database_url: str) -> None:
+    """Run the worker until SIGINT, SIGTERM or SIGHUP, which cancel it and let it clean up."""
+
+    async def run_until_signal() -> None:
+        working = asyncio.ensure_future(run(database_url))
+        loop = asyncio.get_running_loop()
+        for number in STOP_SIGNALS:
+            loop.add_signal_handler(number, working.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await working
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run_until_signal())
