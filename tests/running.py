@@ -1,0 +1,59 @@
+"""Runs the project's own processes for a test, as its users would, and ends them with it."""
+
+import os
+import signal
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+
+from tixxety.processes import TiedProcess
+
+ROOT = Path(__file__).parent.parent
+READY_SECONDS_MAX = 60
+
+
+@contextmanager
+def running(
+    command: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path = ROOT
+) -> Iterator[TiedProcess]:
+    """A process with exactly this environment (and PATH), ended with the block; all it says goes to `log`."""
+    with log.open("wb") as output:
+        process = TiedProcess(
+            command,
+            when_orphaned=signal.SIGKILL,
+            cwd=folder,
+            env={"PATH": os.environ["PATH"], **environment},
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        yield process
+    finally:
+        process.stop((signal.SIGTERM, 20.0))
+
+
+def until_ready(url: str, *processes: tuple[TiedProcess, Path]) -> None:
+    """Wait until a GET of `url` answers 200. Fails when a process ends before that, or after a minute."""
+    answer = "nothing"
+    for _ in range(READY_SECONDS_MAX * 10):
+        try:
+            response = httpx2.get(url, timeout=5)
+            answer = f"{response.status_code} {response.text}"
+            if response.status_code == 200:
+                return
+        except httpx2.TransportError as away:
+            answer = repr(away)
+        for process, log in processes:
+            if process.ends_within(0.1 / len(processes)):
+                raise AssertionError(f"a process ended before {url} was ready: {log.read_text()[-3000:]}")
+    raise AssertionError(f"{url} says {answer}; {[log.read_text()[-2000:] for _, log in processes]}")
+
+
+def free_port() -> int:
+    """A port of this machine where nobody listens at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
