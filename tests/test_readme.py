@@ -1,0 +1,98 @@
+"""The README keeps its word: its script runs as pasted, and its tables name what is there."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from api.app import ApiConfig, create_app
+from tests.running import ROOT, free_port, running, until_ready
+from tixxety.settings import Settings
+
+README = (ROOT / "README.md").read_text()
+TEXTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+HOLD_SECONDS = 5
+ROUTE_ROW = re.compile(r"^\| `(GET|POST|PATCH|DELETE) (/[^`]*)` \|", re.MULTILINE)
+COMMAND_ROW = re.compile(r"^\| `tixxety ([a-z]+)[^`]*` \|", re.MULTILINE)
+VARIABLE_ROW = re.compile(r"^\| `([A-Z_]+)` \|", re.MULTILINE)
+LINK = re.compile(r"\]\((?!\w+:)([^)#]+)[^)]*\)")
+
+
+def fenced(language: str, containing: str) -> str:
+    """The one fenced block of the README in that language with that text in it."""
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    found = [block for block in blocks if containing in block]
+    assert len(found) == 1
+    return str(found[0])
+
+
+def test_the_story_works_when_pasted_twice(database_url: str, tmp_path: Path) -> None:
+    story, told = fenced("sh", "/reservations"), fenced("text", "Cleo gets the ticket")
+    port, secret = free_port(), "a secret that no other box office has"
+    environment = {"DATABASE_URL": database_url, "JWT_SECRET": secret, "TIXXETY_NO_VENV": "1"}
+    tixxety = [sys.executable, "-m", "tixxety"]
+    api_log, worker_log = tmp_path / "api.log", tmp_path / "worker.log"
+    with (
+        running([*tixxety, "serve", "--port", str(port)], environment, api_log) as api,
+        running([*tixxety, "worker"], environment, worker_log) as worker,
+    ):
+        until_ready(f"http://127.0.0.1:{port}/health/ready", (api, api_log), (worker, worker_log))
+        pasted = subprocess.run(
+            ["bash"],
+            input=story + story,
+            env={"PATH": os.environ["PATH"], "API": f"http://127.0.0.1:{port}", "HOLD_SECONDS": str(HOLD_SECONDS)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    said = "".join(line for line in pasted.stdout.splitlines(keepends=True) if not line.startswith("{"))
+    assert (said, pasted.stderr) == (told.replace("120", str(HOLD_SECONDS)) * 2, "")
+
+
+def test_the_table_of_routes_is_the_api() -> None:
+    app = create_app(ApiConfig(database_url="postgresql://nowhere", jwt_secret="x" * 32))
+    served = {(method.upper(), path) for path, item in app.openapi()["paths"].items() for method in item}
+    assert set(ROUTE_ROW.findall(README)) == served
+
+
+def test_the_table_of_commands_is_the_command_line() -> None:
+    from typer.main import get_command
+
+    from tixxety.cli import app
+
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    assert set(COMMAND_ROW.findall(README)) == set(commands)
+
+
+def test_the_table_of_variables_is_what_the_command_line_reads() -> None:
+    listed = set(VARIABLE_ROW.findall((ROOT / "docs/operating.md").read_text()))
+    source = "".join(path.read_text() for path in (ROOT / "tixxety").glob("*.py"))
+    assert {name.upper() for name in Settings.model_fields} <= listed
+    assert [name for name in listed if name not in source and name.lower() not in Settings.model_fields] == []
+
+
+def test_the_queries_for_three_in_the_morning_run(database_url: str) -> None:
+    queries = re.findall(r"^```sql\n(SET .*?)^```$", (ROOT / "docs/operating.md").read_text(), re.MULTILINE | re.DOTALL)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for query in re.sub(r"'…[^']*'", f"'{uuid4()}'", "".join(queries)).split(";"):
+            connection.execute(query.encode())
+        columns = connection.execute("SELECT * FROM history").description
+    assert [column.name for column in columns or []] == [
+        "position",
+        "stream",
+        "version",
+        "type",
+        "recorded_at",
+        "state",
+    ]
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda text: str(text.relative_to(ROOT)))
+def test_links_lead_somewhere(text: Path) -> None:
+    assert [link for link in LINK.findall(text.read_text()) if not (text.parent / link).exists()] == []

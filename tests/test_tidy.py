@@ -1,0 +1,185 @@
+"""The house rules a machine can check: sizes, words, docstrings, what may be where. No list of exceptions."""
+
+import ast
+import re
+import subprocess
+import sys
+import tokenize
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("domain", "eventstore", "projections", "api", "workers", "tixxety")
+CODE_LINES, TEST_LINES, FUNCTION_LINES = 300, 400, 50
+GLOSSARY_ROW = re.compile(r"^\| (?!word |---)(?P<word>[^|]+) \|.*\| (?P<banned>[^|]*)\|$", re.MULTILINE)
+NAME_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+UNFINISHED = re.compile(r"\b(TO[D]O|FIX[M]E|HAC[K])\b")
+SCHEMA_IN_QUERY = re.compile(r"\b(FROM|JOIN|INTO|UPDATE|TABLE|ON)\s+(tixxety|projections)\.\w")
+SQL_COMMENT_OR_TEXT = re.compile(r"--[^\n]*|'[^']*'")
+
+CODE = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+SQL = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.sql"))
+
+Finding = str
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def test_files_are_short() -> None:
+    limits = dict.fromkeys(CODE + SQL, CODE_LINES) | dict.fromkeys(TESTS, TEST_LINES)
+    lengths = {path: len(path.read_text().splitlines()) for path in limits}
+    assert [f"{place(path)}: {lengths[path]} lines" for path in limits if lengths[path] >= limits[path]] == []
+
+
+def test_functions_are_short() -> None:
+    def too_long(tree: ast.Module) -> Iterator[Finding]:
+        for node in functions(tree):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            if lines >= FUNCTION_LINES:
+                yield f"{node.lineno}: {node.name} has {lines} lines"
+
+    assert findings(CODE + TESTS, too_long) == []
+
+
+def test_every_module_says_in_one_line_what_it_is_for() -> None:
+    def untold(tree: ast.Module) -> Iterator[Finding]:
+        first, _, rest = (ast.get_docstring(tree) or "").partition("\n")
+        if tree.body and (not first.endswith((".", "?", "!")) or (rest and not rest.startswith("\n"))):
+            yield "1: its docstring's first line is no sentence of its own"
+
+    assert findings(CODE + TESTS, untold) == []
+
+
+def test_names_keep_to_the_glossary() -> None:
+    words, classes = banned_by_the_glossary()
+
+    def foreign(tree: ast.Module) -> Iterator[Finding]:
+        for line, name in defined_names(tree):
+            yield from (f"{line}: {name} says {word}" for word in words if says(name, word))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and node.name in classes:
+                yield f"{node.lineno}: class {node.name}"
+
+    assert findings(CODE + TESTS, foreign) == []
+    files = [f"{place(path)} says {word}" for path in CODE + TESTS + SQL for word in words if says(path.stem, word)]
+    assert files == []
+
+
+def test_tables_keep_to_the_glossary() -> None:
+    words, _ = banned_by_the_glossary()
+    found = []
+    for path in SQL:
+        names = set(re.findall(r"\b[a-z][a-z_0-9]*\b", SQL_COMMENT_OR_TEXT.sub("", path.read_text())))
+        found += [f"{place(path)}: {name} says {word}" for name in sorted(names) for word in words if says(name, word)]
+    assert found == []
+
+
+def test_the_glossary_bans_something() -> None:
+    words, classes = banned_by_the_glossary()
+    assert {"booking", "user"} <= words
+    assert "Event" in classes
+    assert says("newBooking", "booking")
+    assert says("TICKET_CATEGORIES_category_ticket_category_id", "ticket_category")
+    assert not says("username", "user")
+
+
+def test_nothing_is_left_unfinished() -> None:
+    def unfinished(tree: ast.Module) -> Iterator[Finding]:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name) and node.id == "NotImplemented" + "Error":
+                yield f"{node.lineno}: not implemented"
+
+    comments = []
+    for path in CODE + TESTS:
+        with path.open("rb") as source:
+            tokens = [token for token in tokenize.tokenize(source.readline) if token.type == tokenize.COMMENT]
+        comments += [f"{place(path)}:{token.start[0]}" for token in tokens if UNFINISHED.search(token.string)]
+    assert comments == []
+    assert findings(CODE, unfinished) == []
+
+
+def test_no_test_sleeps_but_to_look_again() -> None:
+    """`time.sleep` never; `asyncio.sleep` only in a loop that waits for a condition, or to give way (0)."""
+
+    def sleeps(tree: ast.Module) -> Iterator[Finding]:
+        loops = [node for node in ast.walk(tree) if isinstance(node, ast.For | ast.While | ast.AsyncFor)]
+        in_loop = {id(inner) for loop in loops for inner in ast.walk(loop)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and any(alias.name == "sleep" for alias in node.names):
+                yield f"{node.lineno}: imports sleep by name"
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "sleep":
+                gives_way = [ast.unparse(argument) for argument in node.args] == ["0"]
+                module = ast.unparse(node.func.value)
+                if module == "time" or not (gives_way or id(node) in in_loop):
+                    yield f"{node.lineno}: {ast.unparse(node)}"
+
+    assert findings(TESTS, sleeps) == []
+
+
+def test_only_the_command_line_reads_the_environment() -> None:
+    def reads(tree: ast.Module) -> Iterator[Finding]:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and ast.unparse(node) in ("os.environ", "os.getenv", "os.environb"):
+                yield f"{node.lineno}: {ast.unparse(node)}"
+            if isinstance(node, ast.ImportFrom) and node.module == "os":
+                yield from (f"{node.lineno}: {a.name}" for a in node.names if a.name in ("environ", "getenv"))
+
+    assert findings([path for path in CODE if path.relative_to(ROOT).parts[0] != "tixxety"], reads) == []
+
+
+def test_no_query_names_a_schema() -> None:
+    found = []
+    for path in CODE + SQL:
+        lines = path.read_text().splitlines()
+        found += [f"{place(path)}:{n}: {text}" for n, text in enumerate(lines, 1) if SCHEMA_IN_QUERY.search(text)]
+    assert found == []
+
+
+def test_imports_point_one_way() -> None:
+    program = Path(sys.executable).parent / "lint-imports"
+    if not program.exists():
+        pytest.fail(f"import-linter is not installed beside {sys.executable}")
+    done = subprocess.run([program, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def findings(paths: list[Path], look: Callable[[ast.Module], Iterator[Finding]]) -> list[Finding]:
+    """What `look` finds in each file, with the file's name before it."""
+    assert paths
+    return [f"{place(path)}:{finding}" for path in paths for finding in look(ast.parse(path.read_text()))]
+
+
+def place(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def functions(tree: ast.Module) -> Iterator[Function]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def banned_by_the_glossary() -> tuple[set[str], set[str]]:
+    """The words no name may contain, and the names no class may have."""
+    rows = GLOSSARY_ROW.finditer((ROOT / "docs/glossary.md").read_text())
+    terms = {term for row in rows for term in re.findall(r"`([^`]+)`", row["banned"])}
+    return {term for term in terms if term.islower()}, {term for term in terms if not term.islower()}
+
+
+def defined_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """The names that a module gives, with their lines; names that it only uses belong to others."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield node.lineno, name
+            case ast.arg(arg=name) | ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+                yield node.lineno, name
+
+
+def says(name: str, word: str) -> bool:
+    """Whether a snake-case or camel-case name contains a word, in the singular or the plural."""
+    parts = [part.lower() for part in NAME_PART.findall(name)]
+    wanted = word.split("_")
+    plural = [*wanted[:-1], wanted[-1] + "s"]
+    windows = [parts[i : i + len(wanted)] for i in range(len(parts) - len(wanted) + 1)]
+    return wanted in windows or plural in windows
