@@ -30,10 +30,13 @@ KEEPALIVES: dict[str, Any] = {
 CONFIGURE = """
 SELECT set_config(name, value, false) FROM unnest(%(names)s::text[], %(values)s::text[]) AS setting (name, value)
 """
-TAKE_ROLE = """
-SELECT set_config('role', rolname, false) FROM pg_roles
-WHERE rolname = %(role)s AND pg_has_role(current_user, oid, 'MEMBER')
+# Since PostgreSQL 16 a member of a role may be one without the right to act as it.
+MAY_ACT_AS = """
+SELECT pg_has_role(current_user, oid, CASE WHEN current_setting('server_version_num')::int >= 160000
+                                           THEN 'SET' ELSE 'MEMBER' END)
+FROM pg_roles WHERE rolname = %(role)s
 """
+TAKE_ROLE = f"SELECT set_config('role', %(role)s, false) WHERE ({MAY_ACT_AS})"
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 

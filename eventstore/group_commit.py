@@ -15,7 +15,7 @@ from domain.ticketed_event import TicketedEvent
 from eventstore.aggregates import Aggregates
 from eventstore.codec import decode
 from eventstore.connections import Connection, connect, pool
-from eventstore.failures import DatabaseAway, Overloaded
+from eventstore.failures import DatabaseAway, Failure, Overloaded
 from eventstore.group import Group, Outcome, TailTooLong
 
 LOADING_CONNECTIONS = 2
@@ -133,9 +133,9 @@ class GroupCommit:
         """The group's answers. An unknown outcome is tried once more: ids are fixed, so it finds its own work."""
         try:
             return await self._transact(commands)
-        except psycopg.errors.LockNotAvailable:
+        except psycopg.errors.LockNotAvailable as error:
             log.warning("an event was locked for too long", commands=len(commands))
-            return [Overloaded() for _ in commands]
+            return [failure_for(error) for _ in commands]
         except psycopg.OperationalError as error:
             log.warning("a group's outcome is unknown", commands=len(commands), error=repr(error))
         except Exception:
@@ -145,7 +145,7 @@ class GroupCommit:
             return await self._transact(commands, tried_before=True)
         except psycopg.OperationalError as error:
             log.warning("the database is away", commands=len(commands), error=repr(error))
-            return [DatabaseAway() for _ in commands]
+            return [failure_for(error) for _ in commands]
         except Exception:
             log.exception("a group failed: its commands go one by one", commands=len(commands))
             return [await self._recorded_alone(command) for command in commands]
@@ -154,8 +154,8 @@ class GroupCommit:
         """So that whatever is wrong with one command fails that one alone."""
         try:
             return (await self._transact([command], tried_before=True))[0]
-        except psycopg.OperationalError:
-            return DatabaseAway()
+        except psycopg.OperationalError as error:
+            return failure_for(error)
         except Exception as error:
             log.exception("a command failed", command=type(command).__name__, request_id=str(command.request_id))
             return error
@@ -192,3 +192,8 @@ class GroupCommit:
         if self._connection is not None:
             connection, self._connection = self._connection, None
             await connection.close()
+
+
+def failure_for(error: psycopg.OperationalError) -> Failure:
+    """A lock that did not come in time means that nothing was recorded; anything else leaves that open."""
+    return Overloaded() if isinstance(error, psycopg.errors.LockNotAvailable) else DatabaseAway()

@@ -2,13 +2,14 @@
 
 import asyncio
 from importlib import resources
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
 
 from eventstore import names
-from eventstore.connections import APP_ROLE, HISTORY_SCHEMA, PROJECTIONS_SCHEMA, Connection
+from eventstore.connections import APP_ROLE, HISTORY_SCHEMA, MAY_ACT_AS, PROJECTIONS_SCHEMA, Connection
 from eventstore.locks import LOCK_CLASS, MIGRATION_KEY, POSITION_KEY
 from eventstore.schema import SCHEMA_VERSION
 
@@ -18,8 +19,7 @@ LOCK = "SELECT pg_advisory_lock(%s, %s)"
 LOCK_POSITIONS = "SELECT pg_advisory_xact_lock(%s, %s)"
 HAS_VERSION = "SELECT to_regclass('schema_version') IS NOT NULL"
 VERSION = "SELECT version FROM schema_version"
-HAS_ROLE = "SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = %s)"
-IS_MEMBER = "SELECT pg_has_role(current_user, %s, 'MEMBER')"
+HAS_ROLE = "SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = %(role)s)"
 IS_SUPERUSER = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
 ADVISORY_FUNCTIONS = """
 SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
@@ -39,7 +39,7 @@ HISTORY_RIGHTS = {
 SEARCH_PATH = sql.SQL("SET search_path = {}")
 
 NO_ROLE = (
-    f"The role {APP_ROLE} could not be created: this login may not create roles. "
+    f"This login can neither create the role {APP_ROLE} nor act as it. "
     "The history is protected by its trigger alone, not by privileges as well."
 )
 OPEN_LOCKS = (
@@ -88,7 +88,7 @@ async def _migrate(database_url: str) -> list[str]:
         return notes
 
 
-async def _asks(connection: Connection, question: str, *values: object) -> bool:
+async def _asks(connection: Connection, question: LiteralString, **values: object) -> bool:
     row = await (await connection.execute(question, values)).fetchone()
     return bool(row and row[0])
 
@@ -99,9 +99,9 @@ async def _make_role(connection: Connection) -> bool:
     join = sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(APP_ROLE))
     for _ in range(ROLE_TRIES):
         try:
-            if not await _asks(connection, HAS_ROLE, APP_ROLE):
+            if not await _asks(connection, HAS_ROLE, role=APP_ROLE):
                 await connection.execute(create)
-            if not await _asks(connection, IS_MEMBER, APP_ROLE):
+            if not await _asks(connection, MAY_ACT_AS, role=APP_ROLE):
                 await connection.execute(join)
         except InsufficientPrivilege:
             return False

@@ -1,5 +1,7 @@
 """A job that one worker at a time does: its connection holds an advisory lock, and loses it when its process hangs."""
 
+import asyncio
+
 import psycopg
 import structlog
 
@@ -38,6 +40,9 @@ class Alone:
                 await self.work(self._connection)
         except psycopg.OperationalError as error:
             log.warning("the database is away", job=type(self).__name__, error=repr(error))
+            await self.close()
+        except asyncio.CancelledError:
+            # The scheduler is closing and would log this as an error.
             await self.close()
         except BaseException:
             await self.close()
