@@ -54,7 +54,7 @@ async def _open_services(stack: AsyncExitStack, config: ApiConfig, tokens: Token
         config=config,
         pool=await stack.enter_async_context(pool),
         commands=await stack.enter_async_context(GroupCommit(config.database_url)),
-        follower=await stack.enter_async_context(Follower(config.database_url)),
+        follower=await stack.enter_async_context(Follower(config.database_url, on_reconnect=pool.check)),
         passwords=passwords,
         tokens=tokens,
         rate_limits=RateLimits(on=config.rate_limits, trusted_proxies=config.trusted_proxies),

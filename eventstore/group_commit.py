@@ -185,6 +185,8 @@ class GroupCommit:
     async def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
             self._connection = await connect(self._database_url)
+            # The last one may have been lost with its server, and so may those that load.
+            await self._loading.check()
         return self._connection
 
     async def _disconnect(self) -> None:

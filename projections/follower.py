@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from typing import Self
 
 import psycopg
@@ -19,11 +20,13 @@ log = structlog.get_logger()
 class Follower:
     """One per process. `position` is what the projections have reached; 0 while the database is away.
 
-    A waiter costs a future and an entry in a set, for as long as it waits, and no connection.
+    A waiter costs a future and an entry in a set, for as long as it waits, and no connection. `on_reconnect` is called
+    when the connection was lost and is back: others have probably been lost with it.
     """
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: str, on_reconnect: Callable[[], Awaitable[None]] | None = None) -> None:
         self.position = 0
+        self._on_reconnect = on_reconnect
         self._database_url = database_url
         self._waiters: set[tuple[int, asyncio.Future[None]]] = set()
 
@@ -52,9 +55,12 @@ class Follower:
 
     async def _run(self) -> None:
         back_off_seconds = FIRST_BACK_OFF_SECONDS
+        was_lost = False
         while True:
             try:
                 async with await connect(self._database_url) as connection:
+                    if was_lost and self._on_reconnect is not None:
+                        await self._on_reconnect()
                     await connection.execute(f"LISTEN {CHANNEL}")
                     # After a crash of the server the tables may have gone back: what was known counts no longer.
                     self._reach((await checkpoint.read(connection)).position)
@@ -62,6 +68,7 @@ class Follower:
                     await self._follow(connection)
             except psycopg.Error as error:
                 log.warning("the follower lost its connection", error=repr(error))
+                was_lost = True
             finally:
                 self.position = 0
             await asyncio.sleep(back_off_seconds)

@@ -18,6 +18,7 @@ from api.app import ApiConfig, create_app
 from api.health import LONGEST_LAG_SECONDS
 from projections.runner import Runner
 from tests.api.conftest import LogIn, problem_of
+from tests.api.programme import new_event
 
 Readiness = tuple[int, dict[str, Any]]
 
@@ -180,3 +181,26 @@ async def test_readiness_says_when_only_the_trigger_protects_the_history(
     ):
         body = await becomes(client, lambda found: found[0] == 200)
     assert body["append_only"].startswith("trigger alone")
+
+
+async def test_once_the_database_is_heard_of_again_no_answer_is_lost_to_old_connections(
+    app: FastAPI, client: httpx2.AsyncClient, database_url: str, server_url: str, new_account: LogIn
+) -> None:
+    ada = await new_account()
+    follower = app.state.services.follower
+
+    async def ask_all_at_once() -> set[int]:
+        answers = await asyncio.gather(*(client.get("/auth/me", headers=ada.headers) for _ in range(20)))
+        return {answer.status_code for answer in answers}
+
+    async with running(Runner(database_url)):
+        await new_event(client, ada)
+        assert await follower.wait_for(1, 30)
+        assert await ask_all_at_once() == {200}
+        with database_away(database_url, server_url):
+            for _ in range(600):
+                if follower.position == 0:
+                    break
+                await asyncio.sleep(0.05)
+        assert await follower.wait_for(1, 30)
+        assert await ask_all_at_once() == {200}
