@@ -8,8 +8,6 @@ from uuid import UUID
 import structlog
 import uuid_utils.compat
 from apscheduler.schedulers.base import BaseScheduler
-from projections import queries
-from projections.follower import Follower
 
 from domain.commands import ExpireReservation, WithdrawReservation
 from domain.refusals import Refusal
@@ -18,6 +16,8 @@ from eventstore.failures import Failure
 from eventstore.group import Outcome
 from eventstore.group_commit import GroupCommit
 from eventstore.locks import EXPIRY_KEY
+from projections import queries
+from projections.follower import Follower
 from workers.alone import Alone
 
 SWEEP_RESERVATIONS = 8_192

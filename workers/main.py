@@ -5,11 +5,11 @@ from contextlib import AsyncExitStack
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from eventstore.group_commit import GroupCommit
 from projections.failures import FoldFailed
 from projections.follower import Follower
 from projections.runner import Runner
-
-from eventstore.group_commit import GroupCommit
 from workers.expiry import Expiry
 from workers.snapshots import Snapshots
 
