@@ -31,7 +31,7 @@ def decide(
     """Answer one command; mutates nothing, raises a `Refusal`.
 
     `event` and `reservation` are the command's, None where there is none yet. `name_holder_id` is the event that
-    has the name which `organising.wanted_name` gives for this command. Time never runs backwards in a stream.
+    has the name which `organising.new_name` gives for this command. Time never runs backwards in a stream.
     """
     at = max(now, event.modified_on) if event else now
     match command:

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
-from domain.commands import CancelEvent, ChangeEvent, CreateEvent
+from domain.commands import AnyCommand, CancelEvent, ChangeEvent, CreateEvent
 from domain.decision import Decision, Draft, replay, unchanged
 from domain.inventory import Stock
 from domain.refusals import (
@@ -51,11 +51,14 @@ def name_of(organiser_id: UUID, details: EventDetails) -> EventName:
     return EventName(organiser_id, details.title.strip().lower(), details.starts_at)
 
 
-def wanted_name(command: CreateEvent | ChangeEvent, event: TicketedEvent | None) -> EventName | None:
-    """The name the event will have after the command; None when there is no event to change."""
+def new_name(command: AnyCommand, event: TicketedEvent | None) -> EventName | None:
+    """The name that the command asks for its event, None when it asks for none that the event has not already."""
     if isinstance(command, CreateEvent):
         return name_of(command.actor.account_id, command.details)
-    return name_of(event.created.organiser_id, _changed(event.details, command)) if event else None
+    if not isinstance(command, ChangeEvent) or event is None:
+        return None
+    asked = name_of(event.created.organiser_id, _changed(event.details, command))
+    return asked if asked != name_of(event.created.organiser_id, event.details) else None
 
 
 def create(command: CreateEvent, event: TicketedEvent | None, name_holder_id: UUID | None, at: datetime) -> Decision:

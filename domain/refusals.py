@@ -20,12 +20,13 @@ class Refusal(Exception):
 
     @property
     def detail(self) -> str:
-        facts = {name: _spoken(value) for name, value in self.facts.items()}
+        facts = {name: spoken(fact) if isinstance(fact, datetime) else fact for name, fact in self.facts.items()}
         return " ".join((type(self).__doc__ or "").split()).format(**facts)
 
 
-def _spoken(fact: Any) -> Any:
-    return fact.astimezone(UTC).isoformat().replace("+00:00", "Z") if isinstance(fact, datetime) else fact
+def spoken(instant: datetime) -> str:
+    """RFC 3339 in UTC with `Z`, as every answer and every sentence tells an instant."""
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 class EventNotFound(Refusal):
@@ -113,12 +114,12 @@ class HoldExpired(Refusal):
 
 
 class NotPayable(Refusal):
-    """This reservation is {status} already and can't be paid. Read it again to see how it stands."""
+    """This reservation is {reservation_status} already and can't be paid. Read it again to see how it stands."""
 
     code = "not-payable"
 
-    def __init__(self, status: str) -> None:
-        self.status = status
+    def __init__(self, reservation_status: str) -> None:
+        self.reservation_status = reservation_status
         super().__init__()
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Literal
 from uuid import UUID
 
 from domain.commands import (
@@ -151,18 +152,12 @@ def expire(command: ExpireReservation, event: TicketedEvent, reservation: Reserv
 
 def withdraw(command: WithdrawReservation, event: TicketedEvent, reservation: Reservation, at: datetime) -> Decision:
     """End a reservation of a cancelled event: expired if its hold ran out first, else cancelled, with a refund due."""
-    if reservation.status == "reserved" and at >= reservation.record.placed.hold_expires_at:
-        return expire(
-            ExpireReservation(
-                event_id=command.event_id, request_id=command.request_id, reservation_id=command.reservation_id
-            ),
-            event,
-            reservation,
-            at,
-        )
-    draft = Draft(command, at)
-    if not event.cancelled or reservation.record.ended:
-        return draft.decision(reservation.record, reservation.id, reservation.version)
+    draft, record = Draft(command, at), reservation.record
+    if record.status == "reserved" and at >= record.placed.hold_expires_at:
+        expired = expire_holds(draft, event, [reservation.id])
+        return draft.decision(record._replace(ended=expired), reservation.id, reservation.version)
+    if not event.cancelled or record.ended:
+        return draft.decision(record, reservation.id, reservation.version)
     return _give_back(draft, event, reservation, by_buyer=False)
 
 
@@ -182,6 +177,8 @@ def expire_holds(draft: Draft, event: TicketedEvent, reservation_ids: Iterable[U
             quantity=hold.quantity,
             was="held",
             reason="expired",
+            refund_due_minor=0,
+            currency=event.stock[hold.ticket_type_id].offer.currency,
         )
         expired = draft.add(ReservationExpired, reservation_id, PLACED_VERSION, by_system=True, event_id=event.id)
     return expired
@@ -189,6 +186,8 @@ def expire_holds(draft: Draft, event: TicketedEvent, reservation_ids: Iterable[U
 
 def _give_back(draft: Draft, event: TicketedEvent, reservation: Reservation, *, by_buyer: bool) -> Decision:
     placed, paid, _ = reservation.record
+    reason: Literal["buyer", "event-cancelled"] = "buyer" if by_buyer else "event-cancelled"
+    refund_due_minor = paid.amount_minor if paid else 0
     draft.add(
         TicketsReleased,
         event.id,
@@ -198,15 +197,17 @@ def _give_back(draft: Draft, event: TicketedEvent, reservation: Reservation, *, 
         ticket_type_id=placed.ticket_type_id,
         quantity=placed.quantity,
         was="sold" if paid else "held",
-        reason="cancelled" if by_buyer else "event-cancelled",
+        reason=reason,
+        refund_due_minor=refund_due_minor,
+        currency=placed.currency,
     )
     cancelled = draft.add(
         ReservationCancelled,
         reservation.id,
         reservation.version,
         event_id=event.id,
-        reason="buyer" if by_buyer else "event-cancelled",
-        refund_due_minor=paid.amount_minor if paid else 0,
+        reason=reason,
+        refund_due_minor=refund_due_minor,
         currency=placed.currency,
         idempotency=draft.command.idempotency,
     )

@@ -104,7 +104,10 @@ class TicketsSold(DomainEvent, frozen=True, kw_only=True):
 
 
 class TicketsReleased(DomainEvent, frozen=True, kw_only=True):
-    """Tickets are for sale again; `was` tells whether they were held or sold before."""
+    """Tickets are for sale again; `was` tells whether they were held or sold before.
+
+    `refund_due_minor` is what was paid for them and has to be given back; 0 when nothing was paid.
+    """
 
     TOPIC: ClassVar[str] = "TicketsReleased"
 
@@ -113,7 +116,9 @@ class TicketsReleased(DomainEvent, frozen=True, kw_only=True):
     ticket_type_id: UUID
     quantity: int
     was: Literal["held", "sold"]
-    reason: Literal["expired", "cancelled", "event-cancelled"]
+    reason: Literal["expired", "buyer", "event-cancelled"]
+    refund_due_minor: int
+    currency: str
 
 
 class EventCancelled(DomainEvent, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from eventstore.connections import Connection
 
 # Measured sizes of what grows in an event, in bytes.
 EVENT_BYTES = 8_192
+STOCK_BYTES = 700
 BUYER_BYTES = 420
 HOLD_BYTES = 720
 
@@ -116,4 +117,5 @@ def _size_bytes(event: TicketedEvent | None) -> int:
     if event is None:
         return 256
     description = event.details.description or ""
-    return EVENT_BYTES + 4 * len(description) + BUYER_BYTES * len(event.buyers) + HOLD_BYTES * len(event.holds)
+    grown = STOCK_BYTES * len(event.stock) + BUYER_BYTES * len(event.buyers) + HOLD_BYTES * len(event.holds)
+    return EVENT_BYTES + 4 * len(description) + grown

@@ -19,6 +19,10 @@ SETTINGS = {
     "idle_in_transaction_session_timeout": "2s",
     "timezone": "UTC",
 }
+# For connections with fixed queries: a plan that scans is made while a table is small, and kept while it grows.
+BY_INDEX = {"enable_seqscan": "off"}
+# What psycopg raises when a connection or its server is gone; the last one is not among its OperationalErrors.
+CONNECTION_LOST = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.IdleInTransactionSessionTimeout)
 KEEPALIVES: dict[str, Any] = {
     "keepalives": 1,
     "keepalives_idle": 5,

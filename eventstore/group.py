@@ -1,8 +1,6 @@
 """One group of commands in one transaction: lock, catch up, decide each in turn, append all at once."""
 
 from datetime import datetime
-from itertools import groupby
-from operator import itemgetter
 from typing import Any, NamedTuple, TypeGuard
 from uuid import UUID
 
@@ -20,7 +18,7 @@ from domain.commands import (
 )
 from domain.decide import decide
 from domain.decision import Decision
-from domain.organising import wanted_name
+from domain.organising import new_name
 from domain.refusals import AccountClosed, Refusal
 from domain.reservation import Reservation, ReservationPlaced, ReservationRecord
 from domain.ticketed_event import EventCreated, EventRecord, TicketedEvent
@@ -28,6 +26,7 @@ from eventstore import names
 from eventstore.aggregates import fold
 from eventstore.codec import decode, encode
 from eventstore.connections import Connection
+from eventstore.failures import DecisionFailed
 from eventstore.locks import LOCK_CLASS, POSITION_KEY, stream_key
 
 # What one group may have to catch up under its locks; more is caught up outside of them first.
@@ -40,9 +39,9 @@ FROM unnest(%(ids)b::uuid[], %(versions)b::bigint[]) WITH ORDINALITY AS known (i
 CROSS JOIN LATERAL (
     SELECT originator_id, originator_version, topic, state FROM stored_events
     WHERE originator_id = known.id AND originator_version > known.version
-    ORDER BY originator_version LIMIT %(limit)s
+    ORDER BY originator_version
 ) AS tail
-ORDER BY known.place, tail.originator_version
+ORDER BY known.place, tail.originator_version LIMIT %(limit)s
 """
 LIVING = "SELECT account_id FROM accounts WHERE account_id = ANY(%(ids)b::uuid[])"
 APPEND = """
@@ -77,7 +76,7 @@ class Decided(NamedTuple):
 
 
 class TailTooLong(Exception):
-    """Other processes have written more to an event than can be caught up under its lock."""
+    """Other processes have written more to the group's events than can be caught up under their locks."""
 
 
 class Group:
@@ -104,8 +103,7 @@ class Group:
         self.command_ends: list[int] = []
 
     async def answers(self) -> list[Outcome | Exception]:
-        """One answer per command, in their order: what was recorded, a `Refusal`, or the bug in that decision."""
-        await self.connection.execute("BEGIN")
+        """One answer per command, in their order: what was recorded, a `Refusal`, or a `DecisionFailed`."""
         now, living = await self._read_first()
         decided = [await self._decide(command, now, living) for command in self.commands]
         positions = await self._append(decided)
@@ -122,6 +120,7 @@ class Group:
         actor_ids = {command.actor.account_id for command in self.commands if command.actor}
         tails_of = {"ids": list(versions), "versions": list(versions.values()), "limit": TAIL_ROWS}
         async with self.connection.pipeline():
+            await self.connection.execute("BEGIN")
             clock = await self.connection.execute(LOCK, {"keys": self._lock_keys()}, binary=True)
             tails = await self.connection.execute(TAILS, tails_of, binary=True)
             accounts = await self.connection.execute(LIVING, {"ids": list(actor_ids)}, binary=True)
@@ -148,12 +147,10 @@ class Group:
         return sorted(keys)
 
     def _catch_up(self, rows: list[tuple[Any, ...]]) -> None:
-        for stream_id, tail in groupby(rows, key=itemgetter(0)):
-            domain_events = [decode(*row) for row in tail]
-            if len(domain_events) == TAIL_ROWS:
-                raise TailTooLong
-            for domain_event in domain_events:
-                self._apply(stream_id, domain_event)
+        if len(rows) == TAIL_ROWS:
+            raise TailTooLong
+        for row in rows:
+            self._apply(row[0], decode(*row))
 
     async def _decide(self, command: AnyCommand, now: datetime, living: set[UUID]) -> Decided | Exception:
         """Decide on the state as the commands before left it, and apply the outcome to it at once."""
@@ -161,7 +158,7 @@ class Group:
             return AccountClosed()
         event = self.events[command.event_id]
         reservation = None if isinstance(command, EventCommand) else self.reservations.get(command.reservation_id)
-        name = wanted_name(command, event) if isinstance(command, CreateEvent | ChangeEvent) else None
+        name = new_name(command, event)
         holder_id = await names.holder(self.connection, name) if name else None
         try:
             decision = decide(command, event, reservation, now, holder_id)
@@ -170,7 +167,7 @@ class Group:
             return refusal
         except Exception as bug:
             log.exception("a decision failed", command=type(command).__name__, request_id=str(command.request_id))
-            return bug
+            return failed_by(bug)
         if not rows:
             return Decided(decision, 0)
         for domain_event in decision.domain_events:
@@ -210,3 +207,10 @@ class Group:
         return [
             0 if isinstance(one, Exception) else before + one.end if one.end else next(recorded)[0] for one in decided
         ]
+
+
+def failed_by(bug: Exception) -> DecisionFailed:
+    """What the one who asked is told of a bug; the bug itself is its cause."""
+    failure = DecisionFailed()
+    failure.__cause__ = bug
+    return failure

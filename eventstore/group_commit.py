@@ -2,26 +2,32 @@
 
 import asyncio
 from collections import OrderedDict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple, Self, cast
 from uuid import UUID
 
 import psycopg
 import structlog
+from psycopg_pool import PoolTimeout, TooManyRequests
 
 from domain.commands import AnyCommand
 from domain.refusals import ReservationNotFound
-from domain.reservation import ReservationPlaced
+from domain.reservation import ReservationPlaced, ReservationRecord
 from domain.ticketed_event import TicketedEvent
 from eventstore.aggregates import Aggregates
 from eventstore.codec import decode
-from eventstore.connections import Connection, connect, pool
-from eventstore.failures import DatabaseAway, Failure, Overloaded
-from eventstore.group import Group, Outcome, TailTooLong
+from eventstore.connections import BY_INDEX, CONNECTION_LOST, Connection, connect, pool
+from eventstore.failures import DatabaseAway, Overloaded
+from eventstore.group import Group, Outcome, TailTooLong, failed_by
 
 LOADING_CONNECTIONS = 2
 REMEMBERED_RESERVATIONS = 100_000
 # How often a group is given up to catch up outside its locks before it waits for its turn no longer.
 CATCH_UPS = 5
+# A server that is frozen never answers, and nobody may wait for ever.
+GROUP_SECONDS_MAX = 30
+OUTCOME_UNKNOWN = (*CONNECTION_LOST, TimeoutError)
 
 PLACED = """
 SELECT originator_id, originator_version, topic, state FROM stored_events
@@ -52,7 +58,7 @@ class GroupCommit:
         self._queue: deque[Waiting] = deque()
         self._filled = asyncio.Event()
         self._connection: Connection | None = None
-        self._loading = pool(database_url, LOADING_CONNECTIONS)
+        self._loading = pool(database_url, LOADING_CONNECTIONS, **BY_INDEX)
         self._aggregates = Aggregates(self._loading)
         self._event_ids: OrderedDict[UUID, UUID] = OrderedDict()
         self._closing = False
@@ -76,19 +82,19 @@ class GroupCommit:
         Raises a `Refusal`; `Overloaded` when too many wait; `DatabaseAway` when its outcome is unknown.
         Giving up waiting does not take the command back.
         """
-        if self._closing or self._under_way >= self._queue_commands:
-            raise Overloaded
-        self._under_way += 1
-        try:
-            await self._aggregates.ensure(command.event_id)
-        except BaseException as error:
-            self._under_way -= 1
-            if isinstance(error, psycopg.OperationalError):
-                raise DatabaseAway from error
-            raise
-        if self._closing:
+        if self._under_way >= self._queue_commands:
             raise Overloaded
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._under_way += 1
+        try:
+            with unrecorded():
+                await self._aggregates.ensure(command.event_id)
+        except BaseException:
+            self._under_way -= 1
+            raise
+        if self._closing or self._task.done():
+            self._under_way -= 1
+            raise Overloaded
         self._queue.append(Waiting(command, answer))
         self._filled.set()
         return await answer
@@ -97,18 +103,18 @@ class GroupCommit:
         """The event that a reservation is for, from its own stream; raises `ReservationNotFound`."""
         if reservation_id not in self._event_ids:
             values = {"reservation_id": reservation_id, "topic": ReservationPlaced.TOPIC}
-            try:
+            with unrecorded():
                 async with self._loading.connection() as connection:
                     row = await (await connection.execute(PLACED, values, binary=True)).fetchone()
-            except psycopg.OperationalError as error:
-                raise DatabaseAway from error
             if row is None:
                 raise ReservationNotFound
-            placed = cast(ReservationPlaced, decode(*row))
-            self._event_ids[reservation_id] = placed.event_id
-            if len(self._event_ids) > REMEMBERED_RESERVATIONS:
-                self._event_ids.popitem(last=False)
+            self._remember(cast(ReservationPlaced, decode(*row)))
         return self._event_ids[reservation_id]
+
+    def _remember(self, placed: ReservationPlaced) -> None:
+        self._event_ids[placed.originator_id] = placed.event_id
+        if len(self._event_ids) > REMEMBERED_RESERVATIONS:
+            self._event_ids.popitem(last=False)
 
     async def _run(self) -> None:
         while not self._closing or self._queue:
@@ -119,9 +125,16 @@ class GroupCommit:
                 await self._commit([self._queue.popleft() for _ in range(size)])
 
     async def _commit(self, waiting: list[Waiting]) -> None:
-        answers = await self._recorded([entry.command for entry in waiting])
+        """Answer all of them, whatever happens: nobody waits for ever, and the next group has its turn."""
+        try:
+            answers = await self._recorded([entry.command for entry in waiting])
+        except Exception:
+            log.exception("a group was lost", commands=len(waiting))
+            answers = [DatabaseAway() for _ in waiting]
         for entry, answer in zip(waiting, answers, strict=True):
             self._under_way -= 1
+            if isinstance(answer, Outcome) and isinstance(answer.answer, ReservationRecord):
+                self._remember(answer.answer.placed)
             if entry.answer.done():
                 continue
             if isinstance(answer, Exception):
@@ -133,32 +146,40 @@ class GroupCommit:
         """The group's answers. An unknown outcome is tried once more: ids are fixed, so it finds its own work."""
         try:
             return await self._transact(commands)
-        except psycopg.errors.LockNotAvailable as error:
+        except psycopg.errors.LockNotAvailable:
             log.warning("an event was locked for too long", commands=len(commands))
-            return [failure_for(error) for _ in commands]
-        except psycopg.OperationalError as error:
+            return await self._recorded_by_event(commands)
+        except OUTCOME_UNKNOWN as error:
             log.warning("a group's outcome is unknown", commands=len(commands), error=repr(error))
+            return await self._recorded_again(commands)
         except Exception:
             log.exception("a group failed: its commands go one by one", commands=len(commands))
-            return [await self._recorded_alone(command) for command in commands]
+            return [(await self._recorded_again([command]))[0] for command in commands]
+
+    async def _recorded_by_event(self, commands: list[AnyCommand]) -> list[Outcome | Exception]:
+        """So that an event that is locked fails its own commands alone; nothing was recorded yet."""
+        places: dict[UUID, list[int]] = {}
+        for place, command in enumerate(commands):
+            places.setdefault(command.event_id, []).append(place)
+        if len(places) == 1:
+            return [Overloaded() for _ in commands]
+        answers: dict[int, Outcome | Exception] = {}
+        for some in places.values():
+            answers |= zip(some, await self._recorded([commands[place] for place in some]), strict=True)
+        return [answers[place] for place in range(len(commands))]
+
+    async def _recorded_again(self, commands: list[AnyCommand]) -> list[Outcome | Exception]:
+        """The second try; whatever is wrong with one command in the end fails that one alone."""
         try:
             return await self._transact(commands, tried_before=True)
-        except psycopg.OperationalError as error:
+        except OUTCOME_UNKNOWN as error:
             log.warning("the database is away", commands=len(commands), error=repr(error))
-            return [failure_for(error) for _ in commands]
-        except Exception:
-            log.exception("a group failed: its commands go one by one", commands=len(commands))
-            return [await self._recorded_alone(command) for command in commands]
-
-    async def _recorded_alone(self, command: AnyCommand) -> Outcome | Exception:
-        """So that whatever is wrong with one command fails that one alone."""
-        try:
-            return (await self._transact([command], tried_before=True))[0]
-        except psycopg.OperationalError as error:
-            return failure_for(error)
+            return [DatabaseAway() for _ in commands]
         except Exception as error:
-            log.exception("a command failed", command=type(command).__name__, request_id=str(command.request_id))
-            return error
+            log.exception("commands failed", commands=len(commands), request_id=str(commands[0].request_id))
+            if len(commands) == 1:
+                return [failed_by(error)]
+            return [(await self._recorded_again([command]))[0] for command in commands]
 
     async def _transact(self, commands: list[AnyCommand], *, tried_before: bool = False) -> list[Outcome | Exception]:
         connection = await self._connected()
@@ -169,7 +190,8 @@ class GroupCommit:
         for _ in range(CATCH_UPS):
             group = Group(connection, events, commands, tried_before=tried_before)
             try:
-                answers = await group.answers()
+                async with asyncio.timeout(GROUP_SECONDS_MAX):
+                    answers = await group.answers()
             except TailTooLong:
                 await connection.execute("ROLLBACK")
                 events = {i: await self._aggregates.catch_up(i, event) for i, event in events.items()}
@@ -184,7 +206,7 @@ class GroupCommit:
 
     async def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            self._connection = await connect(self._database_url)
+            self._connection = await connect(self._database_url, **BY_INDEX)
             # The last one may have been lost with its server, and so may those that load.
             await self._loading.check()
         return self._connection
@@ -196,6 +218,12 @@ class GroupCommit:
             await connection.close()
 
 
-def failure_for(error: psycopg.OperationalError) -> Failure:
-    """A lock that did not come in time means that nothing was recorded; anything else leaves that open."""
-    return Overloaded() if isinstance(error, psycopg.errors.LockNotAvailable) else DatabaseAway()
+@contextmanager
+def unrecorded() -> Iterator[None]:
+    """For what comes before a command is in the queue: when it fails, nothing of the command was recorded."""
+    try:
+        yield
+    except (PoolTimeout, TooManyRequests) as error:
+        raise Overloaded from error
+    except CONNECTION_LOST as error:
+        raise DatabaseAway from error

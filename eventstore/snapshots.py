@@ -1,5 +1,6 @@
 """The folded state of long streams, taken off the hot path so that loading one costs a short tail."""
 
+import asyncio
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -126,12 +127,12 @@ async def grown_streams(connection: Connection, after: int, upto: int) -> list[t
 
 
 async def keep(connection: Connection, event: TicketedEvent, position: int) -> None:
-    """Store the snapshot, unless there is a newer one."""
+    """Store the snapshot, unless there is a newer one. Nobody else may have the event: it is packed in a thread."""
     values = {
         "stream_id": event.id,
         "version": event.version,
         "shape_version": SHAPE_VERSION,
-        "state": pack(event),
+        "state": await asyncio.to_thread(pack, event),
         "position": position,
     }
     await connection.execute(KEEP, values)

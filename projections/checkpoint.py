@@ -9,7 +9,7 @@ from eventstore.connections import Connection
 
 # Raised with any change to a table or a fold; the tables are then rebuilt.
 DEFINITIONS_VERSION = 1
-# One NOTIFY per batch; the payload is the new position.
+# One NOTIFY per batch; the payload is the new position, if it is a runner that tells it.
 CHANNEL = "projections"
 
 READ = "SELECT position, definitions_version, generation, folded_at FROM checkpoint"

@@ -5,7 +5,6 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Self
 
-import psycopg
 import structlog
 
 from eventstore.connections import Connection, connect
@@ -39,6 +38,11 @@ class Follower:
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
 
+    @property
+    def waiting(self) -> int:
+        """How many wait at the moment."""
+        return len(self._waiters)
+
     async def wait_for(self, position: int, patience_seconds: float) -> bool:
         """Whether the projections have reached `position`, now or within `patience_seconds`."""
         if self.position >= position:
@@ -62,12 +66,11 @@ class Follower:
                     if was_lost and self._on_reconnect is not None:
                         await self._on_reconnect()
                     await connection.execute(f"LISTEN {CHANNEL}")
-                    # After a crash of the server the tables may have gone back: what was known counts no longer.
-                    self._reach((await checkpoint.read(connection)).position)
+                    await self._look(connection)
                     back_off_seconds = FIRST_BACK_OFF_SECONDS
                     await self._follow(connection)
-            except psycopg.Error as error:
-                log.warning("the follower lost its connection", error=repr(error))
+            except Exception as error:
+                log.warning("the follower starts over", error=repr(error))
                 was_lost = True
             finally:
                 self.position = 0
@@ -75,12 +78,14 @@ class Follower:
             back_off_seconds = min(2 * back_off_seconds, LAST_BACK_OFF_SECONDS)
 
     async def _follow(self, connection: Connection) -> None:
-        async for notify in connection.notifies():
-            # What was told between LISTEN and reading the checkpoint is older than that.
-            self._reach(max(self.position, int(notify.payload)))
+        while True:
+            # Whoever may log in may notify, of anything: it is a reason to look and no more.
+            async for _ in connection.notifies(stop_after=1):
+                pass
+            await self._look(connection)
 
-    def _reach(self, position: int) -> None:
-        self.position = position
+    async def _look(self, connection: Connection) -> None:
+        self.position = position = (await checkpoint.read(connection)).position
         for waiter in self._waiters:
             if waiter[0] <= position and not waiter[1].done():
                 waiter[1].set_result(None)

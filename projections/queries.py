@@ -9,8 +9,7 @@ from psycopg.rows import args_row
 from domain.reservation import Status
 from eventstore.connections import Connection
 from eventstore.locks import RUNNER_CLASS
-from projections import checkpoint as checkpoints
-from projections.checkpoint import DEFINITIONS_VERSION, Checkpoint
+from projections.checkpoint import DEFINITIONS_VERSION
 from projections.reservations import ReservationRow
 
 RESERVATION = """
@@ -45,7 +44,7 @@ WHERE events.status = 'cancelled' AND events.position > %(after_position)s
 ORDER BY events.position LIMIT %(limit)s
 """
 READINESS = """
-SELECT position, definitions_version, folded_at, EXISTS (
+SELECT position, definitions_version, EXISTS (
     SELECT FROM pg_locks
     WHERE locktype = 'advisory' AND granted
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -66,7 +65,6 @@ class Readiness(NamedTuple):
 
     position: int
     definitions_are_ours: bool
-    folded_at: datetime
     runner_holds_lock: bool
 
 
@@ -128,14 +126,9 @@ async def reservations_of_cancelled_events(
         return await cursor.fetchall()
 
 
-async def checkpoint(connection: Connection) -> Checkpoint:
-    """Up to where the history is folded."""
-    return await checkpoints.read(connection)
-
-
 async def readiness(connection: Connection) -> Readiness:
     """The projections' part in being ready; how far the history is ahead is for the caller to ask the history."""
     row = await (await connection.execute(READINESS, {"runner_class": RUNNER_CLASS})).fetchone()
     if row is None:
         raise AssertionError("the checkpoint has no row")
-    return Readiness(row[0], row[1] == DEFINITIONS_VERSION, row[2], row[3])
+    return Readiness(row[0], row[1] == DEFINITIONS_VERSION, row[2])

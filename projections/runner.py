@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-import psycopg
 import structlog
 
 from eventstore import history
-from eventstore.connections import Connection, connect
+from eventstore.connections import BY_INDEX, CONNECTION_LOST, Connection, connect
 from eventstore.failures import SchemaOutdated
 from eventstore.locks import RUNNER_CLASS
 from projections import checkpoint
@@ -21,6 +20,7 @@ from projections.failures import CheckpointMoved, FoldFailed
 HEARTBEAT_SECONDS = 0.25
 HOLDER_TIMEOUT = "1s"
 STANDBY_SECONDS = 0.2
+FOLD_SETTINGS = BY_INDEX | {"synchronous_commit": "off", "idle_in_transaction_session_timeout": HOLDER_TIMEOUT}
 # The safety net beneath NOTIFY.
 POLL_SECONDS = 0.5
 # So that a stream of small appends is not folded one by one: a batch starts this long after the one before it.
@@ -57,7 +57,7 @@ class Runner:
                 await self._lead()
             except CheckpointMoved:
                 log.warning("another runner has written: starting over from its checkpoint")
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            except CONNECTION_LOST as error:
                 log.warning("the runner lost its connection", error=repr(error))
                 await asyncio.sleep(self._back_off_seconds)
                 self._back_off_seconds = min(2 * self._back_off_seconds, LAST_BACK_OFF_SECONDS)
@@ -70,8 +70,7 @@ class Runner:
             await _first_to_end(_keep_alive(holder), self._fold(start))
 
     async def _fold(self, start: Checkpoint) -> None:
-        settings = {"synchronous_commit": "off", "idle_in_transaction_session_timeout": HOLDER_TIMEOUT}
-        async with await connect(self._database_url, **settings) as connection:
+        async with await connect(self._database_url, **FOLD_SETTINGS) as connection:
             await connection.execute(f"LISTEN {history.CHANNEL}")
             log.info("folding", position=start.position)
             self._back_off_seconds = FIRST_BACK_OFF_SECONDS
@@ -129,12 +128,13 @@ async def _keep_alive(holder: Connection) -> None:
 
 
 async def _first_to_end(*coroutines: Coroutine[Any, Any, None]) -> None:
-    """Run together until one ends, and end as it did; the others are cancelled."""
+    """Run together until one ends, and end as it did (of several, as the first in order); the others are cancelled."""
     tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
+        for task in tasks:
+            if task in done:
+                task.result()
     finally:
         for task in tasks:
             task.cancel()

@@ -2,10 +2,9 @@
 
 import asyncio
 
-import psycopg
 import structlog
 
-from eventstore.connections import Connection, connect
+from eventstore.connections import BY_INDEX, CONNECTION_LOST, Connection, connect
 from eventstore.locks import LOCK_CLASS
 
 TRY_LOCK = "SELECT pg_try_advisory_lock(%(lock_class)s, %(lock_key)s)"
@@ -25,35 +24,45 @@ class Alone:
         self._idle_seconds = idle_seconds
         self._connection: Connection | None = None
         self._holds_lock = False
+        self._in_use = asyncio.Lock()
 
     async def run(self) -> None:
         """Do the work once if this process holds the lock or can take it."""
-        try:
-            if self._connection is None or self._connection.closed:
-                self._holds_lock = False
-                self._connection = await connect(self._database_url, idle_session_timeout=f"{self._idle_seconds}s")
-            if not self._holds_lock:
-                values = {"lock_class": LOCK_CLASS, "lock_key": self._lock_key}
-                row = await (await self._connection.execute(TRY_LOCK, values)).fetchone()
-                self._holds_lock = bool(row and row[0])
-            if self._holds_lock:
-                await self.work(self._connection)
-        except psycopg.OperationalError as error:
-            log.warning("the database is away", job=type(self).__name__, error=repr(error))
-            await self.close()
-        except asyncio.CancelledError:
-            # The scheduler is closing and would log this as an error.
-            await self.close()
-        except BaseException:
-            await self.close()
-            raise
+        async with self._in_use:
+            await self._run()
 
     async def work(self, connection: Connection) -> None:
         """What this job does, alone."""
         raise AssertionError(f"{type(self).__name__} has nothing to do")
 
     async def close(self) -> None:
-        """Give the lock to another worker."""
+        """Give the lock to another worker, once a run under way has ended."""
+        async with self._in_use:
+            await self._disconnect()
+
+    async def _run(self) -> None:
+        try:
+            if self._connection is None or self._connection.closed:
+                self._holds_lock = False
+                idle = {"idle_session_timeout": f"{self._idle_seconds}s"}
+                self._connection = await connect(self._database_url, **BY_INDEX, **idle)
+            if not self._holds_lock:
+                values = {"lock_class": LOCK_CLASS, "lock_key": self._lock_key}
+                row = await (await self._connection.execute(TRY_LOCK, values)).fetchone()
+                self._holds_lock = bool(row and row[0])
+            if self._holds_lock:
+                await self.work(self._connection)
+        except CONNECTION_LOST as error:
+            log.warning("the database is away", job=type(self).__name__, error=repr(error))
+            await self._disconnect()
+        except asyncio.CancelledError:
+            # The scheduler is closing and would log this as an error.
+            await self._disconnect()
+        except BaseException:
+            await self._disconnect()
+            raise
+
+    async def _disconnect(self) -> None:
         if self._connection is not None:
             connection, self._connection = self._connection, None
             await connection.close()

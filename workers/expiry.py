@@ -16,11 +16,11 @@ from eventstore.failures import Failure
 from eventstore.group import Outcome
 from eventstore.group_commit import GroupCommit
 from eventstore.locks import EXPIRY_KEY
-from projections import queries
+from projections import checkpoint, queries
 from projections.follower import Follower
 from workers.alone import Alone
 
-SWEEP_RESERVATIONS = 8_192
+SWEEP_RESERVATIONS = 2_048
 # Enough for a group to wait while one is under way, and far below the queue's bound.
 AT_ONCE_COMMANDS = 512
 FOLD_PATIENCE_SECONDS = 1.0
@@ -49,29 +49,20 @@ class Expiry(Alone):
         self._withdrawn_through = 0
 
     async def work(self, connection: Connection) -> None:
-        expired = await self._expire(connection)
-        withdrawn = await self._withdraw(connection)
-        next_due_seconds = await queries.next_due_in_seconds(connection)
-        if expired and withdrawn and next_due_seconds is not None:
+        """One sweep of each kind, so that neither keeps the other waiting; more is for the next call, very soon."""
+        due = await queries.due_reservations(connection, SWEEP_RESERVATIONS)
+        folded_position = (await checkpoint.read(connection)).position
+        left = await queries.reservations_of_cancelled_events(connection, self._withdrawn_through, SWEEP_RESERVATIONS)
+        if not left:
+            self._withdrawn_through = folded_position
+        sweeps: list[tuple[SystemCommand, Sequence[tuple[UUID, UUID]]]] = [
+            (ExpireReservation, due),
+            (WithdrawReservation, left),
+        ]
+        went_well = [await self._end(command, reservations) for command, reservations in sweeps if reservations]
+        next_due_seconds = 0.0 if left else await queries.next_due_in_seconds(connection)
+        if all(went_well) and next_due_seconds is not None:
             self._call_again_in(max(next_due_seconds, SHORTEST_PAUSE_SECONDS))
-
-    async def _expire(self, connection: Connection) -> bool:
-        while due := await queries.due_reservations(connection, SWEEP_RESERVATIONS):
-            if not await self._end(ExpireReservation, due):
-                return False
-        return True
-
-    async def _withdraw(self, connection: Connection) -> bool:
-        while True:
-            folded = (await queries.checkpoint(connection)).position
-            left = await queries.reservations_of_cancelled_events(
-                connection, self._withdrawn_through, SWEEP_RESERVATIONS
-            )
-            if not left:
-                self._withdrawn_through = folded
-                return True
-            if not await self._end(WithdrawReservation, left):
-                return False
 
     async def _end(self, command: SystemCommand, reservations: Sequence[tuple[UUID, UUID]]) -> bool:
         """Send one command for each (reservation, event), and wait until the outcome is folded.

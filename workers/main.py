@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 async def run(database_url: str) -> None:
-    """Work until cancelled. A fold that fails stops the projector alone: expiry goes on, readiness turns red."""
+    """Work until cancelled. A fold that fails stops the projector alone; what was folded by then still expires."""
     async with AsyncExitStack() as stack:
         commands = await stack.enter_async_context(GroupCommit(database_url, group_commands=GROUP_COMMANDS))
         follower = await stack.enter_async_context(Follower(database_url))

@@ -28,9 +28,9 @@ LIVES = {
     ("held",),
     ("held", "sold"),
     ("held", "expired"),
-    ("held", "cancelled"),
+    ("held", "buyer"),
     ("held", "event-cancelled"),
-    ("held", "sold", "cancelled"),
+    ("held", "sold", "buyer"),
     ("held", "sold", "event-cancelled"),
 }
 
@@ -190,16 +190,18 @@ class Books:
     def _release(self, released: TicketsReleased) -> None:
         claim, book = self._claim(released), self.events[released.originator_id]
         assert released.was == claim.state
-        assert released.actor_id == (str(claim.held.buyer_id) if released.reason == "cancelled" else SYSTEM)
+        refund_due_minor = claim.amount_minor if released.was == "sold" else 0
+        assert (released.refund_due_minor, released.currency) == (refund_due_minor, claim.currency)
+        assert released.actor_id == (str(claim.held.buyer_id) if released.reason == "buyer" else SYSTEM)
         match released.reason, released.was:
             case "expired", was:
                 assert was == "held"
                 assert released.timestamp >= claim.held.hold_expires_at
             case "event-cancelled", _:
                 assert book.is_cancelled
-            case "cancelled", "held":
+            case "buyer", "held":
                 assert released.timestamp < claim.held.hold_expires_at
-            case "cancelled", "sold":
+            case "buyer", "sold":
                 assert released.timestamp < book.details.ends_at
         claim.by_event.append(released.reason)
 
@@ -229,7 +231,7 @@ class Books:
             case ReservationCancelled():
                 refund_due_minor = claim.amount_minor if "sold" in claim.by_reservation else 0
                 assert (step.refund_due_minor, step.currency) == (refund_due_minor, claim.currency)
-                claim.by_reservation.append("cancelled" if step.reason == "buyer" else step.reason)
+                claim.by_reservation.append(step.reason)
         assert step.actor_id == self.streams[claim.event_id][-1].actor_id
 
 

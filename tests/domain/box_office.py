@@ -10,7 +10,7 @@ from domain.commands import AnyCommand, ChangeEvent, CreateEvent, ReserveTickets
 from domain.decide import decide
 from domain.decision import Decision
 from domain.inventory import Hold
-from domain.organising import wanted_name
+from domain.organising import new_name
 from domain.refusals import LimitPerBuyer, Refusal
 from domain.reservation import Reservation
 from domain.ticketed_event import TicketedEvent, TicketsReleased
@@ -23,7 +23,7 @@ STATUS = {
     "held": "reserved",
     "sold": "paid",
     "expired": "expired",
-    "cancelled": "cancelled",
+    "buyer": "cancelled",
     "event-cancelled": "cancelled",
 }
 
@@ -77,7 +77,7 @@ class BoxOffice:
         """The event that is not cancelled and has the name this command wants."""
         if not isinstance(command, CreateEvent | ChangeEvent):
             return None
-        name = wanted_name(command, self.aggregates.get(command.event_id))
+        name = new_name(command, self.aggregates.get(command.event_id))
         for event_id, book in self.books.events.items():
             its_name = (book.created.organiser_id, book.details.title.strip().lower(), book.details.starts_at)
             if name == its_name and not book.is_cancelled:

@@ -133,7 +133,7 @@ def expected_of_paying(books: Books, command: PayReservation, claim: Claim, is_d
     if claim.state == "sold":
         paid = next(e for e in books.streams[command.reservation_id] if isinstance(e, ReservationPaid))
         return None if paid.payment_reference == command.payment_reference else refusals.NotPayable("paid")
-    if claim.state in ("cancelled", "event-cancelled"):
+    if claim.state in ("buyer", "event-cancelled"):
         return refusals.NotPayable("cancelled")
     if claim.state == "expired" or is_due:
         return refusals.HoldExpired(claim.held.hold_expires_at)
@@ -141,7 +141,7 @@ def expected_of_paying(books: Books, command: PayReservation, claim: Claim, is_d
 
 
 def expected_of_cancelling(claim: Claim, book: EventBook, at: datetime, is_due: bool) -> Expected:
-    if claim.state in ("cancelled", "event-cancelled"):
+    if claim.state in ("buyer", "event-cancelled"):
         return None
     if claim.state == "expired" or (claim.state == "held" and is_due):
         return refusals.HoldExpired(claim.held.hold_expires_at)

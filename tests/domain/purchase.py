@@ -130,7 +130,7 @@ class Purchase(NamedTuple):
 
     def expired(self, at: datetime = HOLD_OVER) -> tuple[TicketsReleased, ReservationExpired]:
         return (
-            TicketsReleased(**about(at, SYSTEM), **self._tickets(), was="held", reason="expired"),
+            TicketsReleased(**about(at, SYSTEM), **self._tickets(), **self._refund(0), was="held", reason="expired"),
             ReservationExpired(**about(at, SYSTEM, self.reservation_id), event_id=CONCERT),
         )
 
@@ -143,31 +143,33 @@ class Purchase(NamedTuple):
         idempotency: Idempotency | None = None,
     ) -> tuple[TicketsReleased, ReservationCancelled]:
         """The buyer gave the tickets back."""
-        return self._returned(at, "cancelled", "buyer", was_paid or refund_due_minor > 0, refund_due_minor, idempotency)
+        return self._returned(at, "buyer", was_paid or refund_due_minor > 0, refund_due_minor, idempotency)
 
     def withdrawn(
         self, at: datetime = NOON, *, refund_due_minor: int = 0, was_paid: bool = False
     ) -> tuple[TicketsReleased, ReservationCancelled]:
         """The reservation ended with its event."""
         was_paid = was_paid or refund_due_minor > 0
-        return self._returned(at, "event-cancelled", "event-cancelled", was_paid, refund_due_minor, None)
+        return self._returned(at, "event-cancelled", was_paid, refund_due_minor, None)
 
     def _returned(
-        self, at: datetime, release: Any, reason: Any, was_paid: bool, refund: int, idempotency: Idempotency | None
+        self, at: datetime, reason: Any, was_paid: bool, refund: int, idempotency: Idempotency | None
     ) -> tuple[TicketsReleased, ReservationCancelled]:
         actor = self.buyer if reason == "buyer" else SYSTEM
         was: Any = "sold" if was_paid else "held"
         return (
-            TicketsReleased(**about(at, actor), **self._tickets(), was=was, reason=release),
+            TicketsReleased(**about(at, actor), **self._tickets(), **self._refund(refund), was=was, reason=reason),
             ReservationCancelled(
                 **about(at, actor, self.reservation_id),
                 event_id=CONCERT,
                 reason=reason,
-                refund_due_minor=refund,
-                currency=self.ticket_type.currency,
+                **self._refund(refund),
                 idempotency=idempotency,
             ),
         )
+
+    def _refund(self, refund_due_minor: int) -> dict[str, Any]:
+        return {"refund_due_minor": refund_due_minor, "currency": self.ticket_type.currency}
 
     def _tickets(self) -> dict[str, Any]:
         return {

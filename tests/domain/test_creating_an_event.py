@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from domain.commands import Actor
-from domain.organising import wanted_name
+from domain.organising import new_name
 from domain.refusals import EventExists, InvalidRequest
 from domain.ticketed_event import SalesWindow
 from tests.domain.builders import (
@@ -100,14 +100,14 @@ def test_a_name_that_is_taken_is_refused_with_the_event_that_has_it() -> None:
 
 
 def test_the_name_is_organiser_start_and_title_without_case_and_outer_space() -> None:
-    name = wanted_name(create(), None)
-    assert wanted_name(create(details=replace(DETAILS, title="  night of STRINGS ")), None) == name
-    assert wanted_name(create(details=replace(DETAILS, ends_at=END + INSTANT, city="Bruges")), None) == name
-    assert wanted_name(create(event_id=OTHER_CONCERT, ticket_types=(SEATED,)), None) == name
+    name = new_name(create(), None)
+    assert new_name(create(details=replace(DETAILS, title="  night of STRINGS ")), None) == name
+    assert new_name(create(details=replace(DETAILS, ends_at=END + INSTANT, city="Bruges")), None) == name
+    assert new_name(create(event_id=OTHER_CONCERT, ticket_types=(SEATED,)), None) == name
 
-    assert wanted_name(create(details=replace(DETAILS, title="Night of Brass")), None) != name
-    assert wanted_name(create(details=replace(DETAILS, starts_at=DOORS + INSTANT)), None) != name
-    assert wanted_name(create(actor=Actor(ANN)), None) != name
+    assert new_name(create(details=replace(DETAILS, title="Night of Brass")), None) != name
+    assert new_name(create(details=replace(DETAILS, starts_at=DOORS + INSTANT)), None) != name
+    assert new_name(create(actor=Actor(ANN)), None) != name
 
 
 def test_an_event_tells_what_it_offers() -> None:

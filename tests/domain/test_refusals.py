@@ -23,7 +23,7 @@ EXAMPLES: dict[str, Any] = {
     "held": 3,
     "available": 2,
     "taken": 7,
-    "status": "paid",
+    "reservation_status": "paid",
     "reservation_id": ANNS.reservation_id,
     "ticket_type_id": STANDING_ID,
     "event_id": UUID(int=0xE2),

@@ -171,7 +171,7 @@ async def test_what_is_kept_is_bounded_by_the_memory_it_takes(
     await box_office.submit_all(commands, [box_office.reserve(events[3].event_id, buyer) for buyer in buyers])
     ids = [event.event_id for event in events]
     async with pool(database_url, 2) as connections:
-        cache = Aggregates(connections, max_bytes=3 * aggregates.EVENT_BYTES)
+        cache = Aggregates(connections, max_bytes=3 * (aggregates.EVENT_BYTES + aggregates.STOCK_BYTES))
         for event_id in ids[:3]:
             await cache.ensure(event_id)
         assert kept(cache, ids) == ids[:3]

@@ -11,7 +11,7 @@ import pytest
 from domain.commands import AnyCommand, ChangeEvent, CreateEvent
 from domain.refusals import LimitPerBuyer, SoldOut
 from domain.ticketed_event import TicketsHeld
-from eventstore import connections
+from eventstore import connections, group_commit
 from eventstore.connections import Connection, connect
 from eventstore.failures import DatabaseAway, Overloaded
 from eventstore.group import Outcome
@@ -218,6 +218,52 @@ async def test_an_event_that_is_locked_for_too_long_holds_up_its_group_alone(
         await box_office.unlock(connection)
         answers = await box_office.submit_all(commands, wishes)
         assert box_office.count(answers, Outcome) == 4
+
+
+async def test_an_event_that_is_locked_for_too_long_fails_no_neighbour_in_its_group(
+    database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connections.SETTINGS, "lock_timeout", "100ms")
+    organiser, *buyers = await box_office.register(connection, 9)
+    event, other = box_office.create(organiser), box_office.create(organiser)
+    async with GroupCommit(database_url) as commands:
+        await box_office.submit_all(commands, [event, other])
+        await box_office.lock_event(connection, event.event_id)
+        events = [event, other] * 4
+        wishes = [box_office.reserve(e.event_id, buyer) for e, buyer in zip(events, buyers, strict=True)]
+        answers = await box_office.submit_all(commands, wishes)
+    assert [type(answer) for answer in answers] == [Overloaded, Outcome] * 4
+    assert len((await box_office.judged_history(connection)).records) == 2 + 8
+
+
+async def test_a_lock_that_does_not_come_on_the_second_try_leaves_the_outcome_unknown(
+    behind: Behind, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connections.SETTINGS, "lock_timeout", "100ms")
+    commit = behind.proxy.hold_before_commit()
+    behind.proxy.cut_after_commit()
+    wish = asyncio.create_task(behind.commands.submit(box_office.reserve(behind.event_id, behind.buyers[0])))
+    await asyncio.wait_for(commit.arrived.wait(), 10)
+    await connection.execute("SET lock_timeout = 0")
+    locking = asyncio.create_task(box_office.lock_event(connection, behind.event_id))
+    commit.let_go.set()
+    await locking
+    with pytest.raises(DatabaseAway):
+        await wish
+    await box_office.unlock(connection)
+    assert await head(connection) == 3, "it was recorded, so it was right not to say that it was not"
+
+
+async def test_a_server_that_never_answers_is_away(behind: Behind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "GROUP_SECONDS_MAX", 0.2)
+    commit = behind.proxy.hold_before_commit()
+    try:
+        async with asyncio.timeout(20):
+            with pytest.raises(DatabaseAway):
+                await behind.commands.submit(box_office.reserve(behind.event_id, behind.buyers[0]))
+        assert commit.arrived.is_set()
+    finally:
+        commit.let_go.set()
 
 
 async def test_a_frozen_process_does_not_keep_an_event(

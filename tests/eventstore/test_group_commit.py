@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import pytest
 from msgspec.structs import replace
 
@@ -19,7 +18,7 @@ from domain.refusals import (
     SoldOut,
 )
 from eventstore.connections import Connection, connect
-from eventstore.failures import Overloaded
+from eventstore.failures import DecisionFailed, Overloaded
 from eventstore.group import Outcome
 from eventstore.group_commit import GroupCommit
 from eventstore.history import head
@@ -117,9 +116,20 @@ async def test_a_bug_in_one_decision_fails_that_command_alone(connection: Connec
     malformed: Any = "many"
     wishes[10] = replace(wishes[10], quantity=malformed)
     answers = await box_office.submit_all(commands, wishes)
-    assert [type(answer) for answer in answers] == [Outcome] * 10 + [TypeError] + [Outcome] * 10
+    assert [type(answer) for answer in answers] == [Outcome] * 10 + [DecisionFailed] + [Outcome] * 10
     assert await box_office.only(connection, GROUPS, after=1) == 1
     assert len((await box_office.judged_history(connection)).records) == 41
+
+
+async def test_no_bug_stops_those_who_come_after(connection: Connection, commands: GroupCommit) -> None:
+    organiser, buyer = await box_office.register(connection, 2)
+    without_tickets = box_office.create(organiser, ticket_types=())
+    await commands.submit(without_tickets)
+    with pytest.raises(DecisionFailed) as failed:
+        await commands.submit(box_office.reserve(without_tickets.event_id, buyer))
+    assert isinstance(failed.value.__cause__, StopIteration), "which no future takes for an answer"
+    event_id = await on_sale(connection, commands)
+    assert isinstance(await commands.submit(box_office.reserve(event_id, buyer)), Outcome)
 
 
 async def test_what_postgresql_refuses_fails_that_command_alone(connection: Connection, commands: GroupCommit) -> None:
@@ -128,7 +138,7 @@ async def test_what_postgresql_refuses_fails_that_command_alone(connection: Conn
     asked: list[Any] = [box_office.reserve(event_id, buyer) for buyer in buyers]
     asked[5] = box_office.create(buyers[5], title="A title with \0 in it")
     answers = await box_office.submit_all(commands, asked)
-    assert [type(answer) for answer in answers] == [Outcome] * 5 + [psycopg.DataError] + [Outcome] * 5
+    assert [type(answer) for answer in answers] == [Outcome] * 5 + [DecisionFailed] + [Outcome] * 5
     assert len((await box_office.judged_history(connection)).records) == 21
 
 

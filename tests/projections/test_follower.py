@@ -8,6 +8,7 @@ import pytest
 from eventstore.connections import connect
 from projections import checkpoint
 from projections.batches import Batches
+from projections.checkpoint import CHANNEL
 from projections.follower import Follower
 from tests.projections.histories import BoxOffice, append
 from tests.projections.waiting import end_other_sessions, until
@@ -65,10 +66,10 @@ async def test_patience_ends_and_leaves_nothing_behind(projections: Projections)
     assert await asyncio.gather(*waits) == [False] * 200
     given_up = asyncio.create_task(projections.follower.wait_for(last + 1, PATIENCE_SECONDS))
     await asyncio.sleep(0)
-    assert len(projections.follower._waiters) == 1
+    assert projections.follower.waiting == 1
     given_up.cancel()
     await asyncio.gather(given_up, return_exceptions=True)
-    assert len(projections.follower._waiters) == 0
+    assert projections.follower.waiting == 0
 
 
 async def test_waiting_takes_no_connection(projections: Projections) -> None:
@@ -91,6 +92,33 @@ async def test_a_lost_connection_is_made_again_and_what_happened_meanwhile_is_kn
     await projections.fold()
     assert await waiting
     assert await projections.follower.wait_for(await projections.fold(), PATIENCE_SECONDS)
+
+
+@pytest.mark.parametrize("said", ["x", "", "1", "99999999999"])
+async def test_what_anybody_may_say_on_the_channel_is_not_believed(projections: Projections, said: str) -> None:
+    assert await projections.follower.wait_for(await projections.fold(3), PATIENCE_SECONDS)
+    async with await connect(projections.database_url) as connection:
+        await connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, said))
+    last = await projections.fold()
+    assert await projections.follower.wait_for(last, PATIENCE_SECONDS)
+    assert projections.follower.position == last
+
+
+async def test_whatever_goes_wrong_it_starts_over(database_url: str) -> None:
+    calls = 0
+
+    async def fail_once() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise RuntimeError("the pool can't be mended")
+
+    async with Follower(database_url, fail_once) as follower:
+        projections = Projections(database_url, follower)
+        assert await follower.wait_for(await projections.fold(), PATIENCE_SECONDS)
+        await end_other_sessions(database_url)
+        assert await follower.wait_for(await projections.fold(), PATIENCE_SECONDS)
+    assert calls == 2
 
 
 async def test_tables_that_went_back_with_a_crash_are_not_taken_for_folded(projections: Projections) -> None:

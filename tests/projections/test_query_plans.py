@@ -5,31 +5,37 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import psycopg
+
 from eventstore.connections import Connection, connect
 from projections import catalogue, queries
+from projections.runner import FOLD_SETTINGS
+from projections.tables import TABLES
 from tests.projections.histories import NOON
 
 MANY_EVENTS = """
 INSERT INTO events (event_id, organiser_id, title, city, state, country, starts_at, ends_at, max_per_buyer,
                     hold_seconds, status, created_at, changed_at, cancelled_at, position)
-SELECT gen_random_uuid(), gen_random_uuid(), 'Event ' || n, 'City ' || n % 900, 'State ' || n % 500, 'C' || n % 200,
-       start, start + interval '1 hour', 1, 120, CASE WHEN n % 1000 = 0 THEN 'cancelled' ELSE 'scheduled' END,
-       '2030-01-01Z', '2030-01-01Z', CASE WHEN n % 1000 = 0 THEN timestamptz '2030-01-01Z' END, n
-FROM generate_series(1, 20000) AS n, LATERAL (SELECT timestamptz '2035-06-01Z' + n * interval '1 minute') AS t (start)
+SELECT gen_random_uuid(), gen_random_uuid(), 'Event ' || n, 'City ' || n %% 900, 'State ' || n %% 500, 'C' || n %% 200,
+       start, start + interval '1 hour', 1, 120, CASE WHEN n %% 1000 = 0 THEN 'cancelled' ELSE 'scheduled' END,
+       '2030-01-01Z', '2030-01-01Z', CASE WHEN n %% 1000 = 0 THEN timestamptz '2030-01-01Z' END, n
+FROM generate_series(%(first)s::int, %(last)s::int) AS n,
+     LATERAL (SELECT timestamptz '2035-06-01Z' + n * interval '1 minute') AS t (start)
 """
 MANY_TICKET_TYPES = """
 INSERT INTO ticket_types (ticket_type_id, event_id, place, name, amount_minor, currency, capacity, reserved, paid,
                           position)
 SELECT gen_random_uuid(), event_id, 1, 'Standing', 0, 'XXX', 10, 0, 0, position FROM events
+WHERE position BETWEEN %(first)s AND %(last)s
 """
 MANY_RESERVATIONS = """
 INSERT INTO reservations (reservation_id, event_id, ticket_type_id, buyer_id, quantity, amount_minor, currency, status,
                           placed_at, hold_expires_at, paid_at, expired_at, refund_due_minor, position)
-SELECT gen_random_uuid(), event_id, gen_random_uuid(), lpad(to_hex(n % 2000), 32, '0')::uuid, 1, 0, 'XXX', status,
+SELECT gen_random_uuid(), event_id, gen_random_uuid(), lpad(to_hex(n %% 2000), 32, '0')::uuid, 1, 0, 'XXX', status,
        placed_at, placed_at + interval '2 minutes', CASE status WHEN 'paid' THEN placed_at END,
        CASE status WHEN 'expired' THEN placed_at + interval '2 minutes' END, 0, n
-FROM (SELECT event_id, position AS n FROM events) AS e,
-     LATERAL (SELECT CASE WHEN n % 100 = 0 THEN 'reserved' WHEN n % 10 = 0 THEN 'paid' ELSE 'expired' END,
+FROM (SELECT event_id, position AS n FROM events WHERE position BETWEEN %(first)s AND %(last)s) AS e,
+     LATERAL (SELECT CASE WHEN n %% 100 = 0 THEN 'reserved' WHEN n %% 10 = 0 THEN 'paid' ELSE 'expired' END,
                      timestamptz '2020-01-01Z' + n * interval '1 minute') AS r (status, placed_at)
 """
 NO_FILTER: dict[str, Any] = dict.fromkeys(
@@ -61,14 +67,22 @@ PLANS = [
     (queries.NEXT_DUE, {}, {"reservations_due"}),
     (queries.OF_CANCELLED_EVENTS, {"after_position": 10_000}, {"events_cancelled", "reservations_open"}),
 ]
+# Values in the order in which the query names them.
+FIXED_QUERIES: list[tuple[str, dict[str, Any]]] = [
+    *((table.read, {"keys": [UUID(int=n) for n in range(40)]}) for table in TABLES),
+    (queries.DUE, {"limit": 512}),
+    (queries.NEXT_DUE, {}),
+    (queries.OF_CANCELLED_EVENTS, {"after_position": 10, "limit": 512}),
+]
+NEWEST_PREPARED = "SELECT name FROM pg_prepared_statements ORDER BY prepare_time DESC LIMIT 1"
+ANALYZE = "ANALYZE events, ticket_types, reservations"
 
 
 async def test_each_query_uses_its_index_at_volume(database_url: str) -> None:
     async with await connect(database_url) as connection:
-        for statement in (MANY_EVENTS, MANY_TICKET_TYPES, MANY_RESERVATIONS):
-            await connection.execute(statement)
+        await insert(connection, 1, 20_000)
         await connection.execute("RESET ROLE")
-        await connection.execute("ANALYZE events, ticket_types, reservations")
+        await connection.execute(ANALYZE)
         for query, values, expected in PLANS:
             plan = await plan_of(connection, query, values | {"limit": 50})
             assert expected <= set(named(plan, "Index Name")), (query, values, plan)
@@ -76,8 +90,39 @@ async def test_each_query_uses_its_index_at_volume(database_url: str) -> None:
             assert scanned == [], (query, values, plan)
 
 
+async def test_a_plan_made_while_the_tables_were_small_finds_its_rows_by_an_index(database_url: str) -> None:
+    async with await connect(database_url) as connection, await connect(database_url, **FOLD_SETTINGS) as folding:
+        await insert(connection, 1, 60)
+        await connection.execute("RESET ROLE")
+        await connection.execute(ANALYZE)
+        await folding.execute("SET plan_cache_mode = force_generic_plan")
+        names = [await prepared(folding, query, values) for query, values in FIXED_QUERIES]
+        await insert(connection, 61, 20_000)
+        for name, (query, values) in zip(names, FIXED_QUERIES, strict=True):
+            arguments = f"({', '.join(f'%({value})s' for value in values)})" if values else ""
+            plan = await plan_of(folding, f'EXECUTE "{name}" {arguments}', values)
+            assert "Seq Scan" not in named(plan, "Node Type"), (query, plan)
+
+
+async def prepared(connection: Connection, query: str, values: dict[str, Any]) -> str:
+    """Ask often enough for the query to be prepared; returns its name there."""
+    for _ in range(8):
+        await connection.execute(query, values, binary=True)
+    row = await (await connection.execute(NEWEST_PREPARED, prepare=False)).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+async def insert(connection: Connection, first: int, last: int) -> None:
+    """Events at these positions, each with a ticket type and a reservation."""
+    for statement in (MANY_EVENTS, MANY_TICKET_TYPES, MANY_RESERVATIONS):
+        await connection.execute(statement, {"first": first, "last": last})
+
+
 async def plan_of(connection: Connection, query: str, values: dict[str, Any]) -> dict[str, Any]:
-    cursor = await connection.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + query, values, prepare=False)
+    # Bound by the client: EXECUTE takes no parameters of its own.
+    cursor = psycopg.AsyncClientCursor(connection)
+    await cursor.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + query, values)
     row = await cursor.fetchone()
     assert row is not None
     plan = json.loads(row[0]) if isinstance(row[0], str) else row[0]

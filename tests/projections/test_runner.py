@@ -3,11 +3,13 @@
 import asyncio
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import resources
 from pathlib import Path
 
+import psycopg
 import pytest
 from psycopg import sql
 
@@ -20,7 +22,7 @@ from projections.failures import CheckpointMoved
 from projections.runner import Runner
 from tests.projections.histories import BoxOffice, append
 from tests.projections.independent_fold import expected_of, shown_by
-from tests.projections.waiting import lock_holders, running, until, until_folded, until_somebody_leads
+from tests.projections.waiting import SECONDS_MAX, lock_holders, running, until, until_folded, until_somebody_leads
 from tests.running import running as running_process
 from tixxety.processes import TiedProcess
 
@@ -58,6 +60,18 @@ async def test_an_append_wakes_the_runner_without_a_poll(database_url: str, monk
         for _ in range(20):
             await append(connection, office.commands(1))
             await until_folded(connection)
+
+
+async def test_what_anybody_may_say_on_the_channel_changes_nothing(database_url: str) -> None:
+    commands = BoxOffice(1).commands(20)
+    async with await connect(database_url) as connection, running(Runner(database_url)) as runner:
+        await until_somebody_leads(connection)
+        for said in ("x", "", "99999999999"):
+            await connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, said))
+        await append(connection, commands)
+        await until_folded(connection)
+        assert not runner.done()
+        assert await shown_by(connection) == expected_of(commands)
 
 
 async def test_the_runner_finds_by_itself_what_nobody_told_it_of(database_url: str) -> None:
@@ -143,6 +157,41 @@ async def test_a_runner_whose_process_freezes_or_dies_is_taken_over(
                 await append(connection, commands[200:])
                 await until_folded(connection)
         assert await shown_by(connection) == expected_of(commands)
+
+
+async def test_a_runner_that_is_paused_within_a_transaction_stands_by_again(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = BoxOffice(10).commands(40)
+    begin = psycopg.AsyncConnection.transaction
+    paused: list[int] = []
+
+    @asynccontextmanager
+    async def transaction(connection: Connection) -> AsyncIterator[None]:
+        async with begin(connection):
+            if not paused:
+                paused.append(connection.info.backend_pid)
+                pause_until_ended(database_url, connection.info.backend_pid)
+            yield
+
+    async with await connect(database_url) as connection:
+        await append(connection, commands)
+        monkeypatch.setattr("psycopg.AsyncConnection.transaction", transaction)
+        # So that it is not its lock's connection whose end it hears of first.
+        monkeypatch.setattr("projections.runner.HEARTBEAT_SECONDS", 3_600)
+        async with running(Runner(database_url)) as runner:
+            await until_folded(connection)
+            assert paused
+            assert not runner.done()
+        assert await shown_by(connection) == expected_of(commands)
+
+
+def pause_until_ended(database_url: str, session: int) -> None:
+    """Stop the whole process, as SIGSTOP does, until the server has had enough of the session."""
+    deadline = time.monotonic() + SECONDS_MAX
+    with psycopg.connect(database_url, autocommit=True) as other:
+        while other.execute("SELECT pid FROM pg_stat_activity WHERE pid = %s", (session,)).fetchone():
+            assert time.monotonic() < deadline
 
 
 async def thaw(process: TiedProcess, how: signal.Signals) -> None:

@@ -52,11 +52,14 @@ async def lock_holders(connection: Connection) -> list[int]:
 async def until_somebody_leads(connection: Connection, but: int | None = None) -> int:
     """Wait until a session (other than `but`) holds the runner's lock; returns it."""
 
+    leaders: list[int] = []
+
     async def leads() -> bool:
-        return bool([pid for pid in await lock_holders(connection) if pid != but])
+        leaders.extend(pid for pid in await lock_holders(connection) if pid != but)
+        return bool(leaders)
 
     await until(leads)
-    return (await lock_holders(connection))[0]
+    return leaders[0]
 
 
 async def end_other_sessions(database_url: str) -> None:

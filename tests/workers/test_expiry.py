@@ -16,7 +16,7 @@ from domain.ticketed_event import TicketsReleased
 from eventstore.connections import Connection
 from eventstore.group import Outcome
 from eventstore.group_commit import GroupCommit
-from projections import queries
+from projections import checkpoint, queries
 from projections.follower import Follower
 from projections.runner import Runner
 from tests import box_office
@@ -179,7 +179,7 @@ async def until_folded(connection: Connection) -> None:
 
     async def reached() -> bool:
         head = await box_office.only(connection, "SELECT max(notification_id) FROM stored_events")
-        return bool((await queries.checkpoint(connection)).position >= head)
+        return bool((await checkpoint.read(connection)).position >= head)
 
     await box_office.until(reached)
 

@@ -11,7 +11,7 @@ from eventstore import snapshots
 from eventstore.connections import Connection, connect
 from eventstore.group import POSITION_LOCK
 from eventstore.group_commit import GroupCommit
-from projections import queries
+from projections import checkpoint, queries
 from tests import box_office
 from tests.fault_proxy import FaultProxy
 from tests.workers.conftest import Worker
@@ -53,7 +53,7 @@ async def test_projector_expiry_and_snapshots_work_together(
         await reaches("SELECT count(*) FROM reservations WHERE status = 'expired'", 20)
         await reaches("SELECT count(*) FROM snapshots", 1)
     told = await box_office.judged_history(connection)
-    assert (await queries.checkpoint(connection)).position == len(told.records) == 1 + 60 + 20 + 40
+    assert (await checkpoint.read(connection)).position == len(told.records) == 1 + 60 + 20 + 40
     kept = await snapshots.newest(connection, event.event_id)
     assert kept
     assert kept.version > 20
@@ -96,7 +96,7 @@ async def test_a_fold_that_fails_stops_the_projector_while_expiry_goes_on(
         await box_office.until(runner_has_stopped)
         await reaches("SELECT count(*) FROM stored_events WHERE topic = 'ReservationExpired'", 10)
         assert not task.done()
-        assert (await queries.checkpoint(connection)).position < stolen_at, "nothing is skipped"
+        assert (await checkpoint.read(connection)).position < stolen_at, "nothing is skipped"
     assert await box_office.only(connection, COUNT, topic="ReservationExpired") == 10
     states = await (
         await connection.execute("SELECT state FROM stored_events WHERE topic = 'TicketsReleased'")
