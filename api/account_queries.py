@@ -10,7 +10,7 @@ from eventstore.connections import Connection
 
 INSERT = """
 INSERT INTO accounts (account_id, email, password_hash, name, street, city, state, country)
-VALUES (%(account_id)s, lower(%(email)s), %(password_hash)s, %(name)s, %(street)s, %(city)s, %(state)s, %(country)s)
+VALUES (%(account_id)s, %(email)s, %(password_hash)s, %(name)s, %(street)s, %(city)s, %(state)s, %(country)s)
 ON CONFLICT DO NOTHING
 RETURNING account_id AS id, email, name, street, city, state, country, roles, created_at
 """
@@ -18,14 +18,14 @@ READ = """
 SELECT account_id AS id, email, name, street, city, state, country, roles, created_at
 FROM accounts WHERE account_id = %(account_id)s
 """
-CREDENTIALS = "SELECT account_id, password_hash, roles FROM accounts WHERE email = lower(%(email)s)"
+CREDENTIALS = "SELECT account_id, password_hash, roles FROM accounts WHERE email = %(email)s"
 DELETE = "DELETE FROM accounts WHERE account_id = %(account_id)s RETURNING account_id"
 GRANT = """
 UPDATE accounts SET roles = ARRAY(SELECT DISTINCT unnest(roles || %(role)s::text) ORDER BY 1)
-WHERE email = lower(%(email)s) RETURNING roles
+WHERE email = %(email)s RETURNING roles
 """
 REVOKE = """
-UPDATE accounts SET roles = array_remove(roles, %(role)s::text) WHERE email = lower(%(email)s) RETURNING roles
+UPDATE accounts SET roles = array_remove(roles, %(role)s::text) WHERE email = %(email)s RETURNING roles
 """
 
 

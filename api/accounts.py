@@ -15,6 +15,7 @@ from api.problems import refusals
 from api.refusals import EmailTaken, InvalidCredentials
 from api.security import CurrentAccount
 from api.services import TheServices
+from api.strict_json import StrictJsonRoute
 from api.tokens import ROLES, TOKEN_SECONDS
 from domain.refusals import AccountClosed
 from eventstore.connections import connect
@@ -24,7 +25,7 @@ SHORTEST_PASSWORD = 8
 LONGEST_EMAIL = 254
 LONGEST_FORM_FIELD = 1_000
 
-router = APIRouter(prefix="/auth", tags=["accounts"])
+router = APIRouter(prefix="/auth", tags=["accounts"], route_class=StrictJsonRoute)
 
 
 class UnknownAccount(Failure):
@@ -49,10 +50,13 @@ def _sought(email: str) -> str:
         return email.strip().lower()
 
 
+Email = Annotated[str, Field(json_schema_extra={"format": "email"}, examples=["ada@example.com"])]
+
+
 class Registration(Body):
     """A new account. E-mails compare without regard to case; the address serves to find events nearby."""
 
-    email: Annotated[str, Text(3, LONGEST_EMAIL), AfterValidator(normalised_email), Field(examples=["ada@example.com"])]
+    email: Annotated[Email, Text(3, LONGEST_EMAIL), AfterValidator(normalised_email)]
     password: Annotated[str, Text(SHORTEST_PASSWORD, LONGEST_PASSWORD, trimmed=False)]
     name: Annotated[str, Text(1, 200), Field(examples=["Ada"])]
     street: Place | None = None
@@ -65,7 +69,7 @@ class AccountAnswer(BaseModel):
     """An account as its owner sees it. `roles` count from the next login."""
 
     id: UUID
-    email: str
+    email: Email
     name: str
     street: str | None
     city: str | None

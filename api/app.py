@@ -7,7 +7,7 @@ from fastapi import Depends, FastAPI
 
 from api import accounts, events, health, openapi, problem_pages, problems, reservations
 from api.inputs import refuse_unknown_query
-from api.middleware import BoundedBodies, LimitedRates, RequestIds
+from api.middleware import BoundedBodies, Heads, LimitedRates, RequestIds
 from api.passwords import Passwords
 from api.rate_limits import RateLimits
 from api.services import ApiConfig, Services
@@ -39,6 +39,7 @@ def create_app(config: ApiConfig) -> FastAPI:
     app.add_middleware(BoundedBodies)
     app.add_middleware(LimitedRates)
     app.add_middleware(RequestIds)
+    app.add_middleware(Heads)
     problems.install(app)
     for room in (accounts, events, reservations, health, problem_pages):
         app.include_router(room.router)

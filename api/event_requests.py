@@ -2,12 +2,12 @@
 
 from collections.abc import Hashable, Iterable
 from typing import Annotated, Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from api.idempotency import id_to_create, new_id
+from api.idempotency import id_to_create
 from api.inputs import Body, Currency, Id, Instant, Place, Text
 from domain.aggregate import Idempotency
 from domain.commands import Actor, ChangeEvent, CreateEvent
@@ -28,10 +28,6 @@ PriceMinor = Annotated[int, Field(ge=0, le=HIGHEST_PRICE_MINOR, description="Of 
 HoldSeconds = Annotated[int, Field(ge=1, le=LONGEST_HOLD_SECONDS)]
 SalesClose = Annotated[Instant, Field(description="Null or left out: when the event ends.")]
 SalesOpen = Annotated[Instant, Field(description="Null or left out: at once.")]
-
-
-class Cancellation(Body):
-    """Cancelling needs no fields and takes none; the body may be left out."""
 
 
 class NewTicketType(Body):
@@ -133,13 +129,17 @@ class NewEvent(EventTimes):
 
     def command(self, actor: Actor, request_id: UUID, idempotency: Idempotency | None) -> CreateEvent:
         """The command to create this event, with the ids of all that it creates."""
+        event_id = id_to_create(idempotency)
         return CreateEvent(
-            event_id=id_to_create(idempotency),
+            event_id=event_id,
             request_id=request_id,
             actor=actor,
             idempotency=idempotency,
             details=EventDetails(**{name: getattr(self, name) for name in EventDetails.__struct_fields__}),
-            ticket_types=tuple(TicketType(ticket_type_id=new_id(), **offer.model_dump()) for offer in self._offers()),
+            ticket_types=tuple(
+                TicketType(ticket_type_id=uuid5(event_id, str(place)), **offer.model_dump())
+                for place, offer in enumerate(self._offers())
+            ),
             sales_window=SalesWindow(sales_open_at=self.sales_open_at, sales_close_at=self.sales_close_at),
             limits=Limits(max_per_buyer=self.max_per_buyer, hold_seconds=self.hold_seconds),
         )

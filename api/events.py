@@ -9,14 +9,15 @@ from fastapi import APIRouter, Header, Response
 
 from api import account_queries
 from api.event_answers import EventAnswer, EventPage, ListedEvent
-from api.event_requests import Cancellation, EventChange, NewEvent
+from api.event_requests import EventChange, NewEvent
 from api.idempotency import IdempotencyKey, idempotency_of
-from api.inputs import USUAL_PAGE, Instant, PageLimit, Place, Text
+from api.inputs import USUAL_PAGE, Cancellation, Id, Instant, PageLimit, Place, Text
 from api.outcomes import LOCATION_DOCUMENTED, POSITION_DOCUMENTED, REPLAYED_DOCUMENTED, tell
 from api.pages import Cursor, after_cursor, page_of
 from api.problems import refusals
-from api.security import CurrentAccount, LivingAccount, Reader
+from api.security import CurrentAccount, TheReader
 from api.services import RequestId, TheServices
+from api.strict_json import StrictJsonRoute
 from domain.commands import CancelEvent
 from domain.refusals import (
     AccountClosed,
@@ -39,7 +40,7 @@ ETAG_DOCUMENTED = {
     "ETag": {"description": "Changes with the answer, also with every sale.", "schema": {"type": "string"}}
 }
 
-router = APIRouter(prefix="/events", tags=["events"])
+router = APIRouter(prefix="/events", tags=["events"], route_class=StrictJsonRoute)
 
 
 @router.post(
@@ -68,8 +69,7 @@ async def create_event(
 
 @router.get("")
 async def list_events(
-    reader: Reader,
-    services: TheServices,
+    reader: TheReader,
     q: Annotated[str, Text(1, 200)] | None = None,
     city: Place | None = None,
     state: Place | None = None,
@@ -85,7 +85,7 @@ async def list_events(
     """
     filters = ("events", q, city, state, country, starts_after, starts_before)
     after = after_cursor(cursor, filters, tuple[datetime, UUID])
-    async with services.pool.connection() as connection:
+    async with reader.connection() as connection:
         rows = await catalogue.events(
             connection,
             q=q,
@@ -103,10 +103,10 @@ async def list_events(
 
 @router.get("/for-you")
 async def list_events_for_you(
-    account: LivingAccount, services: TheServices, limit: PageLimit = USUAL_PAGE, cursor: Cursor = None
+    account: CurrentAccount, reader: TheReader, limit: PageLimit = USUAL_PAGE, cursor: Cursor = None
 ) -> EventPage:
     """Upcoming events near you: your city first, then your state, then your country; without one, anywhere."""
-    async with services.pool.connection() as connection:
+    async with reader.connection() as connection:
         home = await account_queries.read(connection, account.account_id)
         if home is None:
             raise AccountClosed
@@ -131,13 +131,12 @@ async def list_events_for_you(
     },
 )
 async def read_event(
-    event_id: UUID,
-    reader: Reader,
-    services: TheServices,
+    event_id: Id,
+    reader: TheReader,
     if_none_match: Annotated[str | None, Header(description="ETags of answers that you have already.")] = None,
 ) -> Response:
     """An event with its ticket types and how many tickets are left."""
-    async with services.pool.connection() as connection:
+    async with reader.connection() as connection:
         rows = await catalogue.event(connection, event_id)
     if rows is None:
         raise EventNotFound
@@ -166,7 +165,7 @@ async def read_event(
     },
 )
 async def change_event(
-    event_id: UUID,
+    event_id: Id,
     change: EventChange,
     account: CurrentAccount,
     services: TheServices,
@@ -190,7 +189,7 @@ async def change_event(
     },
 )
 async def cancel_event(
-    event_id: UUID,
+    event_id: Id,
     account: CurrentAccount,
     services: TheServices,
     request_id: RequestId,

@@ -78,7 +78,7 @@ async def _look(connection: Connection, services: Services) -> Readiness:
     if checks["schema"].ok:
         projections = await queries.readiness(connection)
         checks["runner"] = _runner(services.runner_sightings, is_there=projections.runner_holds_lock)
-        checks["projections"] = await _projections(connection, projections.position, now)
+        checks["projections"] = await _projections(connection, projections, now)
     return _readiness(checks, BY_BOTH if login == APP_ROLE else BY_TRIGGER)
 
 
@@ -105,8 +105,10 @@ def _runner(sightings: RunnerSightings, *, is_there: bool) -> Check:
     return Check(ok=False, problem="no projection runner holds its lock: run tixxety worker")
 
 
-async def _projections(connection: Connection, folded_position: int, now: datetime) -> Check:
-    unfolded = await first_after(connection, folded_position)
+async def _projections(connection: Connection, folded: queries.Readiness, now: datetime) -> Check:
+    if not folded.definitions_are_ours:
+        return Check(ok=False, problem="the tables for reading are of another version: run tixxety migrate")
+    unfolded = await first_after(connection, folded.position)
     if unfolded is None:
         return Check(ok=True)
     position, recorded_at = unfolded

@@ -6,19 +6,31 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import uuid_utils.compat
-from fastapi import Header
+from fastapi import Depends, Header, Request
 from pydantic import BaseModel
 
+from api.inputs import unusable
 from domain.aggregate import Idempotency
 
-IdempotencyKey = Annotated[
+HEADER = "Idempotency-Key"
+
+_FirstKey = Annotated[
     str | None,
     Header(
-        alias="Idempotency-Key",
+        alias=HEADER,
         pattern="^[!-~]{1,255}$",
         description="1 to 255 visible ASCII characters. The same key and body give the same answer and record nothing.",
     ),
 ]
+
+
+async def _only_key(request: Request, key: _FirstKey = None) -> str | None:
+    if len(request.headers.getlist(HEADER)) > 1:
+        raise unusable("header", HEADER, "was given twice")
+    return key
+
+
+IdempotencyKey = Annotated[str | None, Depends(_only_key)]
 
 
 def idempotency_of(
@@ -39,16 +51,11 @@ def idempotency_of(
 def id_to_create(idempotency: Idempotency | None) -> UUID:
     """The id of what a request creates: always the same for the same key (UUIDv8), a new UUIDv7 without one."""
     if idempotency is None:
-        return new_id()
+        return uuid_utils.compat.uuid7()
     number = int.from_bytes(bytes.fromhex(idempotency.key_sha256)[:16])
     number = number & ~(0xF << 76) | 8 << 76
     number = number & ~(0x3 << 62) | 0x2 << 62
     return UUID(int=number)
-
-
-def new_id() -> UUID:
-    """A new UUIDv7: unique, and rising with the process's clock."""
-    return uuid_utils.compat.uuid7()
 
 
 def _sha256(values: list[Any]) -> str:

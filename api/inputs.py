@@ -10,6 +10,7 @@ from uuid import UUID
 from annotated_types import GroupedMetadata
 from fastapi import Query, Request, params
 from fastapi.dependencies.utils import get_flat_params
+from fastapi.exceptions import RequestValidationError
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -22,14 +23,15 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from domain.refusals import InvalidRequest
+from domain.refusals import spoken
 
 LARGEST_POSITION = 2**63 - 1
 LARGEST_PAGE = 200
 USUAL_PAGE = 50
 EARLIEST_YEAR, LATEST_YEAR = 2000, 2199
 
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)", re.ASCII)
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _WHOLE_NUMBER = re.compile(r"-?\d{1,19}", re.ASCII)
 
 
@@ -37,6 +39,10 @@ class Body(BaseModel):
     """A JSON object: unknown fields are refused, and no value is turned into another type (`"2"` is no integer)."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Cancellation(Body):
+    """Cancelling needs no fields and takes none; the body may be left out."""
 
 
 def _storable(text: str) -> str:
@@ -77,9 +83,11 @@ def _to_instant(value: Any) -> datetime:
     return instant
 
 
-def rendered(instant: datetime) -> str:
-    """RFC 3339 in UTC with `Z`, as every answer shows an instant."""
-    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+def _hyphens_only(value: Any) -> Any:
+    """Of the ways to write a UUID only the usual one: `urn:uuid:…`, `{…}` and 32 digits in a row are none."""
+    if isinstance(value, str) and not _UUID.fullmatch(value):
+        raise ValueError("must be a UUID, as 019a0000-0000-7000-8000-000000000001")
+    return value
 
 
 def _digits_only(value: Any) -> Any:
@@ -93,28 +101,32 @@ Instant = Annotated[
     datetime,
     Strict(False),
     BeforeValidator(_to_instant),
-    PlainSerializer(rendered, return_type=str),
+    PlainSerializer(spoken, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2030-05-01T19:30:00Z"]}),
 ]
-Id = Annotated[UUID, Strict(False)]
+Id = Annotated[UUID, Strict(False), BeforeValidator(_hyphens_only)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), Field(examples=["EUR"])]
 Place = Annotated[str, Text(1, 200)]
 
 PageLimit = Annotated[
-    int, BeforeValidator(_digits_only), Query(ge=1, le=LARGEST_PAGE, description="Items of a page, 1 to 200.")
+    int,
+    Field(ge=1, le=LARGEST_PAGE),
+    BeforeValidator(_digits_only),
+    Query(description="Items of a page, 1 to 200."),
 ]
 MinPosition = Annotated[
-    int | None,
-    BeforeValidator(_digits_only),
-    Query(
-        ge=0,
-        le=LARGEST_POSITION,
-        description="Wait until the answer includes this `Tixxety-Position`, at most 2 seconds; 0 does not wait.",
-    ),
+    Annotated[int, Field(ge=0, le=LARGEST_POSITION), BeforeValidator(_digits_only)] | None,
+    Query(description="Wait until the answer includes this `Tixxety-Position`, at most 2 seconds; 0 does not wait."),
 ]
 
 
-def refuse_unknown_query(request: Request) -> None:
+def unusable(place: str, name: str | None, problem: str) -> RequestValidationError:
+    """The error about one input, for what validation by type can't see; `place` is query, header or body."""
+    location = (place,) if name is None else (place, name)
+    return RequestValidationError([{"type": "unusable", "loc": location, "msg": problem}])
+
+
+async def refuse_unknown_query(request: Request) -> None:
     """Refuse a query parameter that the route does not know, or that comes twice, instead of ignoring a typo."""
     if not request.scope["query_string"]:
         return
@@ -123,7 +135,7 @@ def refuse_unknown_query(request: Request) -> None:
     seen: set[str] = set()
     for name, _ in request.query_params.multi_items():
         if name not in known:
-            raise InvalidRequest(name, "is no query parameter here")
+            raise unusable("query", name, "is no query parameter here")
         if name in seen:
-            raise InvalidRequest(name, "was given twice")
+            raise unusable("query", name, "was given twice")
         seen.add(name)

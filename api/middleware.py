@@ -1,4 +1,6 @@
-"""Around every request: its id, the bound of its body, and an answer even when something broke. Plain ASGI."""
+"""Around every request: its id, the bounds of its body, and an answer even when something broke. Plain ASGI."""
+
+import asyncio
 
 import structlog
 import uuid_utils.compat
@@ -7,18 +9,36 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import problem_response
 from api.rate_limits import RateLimits
-from api.refusals import BodyTooLarge, InternalError
+from api.refusals import BodyTooLarge, InternalError, RequestTimeout, Stopping
 from domain.refusals import Refusal
 from eventstore.failures import Failure
 
 LARGEST_BODY_BYTES = 256 * 1024
+LONGEST_BODY_SECONDS = 30
 REQUEST_ID_HEADER = b"x-request-id"
 
 log = structlog.get_logger(__name__)
 
 
+class Heads:
+    """Outermost: answers HEAD as it would GET, without the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_head(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        await self._app({**scope, "method": "GET"}, receive, send_head)
+
+
 class RequestIds:
-    """Outermost: gives each request an id, sends it as `X-Request-Id`, and turns what nobody caught into a problem."""
+    """Gives each request an id, sends it as `X-Request-Id`, and turns what nobody caught into a problem."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -40,6 +60,11 @@ class RequestIds:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except asyncio.CancelledError:
+            # The server stops; what it would log of a cancelled request is a traceback.
+            if started:
+                raise
+            await problem_response(Stopping(), scope)(scope, receive, send_with_id)
         except Exception as error:
             known = isinstance(error, Refusal | Failure)
             if not known:
@@ -64,7 +89,7 @@ class LimitedRates:
 
 
 class BoundedBodies:
-    """Reads the whole body before the route does, counting, and refuses it once it is larger than the bound."""
+    """Reads the whole body before the route does, and refuses it once it is larger or slower than the bounds."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -76,17 +101,14 @@ class BoundedBodies:
         announced = Headers(scope=scope).get("content-length", "0")
         if announced.isdecimal() and int(announced[:20]) > LARGEST_BODY_BYTES:
             raise BodyTooLarge(LARGEST_BODY_BYTES)
-        body = bytearray()
-        more_body = True
-        while more_body:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            more_body = message.get("more_body", False)
-            if len(body) > LARGEST_BODY_BYTES:
-                raise BodyTooLarge(LARGEST_BODY_BYTES)
-        whole: Message | None = {"type": "http.request", "body": bytes(body), "more_body": False}
+        try:
+            async with asyncio.timeout(LONGEST_BODY_SECONDS):
+                body = await _read_body(receive)
+        except TimeoutError:
+            raise RequestTimeout(LONGEST_BODY_SECONDS) from None
+        if body is None:
+            return
+        whole: Message | None = {"type": "http.request", "body": body, "more_body": False}
 
         async def receive_whole() -> Message:
             nonlocal whole
@@ -96,3 +118,17 @@ class BoundedBodies:
             return message
 
         await self._app(scope, receive_whole, send)
+
+
+async def _read_body(receive: Receive) -> bytes | None:
+    """The whole body; None when the client left before its end."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        if len(body) > LARGEST_BODY_BYTES:
+            raise BodyTooLarge(LARGEST_BODY_BYTES)
+        if not message.get("more_body", False):
+            return bytes(body)

@@ -68,6 +68,8 @@ def _document_problems(path: str, operation: dict[str, Any]) -> None:
         del responses["422"]
     parameters = {(p["in"], p["name"]): p for p in operation.get("parameters", ())}
     codes = list(COMMON)
+    if body:
+        codes.append("request-timeout")
     if "application/json" in body:
         codes.append("malformed-json")
     if (form := "application/x-www-form-urlencoded") in body:

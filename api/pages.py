@@ -7,12 +7,15 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 from fastapi import Query
-from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
+
+from api.inputs import unusable
 
 Item = TypeVar("Item")
 Row = TypeVar("Row")
 After = TypeVar("After", bound=tuple[Any, ...])
+
+FOREIGN_CURSOR = "is not one that this list gave for these filters; begin again without it"
 
 Cursor = Annotated[
     str | None,
@@ -51,17 +54,12 @@ def after_cursor(cursor: str | None, filters: tuple[Any, ...], shape: type[After
         written = urlsafe_b64decode(cursor.encode("ascii"))
         after = msgspec.json.decode(written, type=tuple[str, shape])[1]  # type: ignore[valid-type]
     except (ValueError, msgspec.DecodeError) as error:
-        raise _unusable(cursor) from error
+        raise unusable("query", "cursor", FOREIGN_CURSOR) from error
     if cursor != _write(filters, after):
-        raise _unusable(cursor)
+        raise unusable("query", "cursor", FOREIGN_CURSOR)
     return after
 
 
 def _write(filters: tuple[Any, ...], after: tuple[Any, ...]) -> str:
     check = hashlib.sha256(msgspec.json.encode([filters, after])).hexdigest()[:16]
     return urlsafe_b64encode(msgspec.json.encode([check, after])).decode()
-
-
-def _unusable(cursor: str) -> RequestValidationError:
-    problem = "is not one that this list gave for these filters; begin again without it"
-    return RequestValidationError([{"type": "cursor", "loc": ("query", "cursor"), "msg": problem, "input": cursor}])

@@ -8,20 +8,23 @@ from uuid import UUID
 import msgspec
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from psycopg import InterfaceError, OperationalError
 from psycopg_pool import TooManyRequests
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import Scope
 
 from api import refusals as http
+from api.inputs import unusable
 from domain import refusals as domain
 from eventstore import failures
+from eventstore.connections import CONNECTION_LOST
 
 MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS_SHOWN = 50
 LONGEST_PATH_SHOWN = 200
 DATABASE_AWAY_RETRY_SECONDS = 1
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 AnyNo = domain.Refusal | failures.Failure
 
@@ -38,6 +41,7 @@ class ProblemType(NamedTuple):
 
 
 PROBLEM_TYPES: dict[str, ProblemType] = {
+    "malformed-request": ProblemType(400, "Not HTTP", http.MalformedRequest()),
     "malformed-json": ProblemType(400, "The body is not JSON", http.MalformedJson()),
     "not-authenticated": ProblemType(401, "Not logged in", http.NotAuthenticated()),
     "invalid-credentials": ProblemType(401, "Wrong e-mail or password", http.InvalidCredentials()),
@@ -46,6 +50,7 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "event-not-found": ProblemType(404, "No such event", domain.EventNotFound()),
     "ticket-type-not-found": ProblemType(404, "No such ticket type", domain.TicketTypeNotFound()),
     "method-not-allowed": ProblemType(405, "Method not allowed", http.MethodNotAllowed()),
+    "request-timeout": ProblemType(408, "Body too slow", http.RequestTimeout(30)),
     "email-taken": ProblemType(409, "E-mail taken", http.EmailTaken()),
     "event-exists": ProblemType(409, "Event exists", domain.EventExists(_SOME_ID)),
     "event-cancelled": ProblemType(409, "Event cancelled", domain.EventIsCancelled()),
@@ -62,26 +67,12 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "ticket-type-required": ProblemType(422, "Ticket type required", domain.TicketTypeRequired()),
     "idempotency-key-reused": ProblemType(422, "Idempotency key reused", domain.IdempotencyKeyReused()),
     "rate-limited": ProblemType(429, "Too many requests", http.RateLimited(30)),
+    "headers-too-large": ProblemType(431, "Headers too large", http.HeadersTooLarge()),
     "internal-error": ProblemType(500, "Something broke", http.InternalError()),
     "overloaded": ProblemType(503, "Overloaded", failures.Overloaded(1)),
     "database-away": ProblemType(503, "Database away", failures.DatabaseAway()),
     "projection-behind": ProblemType(503, "Projections behind", http.ProjectionBehind(1042, 1040)),
 }
-
-_FAILURE_CODES: dict[type[failures.Failure], str] = {
-    failures.Overloaded: "overloaded",
-    failures.DatabaseAway: "database-away",
-    failures.SchemaOutdated: "database-away",
-    http.ProjectionBehind: "projection-behind",
-    http.InternalError: "internal-error",
-}
-
-
-def code_of(no: AnyNo) -> str:
-    """The stable name of the problem type, as in `/problems/sold-out`."""
-    if isinstance(no, domain.Refusal):
-        return no.code
-    return next((_FAILURE_CODES[kind] for kind in type(no).__mro__ if kind in _FAILURE_CODES), "internal-error")
 
 
 def facts_of(no: AnyNo) -> dict[str, Any]:
@@ -89,15 +80,14 @@ def facts_of(no: AnyNo) -> dict[str, Any]:
     if isinstance(no, domain.InvalidRequest):
         return {"errors": [{"path": no.field, "message": no.problem}]}
     facts = dict(no.facts) if isinstance(no, domain.Refusal) else dict(vars(no))
-    if code_of(no) == "database-away":
+    if no.code == "database-away":
         facts["retry_after_seconds"] = DATABASE_AWAY_RETRY_SECONDS
     return facts
 
 
 def document(no: AnyNo, request_id: UUID | None) -> dict[str, Any]:
     """The problem document: `type`, `title`, `status`, `detail`, `request_id`, and the facts."""
-    code = code_of(no)
-    return _document(code, str(no), facts_of(no), request_id)
+    return _document(no.code, str(no), facts_of(no), request_id)
 
 
 def problem_response(no: AnyNo, scope: Scope, headers: Mapping[str, str] | None = None) -> Response:
@@ -109,9 +99,9 @@ def install(app: FastAPI) -> None:
     """Make every refusal, failure and unusable request of this app a problem document."""
     app.add_exception_handler(domain.Refusal, _refused)
     app.add_exception_handler(failures.Failure, _refused)
-    app.add_exception_handler(OperationalError, _database_away)
-    app.add_exception_handler(InterfaceError, _database_away)
-    app.add_exception_handler(RequestValidationError, _unusable)
+    for connection_lost in CONNECTION_LOST:
+        app.add_exception_handler(connection_lost, _database_away)
+    app.add_exception_handler(RequestValidationError, _not_understood)
     app.add_exception_handler(HTTPException, _http)
 
 
@@ -126,6 +116,8 @@ def _response(content: dict[str, Any], headers: Mapping[str, str] | None = None)
     sent = dict(headers or {})
     if status == 401:
         sent["WWW-Authenticate"] = "Bearer"
+    if status == 408:
+        sent["Connection"] = "close"
     if "retry_after_seconds" in content:
         sent["Retry-After"] = str(content["retry_after_seconds"])
     return Response(msgspec.json.encode(content), status, sent, MEDIA_TYPE)
@@ -152,15 +144,25 @@ async def _http(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         return problem_response(http.NotFound(), request.scope)
     if error.status_code == 405:
-        return problem_response(http.MethodNotAllowed(), request.scope, error.headers)
+        return problem_response(http.MethodNotAllowed(), request.scope, {"Allow": ", ".join(_allowed(request))})
     if error.status_code == 400 and "json" in request.headers.get("content-type", ""):
         return problem_response(http.MalformedJson(), request.scope)
     if error.status_code == 400:
-        return problem_response(domain.InvalidRequest("body", "can't be read as this kind of form"), request.scope)
+        return await _not_understood(request, unusable("body", None, "can't be read as this kind of form"))
     raise error
 
 
-async def _unusable(request: Request, error: Exception) -> Response:
+def _allowed(request: Request) -> list[str]:
+    """The methods of all routes of this path: routing itself names those of the first."""
+
+    def is_taken(method: str) -> bool:
+        scope = {**request.scope, "method": "GET" if method == "HEAD" else method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    return [method for method in METHODS if is_taken(method)]
+
+
+async def _not_understood(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     found: Sequence[Any] = error.errors()
     if any(e["type"] == "json_invalid" for e in found):
@@ -181,7 +183,7 @@ def _path(location: Sequence[str | int]) -> str:
 def _message(error: dict[str, Any]) -> str:
     if error["loc"] == ("body",) and error["type"] in ("model_attributes_type", "model_type"):
         return "must be a JSON object, sent with Content-Type: application/json"
-    message = str(error["msg"]).removeprefix("Value error, ")
+    message = str(error["msg"]).removeprefix("Value error, ").removesuffix(".")
     return message.encode("utf-8", "replace").decode()
 
 
@@ -192,7 +194,7 @@ def refusals(*nos: str | type[AnyNo]) -> dict[int | str, dict[str, Any]]:
     """
     responses: dict[int | str, dict[str, Any]] = {}
     for no in nos:
-        add_problem(responses, no if isinstance(no, str) else _code_of_class(no))
+        add_problem(responses, no if isinstance(no, str) else no.code)
     return responses
 
 
@@ -211,7 +213,3 @@ def add_problem(responses: dict[Any, dict[str, Any]], code: str) -> None:
 def schema_name(code: str) -> str:
     """`sold-out` is `SoldOutProblem` among the OpenAPI's schemas."""
     return "".join(word.capitalize() for word in code.split("-")) + "Problem"
-
-
-def _code_of_class(kind: type[AnyNo]) -> str:
-    return kind.code if issubclass(kind, domain.Refusal) else _FAILURE_CODES[kind]

@@ -1,9 +1,7 @@
 """What HTTP itself brings about: the refusals and failures that the domain and the event store know nothing of."""
 
-from typing import ClassVar
-
 from domain.refusals import Refusal
-from eventstore.failures import Failure
+from eventstore.failures import Failure, Overloaded
 
 
 class NotAuthenticated(Refusal):
@@ -46,6 +44,28 @@ class BodyTooLarge(Refusal):
         super().__init__()
 
 
+class RequestTimeout(Refusal):
+    """The body did not arrive within {limit_seconds} seconds. Send it again."""
+
+    code = "request-timeout"
+
+    def __init__(self, limit_seconds: int) -> None:
+        self.limit_seconds = limit_seconds
+        super().__init__()
+
+
+class HeadersTooLarge(Refusal):
+    """The request line and headers are too large. Send fewer or shorter ones."""
+
+    code = "headers-too-large"
+
+
+class MalformedRequest(Refusal):
+    """This is no HTTP/1.1 request. Check what was sent."""
+
+    code = "malformed-request"
+
+
 class MalformedJson(Refusal):
     """The body is not JSON. Send one JSON object, encoded in UTF-8."""
 
@@ -65,7 +85,7 @@ class RateLimited(Refusal):
 class ProjectionBehind(Failure):
     """The tables for reading have not reached the position you asked for. Try again in a moment."""
 
-    code: ClassVar[str] = "projection-behind"
+    code = "projection-behind"
 
     def __init__(self, min_position: int, position: int, retry_after_seconds: int = 1) -> None:
         super().__init__()
@@ -77,4 +97,6 @@ class ProjectionBehind(Failure):
 class InternalError(Failure):
     """Something broke on our side. Try again, and name the request_id if you report it."""
 
-    code: ClassVar[str] = "internal-error"
+
+class Stopping(Overloaded):
+    """This process is stopping. Whether the command was recorded is unknown: repeat it with the same key."""

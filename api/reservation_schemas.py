@@ -40,7 +40,10 @@ class NewReservation(Body):
 class Payment(Body):
     """Paying again with the same reference is the same answer; to leave it out twice is the same, too."""
 
-    payment_reference: Annotated[str, Text(1, 200)] | None = None
+    payment_reference: Annotated[
+        Annotated[str, Text(1, 200)] | None,
+        Field(description="What the payment is called elsewhere. Kept in the history for ever: no personal data."),
+    ] = None
 
 
 class ReservationAnswer(BaseModel):

@@ -5,15 +5,15 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from api.event_requests import Cancellation
 from api.idempotency import IdempotencyKey, idempotency_of
-from api.inputs import USUAL_PAGE, Id, PageLimit
+from api.inputs import USUAL_PAGE, Cancellation, Id, PageLimit
 from api.outcomes import LOCATION_DOCUMENTED, POSITION_DOCUMENTED, REPLAYED_DOCUMENTED, tell
 from api.pages import Cursor, after_cursor, page_of
 from api.problems import refusals
 from api.reservation_schemas import NewReservation, Payment, ReservationAnswer, ReservationPage
-from api.security import CurrentAccount, LivingAccount, check_account_lives
+from api.security import CurrentAccount, TheReader, check_account_lives
 from api.services import RequestId, Services, TheServices
+from api.strict_json import StrictJsonRoute
 from api.tokens import Account
 from domain.commands import CancelReservation, PayReservation
 from domain.refusals import (
@@ -36,7 +36,7 @@ from eventstore.failures import Overloaded
 from eventstore.group import Outcome
 from projections import queries
 
-router = APIRouter(prefix="/reservations", tags=["reservations"])
+router = APIRouter(prefix="/reservations", tags=["reservations"], route_class=StrictJsonRoute)
 
 
 @router.post(
@@ -77,8 +77,8 @@ async def reserve(
 
 @router.get("")
 async def list_reservations(
-    account: LivingAccount,
-    services: TheServices,
+    account: CurrentAccount,
+    reader: TheReader,
     status: Status | None = None,
     event_id: Id | None = None,
     limit: PageLimit = USUAL_PAGE,
@@ -87,7 +87,7 @@ async def list_reservations(
     """Your reservations, newest first."""
     filters = ("reservations", account.account_id, status, event_id)
     after = after_cursor(cursor, filters, tuple[datetime, UUID])
-    async with services.pool.connection() as connection:
+    async with reader.connection() as connection:
         rows = await queries.reservations(
             connection, account.account_id, status=status, event_id=event_id, after=after, limit=limit + 1
         )
@@ -96,9 +96,9 @@ async def list_reservations(
 
 
 @router.get("/{reservation_id}", responses=refusals(ReservationNotFound))
-async def read_reservation(reservation_id: UUID, account: LivingAccount, services: TheServices) -> ReservationAnswer:
+async def read_reservation(reservation_id: Id, account: CurrentAccount, reader: TheReader) -> ReservationAnswer:
     """One of your reservations as it stands; another buyer's is not found."""
-    async with services.pool.connection() as connection:
+    async with reader.connection() as connection:
         row = await queries.reservation(connection, reservation_id)
     if row is None or row.buyer_id != account.account_id:
         raise ReservationNotFound
@@ -113,7 +113,7 @@ async def read_reservation(reservation_id: UUID, account: LivingAccount, service
     },
 )
 async def pay(
-    reservation_id: UUID,
+    reservation_id: Id,
     account: CurrentAccount,
     services: TheServices,
     request_id: RequestId,
@@ -145,7 +145,7 @@ async def pay(
     },
 )
 async def cancel(
-    reservation_id: UUID,
+    reservation_id: Id,
     account: CurrentAccount,
     services: TheServices,
     request_id: RequestId,

@@ -1,5 +1,8 @@
 """Who asks: dependencies that turn a bearer token into an account, and wait until it can read its own writes."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
@@ -21,39 +24,56 @@ _bearer = OAuth2PasswordBearer("/auth/login", scheme_name="login", auto_error=Fa
 BearerToken = Annotated[str | None, Depends(_bearer)]
 
 
-async def current_account(token: BearerToken, services: TheServices) -> Account:
-    """For commands, which check by themselves that the account still lives: only the token is read here."""
-    if token is None:
+async def account_if_any(token: BearerToken, services: TheServices) -> Account | None:
+    """Who asks, as the token says; None without one. Raises `NotAuthenticated` for a token that is not ours."""
+    return None if token is None else services.tokens.check(token)
+
+
+AccountIfAny = Annotated[Account | None, Depends(account_if_any)]
+
+
+async def current_account(account: AccountIfAny) -> Account:
+    """Who asks, where that must be known. That the account still lives is for commands and `Reader` to check."""
+    if account is None:
         raise NotAuthenticated
-    return services.tokens.check(token)
+    return account
 
 
 CurrentAccount = Annotated[Account, Depends(current_account)]
 
 
-async def living_account(account: CurrentAccount, services: TheServices, min_position: MinPosition = None) -> Account:
-    """For reading: the account still lives, and the projections show what it wrote before this request.
+@dataclass(frozen=True)
+class Reader:
+    """Who reads the projections, if anybody known, and the position that the answer must include."""
 
-    Waits at most 250 ms; with `min_position` at most 2 s, then raises `ProjectionBehind`. Holds no connection.
-    """
-    await _wait_for_own_writes(account.account_id, services, min_position)
-    return account
+    account: Account | None
+    services: Services
+    min_position: int | None
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection to read with, once the projections show what the account wrote before this request.
+
+        Waits at most 250 ms; with `min_position` at most 2 s, then raises `ProjectionBehind`. Without an account
+        nothing waits unless `min_position` asks. Holds no connection while it waits. Raises `AccountClosed`.
+        """
+        pool, follower = self.services.pool, self.services.follower
+        if self.account is not None:
+            async with pool.connection() as connection:
+                await check_account_lives(connection, self.account.account_id)
+                head = await history.head(connection) if self.min_position is None else 0
+            await freshness.catch_up_with_history(follower, head)
+        await freshness.reach(follower, self.min_position or 0)
+        async with pool.connection() as connection:
+            yield connection
 
 
-LivingAccount = Annotated[Account, Depends(living_account)]
+async def reader(account: AccountIfAny, services: TheServices, min_position: MinPosition = None) -> Reader:
+    """For reading: the route asks for the connection, and so waits, only once all its parameters are valid."""
+    return Reader(account, services, min_position)
 
 
-async def reader(token: BearerToken, services: TheServices, min_position: MinPosition = None) -> Account | None:
-    """For reading what is open to all: None without a token, and then nothing waits unless `min_position` asks."""
-    if token is None:
-        await freshness.reach(services.follower, min_position or 0)
-        return None
-    account = services.tokens.check(token)
-    await _wait_for_own_writes(account.account_id, services, min_position)
-    return account
-
-
-Reader = Annotated[Account | None, Depends(reader)]
+TheReader = Annotated[Reader, Depends(reader)]
 
 
 async def check_account_lives(connection: Connection, account_id: UUID) -> None:
@@ -61,13 +81,3 @@ async def check_account_lives(connection: Connection, account_id: UUID) -> None:
     row = await (await connection.execute(ACCOUNT_LIVES, {"account_id": account_id})).fetchone()
     if row is None or not row[0]:
         raise AccountClosed
-
-
-async def _wait_for_own_writes(account_id: UUID, services: Services, min_position: int | None) -> None:
-    async with services.pool.connection() as connection:
-        await check_account_lives(connection, account_id)
-        head = await history.head(connection) if min_position is None else None
-    if head is not None:
-        await freshness.catch_up_with_history(services.follower, head)
-    elif min_position is not None:
-        await freshness.reach(services.follower, min_position)

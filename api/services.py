@@ -44,13 +44,13 @@ class Services:
     runner_sightings: RunnerSightings
 
 
-def services_of(request: Request) -> Services:
+async def services_of(request: Request) -> Services:
     """The services of the process that answers this request."""
     services: Services = request.app.state.services
     return services
 
 
-def request_id_of(request: Request) -> UUID:
+async def request_id_of(request: Request) -> UUID:
     """The id that this request was given on arrival; commands and problems carry it."""
     request_id: UUID = request.scope["state"]["request_id"]
     return request_id

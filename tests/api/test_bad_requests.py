@@ -81,7 +81,10 @@ BAD_EVENTS: list[tuple[str, dict[str, Any]]] = [
     ("status", {"status": "scheduled"}),
 ]
 BAD_RESERVATIONS: list[tuple[str, dict[str, Any]]] = [
-    *[("event_id", {"event_id": value}) for value in ["", "42", 42, None, True, [], {}, SOME_ID + "0"]],
+    *[
+        ("event_id", {"event_id": value})
+        for value in [f"urn:uuid:{SOME_ID}", f"{{{SOME_ID}}}", "", "42", 42, None, True, [], {}, SOME_ID + "0"]
+    ],
     *[("quantity", {"quantity": n}) for n in [*NO_NUMBERS, 0, -1, 10_001, None]],
     *[("ticket_type_id", {"ticket_type_id": value}) for value in ["", "42", 42, True, [], {}]],
     ("buyer_id", {"buyer_id": SOME_ID}),
@@ -177,7 +180,7 @@ async def test_strange_bytes_in_a_query_find_nothing_and_break_nothing(client: h
 
 
 async def test_a_path_with_no_id_in_it_leads_nowhere(client: httpx2.AsyncClient, headers: dict[str, str]) -> None:
-    for no_id in ("42", "%00", "%ff", "..%2f", SOME_ID + "0", "a" * 5_000):
+    for no_id in ("42", "%00", "%ff", "..%2f", SOME_ID + "0", "a" * 5_000, f"urn:uuid:{SOME_ID}", f"%7B{SOME_ID}%7D"):
         problem_of(await client.get(f"/reservations/{no_id}", headers=headers), 404, "not-found")
         for path in (f"/events/{no_id}/cancel", f"/reservations/{no_id}/pay", f"/reservations/{no_id}/cancel"):
             problem_of(await client.post(path, headers=headers), 404, "not-found")

@@ -139,6 +139,16 @@ async def test_not_ready_with_another_schema_version(client: httpx2.AsyncClient,
         assert "no version" in body["checks"]["schema"]["problem"]
 
 
+async def test_not_ready_with_another_version_of_the_tables_for_reading(
+    client: httpx2.AsyncClient, database_url: str
+) -> None:
+    with psycopg.connect(database_url, autocommit=True, options="-c search_path=projections") as connection:
+        connection.execute("UPDATE checkpoint SET definitions_version = definitions_version + 1")
+    status, body = await readiness(client)
+    assert status == 503
+    assert "run tixxety migrate" in body["checks"]["projections"]["problem"]
+
+
 async def test_without_a_database_alive_but_not_ready_until_it_is_back(
     app: FastAPI, client: httpx2.AsyncClient, new_account: LogIn, database_url: str, server_url: str
 ) -> None:

@@ -9,8 +9,10 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
+from api.event_requests import NewEvent
 from api.idempotency import id_to_create, idempotency_of
 from api.reservation_schemas import Payment
+from domain.commands import Actor
 from tests.api.conftest import LoggedIn, LogIn, problem_of
 from tests.api.programme import (
     UNKNOWN_ID,
@@ -223,6 +225,24 @@ async def test_a_key_may_be_255_characters_of_any_visible_kind(client: httpx2.As
     visible = "".join(map(chr, range(0x21, 0x7F)))
     response = await post(client, await new_account(), "/events", (visible * 3)[:255], event_body())
     assert response.status_code == 201
+
+
+async def test_a_request_has_one_key(app: FastAPI, client: httpx2.AsyncClient, new_account: LogIn) -> None:
+    buyer = await new_account()
+    headers = [*buyer.headers.items(), ("Idempotency-Key", "order-1"), ("Idempotency-Key", "order-1")]
+    answered = await client.post("/events", json=event_body(), headers=headers)
+    assert problem_of(answered, 422, "invalid-request")["errors"][0]["path"] == "Idempotency-Key"
+    assert await count_recorded(app, "EventCreated") == 0
+
+
+def test_a_key_makes_the_same_event_down_to_its_ticket_types() -> None:
+    new = NewEvent.model_validate(event_body(ticket_types=[ticket_type("Stalls"), ticket_type("Balcony")]))
+    actor, request_id = Actor(UUID(int=1)), UUID(int=2)
+    key = idempotency_of("order-1", UUID(int=1), "POST /events", body=new)
+    assert new.command(actor, request_id, key) == new.command(actor, request_id, key)
+    assert len({one.ticket_type_id for one in new.command(actor, request_id, key).ticket_types}) == 2
+    unkeyed = [new.command(actor, request_id, None).ticket_types for _ in range(2)]
+    assert unkeyed[0] != unkeyed[1]
 
 
 def test_hashes_tell_accounts_routes_paths_keys_and_bodies_apart() -> None:

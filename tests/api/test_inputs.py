@@ -7,7 +7,8 @@ from uuid import UUID
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from api.inputs import Body, Currency, Id, Instant, MinPosition, Text, rendered
+from api.inputs import Body, Currency, Id, Instant, MinPosition, Text
+from domain.refusals import spoken
 
 INSTANT = TypeAdapter(Instant)
 TEXT = TypeAdapter(Annotated[str, Text(1, 5)])
@@ -47,7 +48,8 @@ def test_an_instant_is_rfc_3339_and_becomes_utc(text: str, instant: datetime) ->
     [
         "2030-05-01T19:30:00", "2030-05-01T19:30Z", "2030-05-01", "2030-05-01 19:30:00Z", "2030-05-01T19:30:00 02:00",
         "2030-05-01T19:30:00+0200", "2030-05-01T24:00:00Z", "2030-05-01T19:30:60Z", "2030-02-30T00:00:00Z",
-        "2029-02-29T00:00:00Z", "2030-13-01T00:00:00Z", "2030-05-01T19:30:00+24:00", "2030-05-01T19:30:00.Z",
+        "2029-02-29T00:00:00Z", "2030-05-01T19:30:00+00:60",
+        "2030-05-01T19:30:00-24:00", "2030-13-01T00:00:00Z", "2030-05-01T19:30:00+24:00", "2030-05-01T19:30:00.Z",
         "1999-12-31T23:59:59Z", "2200-01-01T00:00:00Z", "0000-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59",
         "2000-01-01T00:00:00+01:00", "2199-12-31T23:59:59-01:00", "２０３０-05-01T19:30:00Z", "1900000000", "now", "",
         " 2030-05-01T19:30:00Z", "2030-05-01T19:30:00Z\n", 1_900_000_000, 1.9e9, True, None, [], "2030-W18-3T19:30:00Z",
@@ -60,7 +62,7 @@ def test_what_is_no_instant_with_an_offset_is_refused(value: Any) -> None:
 
 def test_instants_are_shown_in_utc_with_z() -> None:
     read = INSTANT.validate_python("2030-05-01T19:30:00.5+02:00")
-    assert rendered(read) == "2030-05-01T17:30:00.500000Z"
+    assert spoken(read) == "2030-05-01T17:30:00.500000Z"
     assert INSTANT.dump_json(read) == b'"2030-05-01T17:30:00.500000Z"'
     assert INSTANT.dump_python(INSTANT.validate_python("2030-05-01T00:00:00Z")) == "2030-05-01T00:00:00Z"
 
@@ -85,6 +87,7 @@ def test_what_is_no_text_to_store_is_refused(value: Any) -> None:
         {"wanted": 1}, {"wanted": 0}, {"wanted": "true"}, {"wanted": None},
         {"currency": "eur"}, {"currency": "EURO"}, {"currency": "EUR\n"}, {"currency": "ÄÖÜ"}, {"currency": 978},
         {"id": 5}, {"id": "5"}, {"id": None}, {"id": [1]}, {"id": "g" * 32},
+        {"id": UUID(int=7).urn}, {"id": f"{{{UUID(int=7)}}}"}, {"id": UUID(int=7).hex},
         {"note": 5}, {"unheard_of": 1}, {"Quantity": 1},
     ],
 )  # fmt: skip

@@ -5,27 +5,28 @@ from typing import Any
 
 import httpx2
 import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from api.app import ApiConfig, create_app
 from api.problems import PROBLEM_TYPES, schema_name
 from tests.api.conftest import JWT_SECRET
 
 METHODS_AND_PATHS = {
-    "POST /auth/register": {201, 409, 413, 422, 429, 500, 503, 400},
-    "POST /auth/login": {200, 401, 413, 422, 429, 500, 503},
+    "POST /auth/register": {201, 409, 408, 413, 422, 429, 500, 503, 400},
+    "POST /auth/login": {200, 401, 408, 413, 422, 429, 500, 503},
     "GET /auth/me": {200, 401, 413, 422, 429, 500, 503},
     "DELETE /auth/me": {204, 401, 413, 422, 429, 500, 503},
-    "POST /events": {201, 400, 401, 409, 413, 422, 500, 503},
+    "POST /events": {201, 400, 401, 409, 408, 413, 422, 500, 503},
     "GET /events": {200, 401, 413, 422, 500, 503},
     "GET /events/for-you": {200, 401, 413, 422, 500, 503},
     "GET /events/{event_id}": {200, 304, 401, 404, 413, 422, 500, 503},
-    "PATCH /events/{event_id}": {200, 400, 401, 403, 404, 409, 413, 422, 500, 503},
-    "POST /events/{event_id}/cancel": {200, 400, 401, 403, 404, 409, 413, 422, 500, 503},
-    "POST /reservations": {201, 400, 401, 404, 409, 413, 422, 500, 503},
+    "PATCH /events/{event_id}": {200, 400, 401, 403, 404, 409, 408, 413, 422, 500, 503},
+    "POST /events/{event_id}/cancel": {200, 400, 401, 403, 404, 409, 408, 413, 422, 500, 503},
+    "POST /reservations": {201, 400, 401, 404, 409, 408, 413, 422, 500, 503},
     "GET /reservations": {200, 401, 413, 422, 500, 503},
     "GET /reservations/{reservation_id}": {200, 401, 404, 413, 422, 500, 503},
-    "POST /reservations/{reservation_id}/pay": {200, 400, 401, 404, 409, 413, 422, 500, 503},
-    "POST /reservations/{reservation_id}/cancel": {200, 400, 401, 404, 409, 413, 422, 500, 503},
+    "POST /reservations/{reservation_id}/pay": {200, 400, 401, 404, 409, 408, 413, 422, 500, 503},
+    "POST /reservations/{reservation_id}/cancel": {200, 400, 401, 404, 409, 408, 413, 422, 500, 503},
     "GET /health/live": {200, 413, 422, 500},
     "GET /health/ready": {200, 413, 422, 500, 503},
     "GET /problems": {200, 413, 422, 500},
@@ -64,7 +65,23 @@ def test_every_problem_is_documented_with_its_own_schema_and_an_example(document
                 assert PROBLEM_TYPES[code].status == int(status) == example["value"]["status"]
                 assert {"$ref": f"#/components/schemas/{schema_name(code)}"} in content["schema"]["oneOf"]
                 assert schemas[schema_name(code)]["properties"].keys() <= example["value"].keys()
-    assert shown == PROBLEM_TYPES.keys() - {"method-not-allowed"}
+    assert shown == PROBLEM_TYPES.keys() - {"method-not-allowed", "malformed-request", "headers-too-large"}
+
+
+def test_the_document_is_valid(document: Any) -> None:
+    assert [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
+
+
+def test_bounds_and_formats_are_written_as_json_schema_has_them(document: Any) -> None:
+    parameters = {one["name"]: one["schema"] for one in operations(document)["GET /events"]["parameters"]}
+    assert parameters["limit"].items() >= {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}.items()
+    assert {"type": "integer", "minimum": 0, "maximum": 2**63 - 1} in parameters["min_position"]["anyOf"]
+    schemas = document["components"]["schemas"]
+    for name in ("Registration", "AccountAnswer"):
+        assert schemas[name]["properties"]["email"]["format"] == "email"
+    in_path = operations(document)["GET /events/{event_id}"]["parameters"][0]["schema"]
+    assert (in_path["type"], in_path["format"]) == ("string", "uuid")
+    assert "for ever" in schemas["Payment"]["properties"]["payment_reference"]["description"]
 
 
 def test_the_frameworks_own_errors_are_not_mentioned(document: Any) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import psycopg
@@ -11,7 +12,7 @@ from fastapi import FastAPI
 
 from api import refusals as http
 from api.middleware import RequestIds
-from api.problems import PROBLEM_TYPES, code_of, install
+from api.problems import PROBLEM_TYPES, facts_of, install
 from domain import refusals as domain
 from domain.refusals import InvalidRequest, LimitPerBuyer, Refusal, SoldOut
 from eventstore import failures
@@ -46,9 +47,15 @@ def kinds_of(root: type[Exception], *modules: Any) -> list[type[Exception]]:
 
 def test_every_refusal_has_a_problem_type_and_every_problem_type_a_refusal() -> None:
     refusals = {kind.code for kind in kinds_of(Refusal, domain, http) if issubclass(kind, Refusal)}
-    failed = {code_of(kind.__new__(kind)) for kind in kinds_of(Failure, failures, http) if issubclass(kind, Failure)}
+    failed = {kind.code for kind in kinds_of(Failure, failures, http) if issubclass(kind, Failure)}
     assert refusals | failed == PROBLEM_TYPES.keys()
-    assert all(code_of(kind.example) == code for code, kind in PROBLEM_TYPES.items())
+    assert all(kind.example.code == code for code, kind in PROBLEM_TYPES.items())
+
+
+@pytest.mark.parametrize("code", PROBLEM_TYPES)
+def test_no_fact_takes_a_name_that_every_problem_has(code: str) -> None:
+    taken = {"type", "title", "status", "detail", "instance", "request_id"}
+    assert facts_of(PROBLEM_TYPES[code].example).keys().isdisjoint(taken)
 
 
 @pytest.mark.parametrize("code", PROBLEM_TYPES)
@@ -78,6 +85,7 @@ async def test_facts_stand_beside_the_detail(raising: tuple[Raising, httpx2.Asyn
         psycopg.OperationalError("server closed the connection; password=hunter2"),
         psycopg.errors.AdminShutdown("terminating connection"),
         psycopg.InterfaceError("the connection is closed"),
+        psycopg.errors.IdleInTransactionSessionTimeout("terminating connection due to idle-in-transaction timeout"),
         psycopg_pool.PoolTimeout("couldn't get a connection"),
         failures.SchemaOutdated(),
     ],
@@ -116,10 +124,27 @@ async def test_an_unknown_address_is_not_found(client: httpx2.AsyncClient) -> No
         problem_of(await client.get(path), 404, "not-found")
 
 
-async def test_another_method_is_not_allowed(client: httpx2.AsyncClient) -> None:
-    answered = await client.put("/auth/me")
-    problem_of(answered, 405, "method-not-allowed")
-    assert answered.headers["allow"]
+async def test_where_a_method_is_not_allowed_all_that_are_stand_in_the_answer(client: httpx2.AsyncClient) -> None:
+    for path, allowed in (
+        ("/auth/me", "GET, HEAD, DELETE"),
+        ("/events", "GET, HEAD, POST"),
+        (f"/events/{uuid4()}", "GET, HEAD, PATCH"),
+        ("/auth/login", "POST"),
+        ("/openapi.json", "GET, HEAD"),
+    ):
+        answered = await client.put(path)
+        problem_of(answered, 405, "method-not-allowed")
+        assert answered.headers["allow"] == allowed
+
+
+async def test_head_is_answered_as_get_without_the_body(client: httpx2.AsyncClient) -> None:
+    for path in ("/events", "/health/live", "/problems/sold-out", "/openapi.json", f"/events/{uuid4()}", "/auth/me"):
+        got, headed = await client.get(path), await client.head(path)
+        assert (headed.status_code, headed.content) == (got.status_code, b"")
+        for header in ("content-type", "content-length"):
+            assert headed.headers[header] == got.headers[header]
+    not_allowed = await client.head("/auth/login")
+    assert (not_allowed.status_code, not_allowed.headers["allow"], not_allowed.content) == (405, "POST", b"")
 
 
 async def test_every_answer_has_a_request_id_of_its_own_that_the_server_made(
@@ -143,7 +168,9 @@ async def test_every_answer_has_a_request_id_of_its_own_that_the_server_made(
 async def test_a_query_that_the_route_does_not_know_is_refused(client: httpx2.AsyncClient) -> None:
     for query in ("colour=red", "limit=1&limit=2", "=1", "%00=1", "min_position=2.0", "limit=1_0", "min_position=-1"):
         problem_of(await client.get(f"/events?{query}"), 422, "invalid-request")
-    problem_of(await client.get("/health/live?verbose=1"), 422, "invalid-request")
+    problem = problem_of(await client.get("/health/live?verbose=1"), 422, "invalid-request")
+    assert problem["errors"] == [{"path": "verbose", "message": "is no query parameter here"}]
+    assert problem["detail"].endswith(" verbose: is no query parameter here.")
 
 
 async def test_each_problem_type_has_a_page_for_people_and_for_programs(client: httpx2.AsyncClient) -> None:

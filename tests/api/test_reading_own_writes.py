@@ -40,22 +40,47 @@ async def test_locations_can_be_followed_by_anybody_at_once(
             assert (read.status_code, read.json()) == (200, created.json())
 
 
-@pytest.mark.parametrize(
-    "path", ["/events", "/events/{event}", "/events/for-you", "/reservations", "/reservations/{id}"]
-)
+READING = ["/events", "/events/{event_id}", "/events/for-you", "/reservations", "/reservations/{reservation_id}"]
+
+
+def test_these_are_all_routes_that_read_the_projections(app: FastAPI) -> None:
+    reading = [
+        path
+        for path, methods in app.openapi()["paths"].items()
+        if path.startswith(("/events", "/reservations")) and "get" in methods
+    ]
+    assert sorted(reading) == sorted(READING)
+    for path in reading:
+        parameters = app.openapi()["paths"][path]["get"]["parameters"]
+        assert "min_position" in [parameter["name"] for parameter in parameters], path
+
+
+@pytest.mark.parametrize("path", READING)
 async def test_a_reader_who_asks_for_a_position_gets_it_once_it_is_there(
     app: FastAPI, database_url: str, client: httpx2.AsyncClient, new_account: LogIn, path: str
 ) -> None:
     buyer = await new_account()
     event = await new_event(client, buyer)
     response = await reserve(client, buyer, event)
-    path = path.replace("{event}", event["id"]).replace("{id}", response.json()["id"])
+    path = path.format(event_id=event["id"], reservation_id=response.json()["id"])
     params = {"min_position": response.headers["tixxety-position"]}
     reading = asyncio.create_task(client.get(path, params=params, headers=buyer.headers))
     await waits_for(app, int(params["min_position"]), reading)
     async with folding(database_url):
         read = await reading
     assert (read.status_code, event["id"] in read.text) == (200, True)
+
+
+async def test_what_is_wrong_with_a_request_is_told_without_waiting(
+    client: httpx2.AsyncClient, new_account: LogIn
+) -> None:
+    headers = (await new_account()).headers
+    for query in ("limit=-1", "cursor=none", "colour=red"):
+        for path in ("/events", "/reservations"):
+            response = await client.get(f"{path}?min_position=99999999&{query}", headers=headers)
+            problem_of(response, 422, "invalid-request")
+    for path in ("/events/xx", "/reservations/xx"):
+        problem_of(await client.get(f"{path}?min_position=99999999", headers=headers), 404, "not-found")
 
 
 async def waits_for(app: FastAPI, position: int, reading: asyncio.Task[Any]) -> None:
