@@ -7,7 +7,6 @@ import secrets as randomness
 import socket
 import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Annotated
 
 import psycopg
@@ -18,8 +17,8 @@ from eventstore.failures import Failure as StoreFailure
 from eventstore.failures import SchemaOutdated
 from tixxety import __version__, logs, testing
 from tixxety.failures import Failure
+from tixxety.migrate import expect_this_version, schema_version
 from tixxety.migrate import migrate as migrate_database
-from tixxety.migrate import schema_is_current
 from tixxety.processes import end_with_uv
 from tixxety.settings import Settings, database, read_settings
 from tixxety.supervisor import StopRequested, stop_signals
@@ -27,9 +26,11 @@ from tixxety.up import listen, serve_many
 from tixxety.up import up as run_up
 
 Home = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        "--home", help="Where the embedded mode keeps its data; else TIXXETY_HOME, else the user's data folder."
+        "--home",
+        metavar="FOLDER",
+        help="Where the embedded mode keeps its data; else TIXXETY_HOME, else the user's data folder.",
     ),
 ]
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
@@ -90,7 +91,7 @@ def serve(
     settings = read_settings(home)
     with database(settings, brief=False) as url:
         environment = settings.serving_environment(url)
-        expect_current_schema(url)
+        expect_current_schema(settings, url)
         with socket.socket(fileno=listener) if listener is not None else listen(host, port) as opened:
             if workers > 1:
                 serve_many(opened, workers, environment)
@@ -104,8 +105,9 @@ def worker(home: Home = None) -> None:
     """Fold the projections, expire what was not paid and take snapshots, until Ctrl-C. Any number may run."""
     from tixxety.working import work
 
-    with database(read_settings(home), brief=False) as url:
-        expect_current_schema(url)
+    settings = read_settings(home)
+    with database(settings, brief=False) as url:
+        expect_current_schema(settings, url)
         logs.configure("worker")
         work(url)
 
@@ -147,10 +149,14 @@ def secrets() -> None:
         typer.echo(f"{name}={randomness.token_urlsafe(32)}")
 
 
-def expect_current_schema(database_url: str) -> None:
-    """Raises SchemaOutdated where `migrate` has to run first."""
-    if not schema_is_current(database_url):
-        raise SchemaOutdated
+def expect_current_schema(settings: Settings, database_url: str) -> None:
+    """Raises SchemaOutdated where there is none yet, or another version's."""
+    version = schema_version(database_url)
+    if version is None and settings.database_url is None:
+        raise SchemaOutdated(f"The home {settings.home.path} has no box office yet: run tixxety up.")
+    if version is None:
+        raise SchemaOutdated("The database has no schema yet: run tixxety migrate.")
+    expect_this_version(version)
 
 
 def change_roles(
@@ -162,6 +168,6 @@ def change_roles(
         return await change(url, email, role)
 
     with database(settings, brief=True) as url:
-        expect_current_schema(url)
+        expect_current_schema(settings, url)
         roles = asyncio.run(make_change(url))
     typer.echo(f"{email} has {', '.join(roles) if roles else 'no role'} from the next login on.")

@@ -9,7 +9,8 @@ import sys
 import structlog
 
 STYLE = "TIXXETY_LOGS"
-QUIET = ("apscheduler", "uvicorn", "psycopg.pool")
+# APScheduler warns whenever a job takes longer than its interval, which is what work in plenty looks like.
+QUIET = {"apscheduler": logging.ERROR, "uvicorn": logging.WARNING, "psycopg.pool": logging.WARNING}
 
 
 def style() -> str:
@@ -49,8 +50,8 @@ def configure(process: str) -> None:
         )
     )
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for name in QUIET:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name, level in QUIET.items():
+        logging.getLogger(name).setLevel(level)
 
 
 def name_process(process: str) -> structlog.typing.Processor:

@@ -2,7 +2,7 @@
 
 import asyncio
 from importlib import resources
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -10,6 +10,7 @@ from psycopg.errors import InsufficientPrivilege
 
 from eventstore import names
 from eventstore.connections import APP_ROLE, HISTORY_SCHEMA, MAY_ACT_AS, PROJECTIONS_SCHEMA, Connection
+from eventstore.failures import SchemaOutdated
 from eventstore.locks import LOCK_CLASS, MIGRATION_KEY, POSITION_KEY
 from eventstore.schema import SCHEMA_VERSION
 
@@ -24,6 +25,9 @@ IS_SUPERUSER = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
 ADVISORY_FUNCTIONS = """
 SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 WHERE n.nspname = 'pg_catalog' AND p.proname ~ '^pg_(try_)?advisory_' ORDER BY 1
+"""
+LOCKS_ARE_OPEN = """
+SELECT bool_or(has_function_privilege('public', name, 'EXECUTE')) FROM unnest(%(functions)s::text[]) AS name
 """
 NAMES_ARE_MISSING = """
 SELECT NOT EXISTS (SELECT 1 FROM event_names) AND EXISTS (SELECT 1 FROM stored_events)
@@ -52,19 +56,31 @@ OPEN_LOCKS = (
 def migrate(database_url: str) -> list[str]:
     """Bring the database to this program's schema version; returns what the operator should know, often nothing.
 
-    Safe to run again, and by several at once. Raises `psycopg.Error` when the database refuses or does not answer.
+    Safe to run again, and by several at once. Raises `SchemaOutdated` on a schema of another version, and
+    `psycopg.Error` when the database refuses or does not answer.
     """
     return asyncio.run(_migrate(database_url))
 
 
-def schema_is_current(database_url: str) -> bool:
-    """Whether the database has the schema version this program was made for."""
+def schema_version(database_url: str) -> int | None:
+    """The version of the schema that is in the database; None where there is none yet."""
     with psycopg.connect(database_url, autocommit=True, connect_timeout=5) as connection:
         connection.execute(SEARCH_PATH.format(sql.Identifier(HISTORY_SCHEMA)))
         row = connection.execute(HAS_VERSION).fetchone()
         if not row or not row[0]:
-            return False
-        return connection.execute(VERSION).fetchone() == (SCHEMA_VERSION,)
+            return None
+        return version_of(connection.execute(VERSION).fetchone())
+
+
+def version_of(row: tuple[Any, ...] | None) -> int:
+    """The version in the table's only row; 0, which there never was, where somebody has deleted it."""
+    return int(row[0]) if row else 0
+
+
+def expect_this_version(version: int) -> None:
+    """Raises SchemaOutdated: there is no older version that this one could go on from, and it knows no newer one."""
+    if version != SCHEMA_VERSION:
+        raise SchemaOutdated(f"The schema was made by version {version}; this program knows {SCHEMA_VERSION}.")
 
 
 async def _migrate(database_url: str) -> list[str]:
@@ -83,7 +99,10 @@ async def _migrate(database_url: str) -> list[str]:
             await connection.execute(LOCK_POSITIONS, (LOCK_CLASS, POSITION_KEY))
             if await _asks(connection, NAMES_ARE_MISSING):
                 await names.make_again(connection)
-        if not await _guard_advisory_locks(connection, has_role=has_role):
+        functions = [name for (name,) in await (await connection.execute(ADVISORY_FUNCTIONS)).fetchall()]
+        if has_role and await _asks(connection, IS_SUPERUSER):
+            await _guard_advisory_locks(connection, functions)
+        if await _asks(connection, LOCKS_ARE_OPEN, functions=functions):
             notes.append(OPEN_LOCKS)
         return notes
 
@@ -117,6 +136,7 @@ async def _make_schemas(connection: Connection) -> None:
         await connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
     await connection.execute(SEARCH_PATH.format(sql.Identifier(HISTORY_SCHEMA)))
     if await _asks(connection, HAS_VERSION):
+        expect_this_version(version_of(await (await connection.execute(VERSION)).fetchone()))
         return
     await _run_files(connection, "eventstore")
     await connection.execute(SEARCH_PATH.format(sql.Identifier(PROJECTIONS_SCHEMA)))
@@ -145,15 +165,11 @@ async def _grant(connection: Connection) -> None:
     )
 
 
-async def _guard_advisory_locks(connection: Connection, *, has_role: bool) -> bool:
+async def _guard_advisory_locks(connection: Connection, functions: list[LiteralString]) -> None:
     """Only our role may take advisory locks: else any login without a grant could stop all sales."""
-    if not has_role or not await _asks(connection, IS_SUPERUSER):
-        return False
-    functions = await (await connection.execute(ADVISORY_FUNCTIONS)).fetchall()
     async with connection.transaction():
-        for (function,) in functions:
+        for function in functions:
             revoke = sql.SQL("REVOKE EXECUTE ON FUNCTION {} FROM PUBLIC").format(sql.SQL(function))
             grant = sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(sql.SQL(function), sql.Identifier(APP_ROLE))
             await connection.execute(revoke)
             await connection.execute(grant)
-    return True

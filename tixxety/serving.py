@@ -12,10 +12,13 @@ from starlette.types import ASGIApp
 from api.app import ApiConfig
 from api.app import create_app as create_api
 from tixxety.failures import WrongSetting
+from tixxety.http_protocol import HttpProtocol
 from tixxety.settings import read_settings
 from tixxety.supervisor import STOP_SIGNALS
 
 GRACEFUL_SECONDS = 5
+# Longer than load balancers keep a connection that nobody uses, so that it is they who close it.
+KEEP_ALIVE_SECONDS = 75
 
 
 def create_app() -> ASGIApp:
@@ -43,13 +46,15 @@ def serve_here(listener: socket.socket, environment: dict[str, str]) -> None:
         "tixxety.serving:create_app",
         factory=True,
         loop="uvloop",
-        http="httptools",
+        http=HttpProtocol,
+        ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         # The application decides itself whose X-Forwarded-For it believes.
         proxy_headers=False,
         server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
     )
     # The server sends itself the signal again once it has stopped; that is no failure.

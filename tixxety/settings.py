@@ -12,11 +12,11 @@ import psycopg.conninfo
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from api.tokens import SMALLEST_SECRET_BYTES
 from tixxety.embedded_postgres import embedded_database
 from tixxety.failures import WrongSetting
 from tixxety.home import Home, default_home
 
-JWT_SECRET_BYTES_MIN = 32
 DATABASE_FORM = "must be a PostgreSQL URL such as postgresql://user:password@host:5432/database"
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -54,8 +54,8 @@ class Settings(BaseSettings):
     @field_validator("jwt_secret")
     @classmethod
     def _check_secret(cls, secret: SecretStr | None) -> SecretStr | None:
-        if secret is not None and len(secret.get_secret_value().encode()) < JWT_SECRET_BYTES_MIN:
-            raise ValueError(f"must have at least {JWT_SECRET_BYTES_MIN} bytes")
+        if secret is not None and len(secret.get_secret_value().encode()) < SMALLEST_SECRET_BYTES:
+            raise ValueError(f"must have at least {SMALLEST_SECRET_BYTES} bytes")
         return secret
 
     @field_validator("rate_limits", mode="before")
@@ -103,10 +103,13 @@ class Settings(BaseSettings):
         }
 
 
-def read_settings(home: Path | None = None) -> Settings:
-    """The settings; a home given on the command line comes before the variable's. Raises WrongSetting."""
+def read_settings(home: str | None = None) -> Settings:
+    """The settings; a home given on the command line comes before the variable's. Raises WrongSetting.
+
+    An empty home, as a shell makes it of a variable that is not set, counts as none.
+    """
     try:
-        return Settings() if home is None else Settings(tixxety_home=home)
+        return Settings(tixxety_home=Path(home)) if home else Settings()
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).upper()

@@ -29,9 +29,13 @@ READY_SECONDS_EXPECTED = 30.0
 def up(settings: Settings, host: str, port: int) -> None:
     """Run everything until StopRequested; data outlives it. Raises Failure, having stopped what was started."""
     with contextlib.ExitStack() as stack:
-        if settings.database_url is None:
+        # Where the home is, another may be open there, and says more than a taken port; else nothing is made in vain.
+        embedded, was_there = settings.database_url is None, settings.home.path.is_dir()
+        if embedded and was_there:
             claim_home(settings, stack)
         listener = stack.enter_context(listen(host, port))
+        if embedded and not was_there:
+            claim_home(settings, stack)
         url = address(listener)
         services: list[Service] = []
         database_url = settings.database_url

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import httpx2
 import psutil
+import psycopg
 import pytest
 
+from eventstore.schema import SCHEMA_VERSION
 from tests.running import ROOT, free_port, running, until_ready
 from tests.tixxety.processes import all_gone, family, until
 from tixxety import __version__
@@ -71,8 +74,16 @@ def test_a_database_that_was_never_migrated_is_told_so(command: str, empty_datab
     arguments = {"grant": ["ann@example.com", "admin"], "serve": ["--port", "0"]}.get(command, [])
     refused = tixxety(command, *arguments, DATABASE_URL=empty_database_url, JWT_SECRET=SECRET)
     assert refused.returncode == 1
-    assert "tixxety migrate" in refused.stderr
-    assert len(refused.stderr.splitlines()) == 1
+    assert refused.stderr == "tixxety: The database has no schema yet: run tixxety migrate.\n"
+
+
+@pytest.mark.parametrize("command", ["serve", "worker", "migrate"])
+def test_a_schema_of_another_version_is_told_so(command: str, migrated_url: str) -> None:
+    with psycopg.connect(migrated_url) as connection:
+        connection.execute("UPDATE tixxety.schema_version SET version = 999")
+    refused = tixxety(command, DATABASE_URL=migrated_url, JWT_SECRET=SECRET)
+    said = f"tixxety: The schema was made by version 999; this program knows {SCHEMA_VERSION}.\n"
+    assert (refused.returncode, refused.stdout, refused.stderr) == (1, "", said)
 
 
 def test_migrate_takes_its_own_login_and_can_run_again(empty_database_url: str) -> None:
@@ -127,6 +138,15 @@ def test_several_processes_end_with_a_parent_that_is_killed(two_processes: tuple
 def test_the_server_does_not_name_itself(two_processes: tuple[psutil.Process, str]) -> None:
     _, url = two_processes
     assert "server" not in httpx2.get(f"{url}/health/live").headers
+
+
+def test_what_is_no_http_gets_a_problem_document(two_processes: tuple[psutil.Process, str]) -> None:
+    _, url = two_processes
+    with socket.create_connection(("127.0.0.1", httpx2.URL(url).port or 0), timeout=30) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nContent-Length: many\r\n\r\n")
+        answer = client.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"/problems/malformed-request" in answer
 
 
 def test_the_tests_heed_their_own_database_alone(server_url: str, tmp_path: Path) -> None:

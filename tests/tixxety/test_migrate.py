@@ -13,11 +13,12 @@ from psycopg.errors import InsufficientPrivilege, RestrictViolation
 
 from eventstore import connections
 from eventstore.connections import APP_ROLE, Connection, connect
+from eventstore.failures import SchemaOutdated
 from eventstore.group_commit import GroupCommit
 from eventstore.schema import SCHEMA_VERSION
 from tests import box_office
 from tixxety import migrate as migration
-from tixxety.migrate import NO_ROLE, OPEN_LOCKS, migrate, schema_is_current
+from tixxety.migrate import NO_ROLE, OPEN_LOCKS, migrate, schema_version
 
 TABLES = """
 SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -112,7 +113,7 @@ def test_ten_at_once_on_one_empty_database(empty_database_url: str) -> None:
         assert list(ten.map(migrate, [empty_database_url] * 10)) == [[]] * 10
     assert rows(empty_database_url, TABLES) == ALL_TABLES
     assert rows(empty_database_url, "SELECT version FROM schema_version") == [(SCHEMA_VERSION,)]
-    assert schema_is_current(empty_database_url)
+    assert schema_version(empty_database_url) == SCHEMA_VERSION
 
 
 def test_four_databases_at_once(own_role: str, database: MakeDatabase, server_url: str) -> None:
@@ -156,12 +157,20 @@ def test_every_table_and_column_has_a_comment(database_url: str) -> None:
     assert rows(database_url, WITHOUT_COMMENT) == []
 
 
-def test_an_empty_or_another_schema_is_not_current(empty_database_url: str) -> None:
-    assert not schema_is_current(empty_database_url)
+def test_an_empty_database_has_no_version(empty_database_url: str) -> None:
+    assert schema_version(empty_database_url) is None
     migrate(empty_database_url)
-    assert schema_is_current(empty_database_url)
-    run(empty_database_url, sql.SQL("UPDATE tixxety.schema_version SET version = version + 1"))
-    assert not schema_is_current(empty_database_url)
+    assert schema_version(empty_database_url) == SCHEMA_VERSION
+
+
+@pytest.mark.parametrize("change", ["UPDATE {} SET version = version + 1", "DELETE FROM {}"])
+def test_a_schema_of_another_version_is_refused_and_left_alone(empty_database_url: str, change: str) -> None:
+    migrate(empty_database_url)
+    run(empty_database_url, sql.SQL(change).format(sql.Identifier("tixxety", "schema_version")))
+    before = schema_version(empty_database_url)
+    with pytest.raises(SchemaOutdated, match=f"made by version {before}; this program knows {SCHEMA_VERSION}"):
+        migrate(empty_database_url)
+    assert schema_version(empty_database_url) == before != SCHEMA_VERSION
 
 
 async def sell(database_url: str) -> None:
@@ -181,7 +190,7 @@ def test_a_login_that_may_create_no_role_is_told_and_has_a_working_system(
     url = database(login("NOCREATEROLE"))
     for _ in range(2):
         assert migrate(url) == [NO_ROLE, OPEN_LOCKS]
-    assert schema_is_current(url)
+    assert schema_version(url) == SCHEMA_VERSION
     asyncio.run(sell(url))
     for change in ("UPDATE stored_events SET topic = 'x'", "DELETE FROM stored_events", "TRUNCATE stored_events"):
         with pytest.raises(RestrictViolation):
@@ -197,11 +206,25 @@ def test_a_login_that_may_create_the_role_serves_in_it(own_role: str, login: Mak
     asyncio.run(sell(url))
 
 
+def test_locks_that_a_superuser_has_taken_away_are_complained_of_no_more(
+    own_role: str, login: MakeLogin, database: MakeDatabase, server_url: str
+) -> None:
+    url = database(login("CREATEROLE"))
+    assert migrate(url) == [OPEN_LOCKS]
+    as_superuser = urlunsplit(urlsplit(server_url)._replace(path=urlsplit(url).path))
+    for (function,) in rows(as_superuser, migration.ADVISORY_FUNCTIONS):
+        names = sql.SQL(str(function)), sql.Identifier(own_role)
+        run(as_superuser, sql.SQL("REVOKE EXECUTE ON FUNCTION {} FROM PUBLIC").format(names[0]))
+        run(as_superuser, sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(*names))
+    assert migrate(url) == []
+    asyncio.run(sell(url))
+
+
 def test_a_login_in_the_role_serves_what_another_has_made(login: MakeLogin, database_url: str, server_url: str) -> None:
     name = login("")
     run(server_url, sql.SQL("GRANT {} TO {}").format(sql.Identifier(APP_ROLE), sql.Identifier(name)))
     url = as_login(database_url, name)
-    assert schema_is_current(url)
+    assert schema_version(url) == SCHEMA_VERSION
     asyncio.run(sell(url))
     asyncio.run(serves_as(url, APP_ROLE))
 
@@ -251,6 +274,6 @@ def test_names_are_made_again_where_they_are_missing(database_url: str) -> None:
 
 def test_a_database_that_is_away_is_an_error_of_the_database(database_url: str) -> None:
     missing = urlunsplit(urlsplit(database_url)._replace(path="/there_is_none"))
-    for ask in (migrate, schema_is_current):
+    for ask in (migrate, schema_version):
         with pytest.raises(psycopg.OperationalError):
             ask(missing)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tixxety.failures import WrongSetting
-from tixxety.home import Home
+from tixxety.home import Home, default_home
 from tixxety.settings import Settings, read_settings
 
 SECRET = "a secret of thirty-two bytes, yes"
@@ -28,7 +28,13 @@ def test_nothing_has_to_be_set() -> None:
 
 def test_the_command_lines_home_comes_before_the_variables(tmp_path: Path) -> None:
     assert read_settings().home.path == tmp_path
-    assert read_settings(tmp_path / "other").home.path == tmp_path / "other"
+    assert read_settings(str(tmp_path / "other")).home.path == tmp_path / "other"
+
+
+def test_an_empty_home_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert read_settings("").home.path == tmp_path
+    monkeypatch.setenv("TIXXETY_HOME", "")
+    assert read_settings("").home.path == default_home()
 
 
 def test_an_empty_variable_is_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -206,7 +206,7 @@ def test_a_child_that_cannot_live_ends_it_with_the_reason(home: Path) -> None:
         assert all_gone(processes)
         last = office.log.read_text().splitlines()[-1]
         assert "worker died 5 times within a minute" in last
-        assert "tixxety migrate" in last
+        assert "made by version 999" in last
 
 
 def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
@@ -215,6 +215,13 @@ def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
         refused = tixxety(tmp_path / "home", "up", "--port", str(port))
     assert refused.returncode == 1
     assert refused.stderr == f"tixxety: Port {port} is taken by another program; choose another with --port.\n"
+    assert not (tmp_path / "home").exists()
+
+
+def test_what_needs_a_box_office_points_to_up(home: Path) -> None:
+    refused = tixxety(home, "worker")
+    assert refused.returncode == 1
+    assert refused.stderr == f"tixxety: The home {home} has no box office yet: run tixxety up.\n"
 
 
 def test_with_a_database_of_ones_own_nothing_is_embedded(empty_database_url: str, tmp_path: Path) -> None:

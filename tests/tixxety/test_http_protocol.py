@@ -1,0 +1,139 @@
+"""A server on a socket answers what is no HTTP, or has no end, with a problem document; and what is, as ever."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from itertools import repeat
+
+import pytest
+import uvicorn
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from tixxety.http_protocol import LARGEST_HEAD_BYTES, HttpProtocol
+
+SECONDS_MAX = 30
+HEAD = b"POST / HTTP/1.1\r\nHost: here\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+ENDLESS_BYTES = 4 * 1024 * 1024
+
+
+async def tell_length(scope: Scope, receive: Receive, send: Send) -> None:
+    """The application: answers with the length of the body."""
+    body = await Request(scope, receive).body()
+    await PlainTextResponse(f"{len(body)} bytes")(scope, receive, send)
+
+
+class Client:
+    """One connection to the server."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def send(self, *parts: bytes) -> None:
+        """Send the parts, and no more once the server has closed."""
+        try:
+            for part in parts:
+                self.writer.write(part)
+                await asyncio.wait_for(self.writer.drain(), SECONDS_MAX)
+        except ConnectionError:
+            pass
+
+    async def all_answers(self) -> bytes:
+        """All that the server sends until it closes."""
+        received = bytearray()
+        try:
+            while data := await asyncio.wait_for(self.reader.read(65_536), SECONDS_MAX):
+                received += data
+        except ConnectionError:
+            pass
+        return bytes(received)
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Client]:
+    """A connection to a real server with our protocol."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(tell_length, http=HttpProtocol, ws="none", lifespan="off", log_config=None)
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        yield Client(reader, writer)
+        writer.close()
+        server.should_exit = True
+        await serving
+
+
+def expect_problem(answer: bytes, status: int, code: str) -> None:
+    """One problem document with its id, and word that nothing follows."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status_line, *lines = head.decode().split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in lines)
+    problem = json.loads(body)
+    assert int(status_line.split()[1]) == problem["status"] == status
+    assert problem["type"] == f"/problems/{code}"
+    assert headers["x-request-id"] == problem["request_id"]
+    assert headers["content-type"] == "application/problem+json"
+    assert headers["connection"] == "close"
+    assert int(headers["content-length"]) == len(body)
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        (HEAD + b"X-Endless: ", b"x" * 1024),
+        (HEAD, b"X-Many: y\r\n" * 100),
+        (b"GET /" + b"x" * 1024, b"y" * 1024),
+        (CHUNKED + b"1\r\nx\r\n0\r\nX-Trailer: ", b"x" * 1024),
+    ],
+    ids=["one header", "many headers", "a path", "a trailer"],
+)
+async def test_what_comes_beside_a_body_has_a_bound(client: Client, start: bytes, piece: bytes) -> None:
+    await client.send(start, *repeat(piece, ENDLESS_BYTES // len(piece)))
+    expect_problem(await client.all_answers(), 431, "headers-too-large")
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"\x16\x03\x01\x02\x00\x01\r\n\r\n",
+        HEAD + b"Content-Length: many\r\n\r\n",
+        HEAD + b"Content-Length: -1\r\n\r\n",
+        HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        HEAD + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        HEAD + b"X-Nothing: a\0b\r\n\r\n",
+        CHUNKED + b"not a number\r\n",
+    ],
+)
+async def test_what_is_no_http_is_a_malformed_request(client: Client, nonsense: bytes) -> None:
+    await client.send(nonsense)
+    expect_problem(await client.all_answers(), 400, "malformed-request")
+
+
+async def test_requests_up_to_the_bound_are_answered_one_after_the_other(client: Client) -> None:
+    long = b"X-Long: " + b"x" * (LARGEST_HEAD_BYTES - 100) + b"\r\n"
+    body = b"z" * 200_000
+    request = HEAD + long + b"Content-Length: 200000\r\n\r\n" + body
+    chunked = CHUNKED + b"".join(repeat(b"1;for=fun\r\nz\r\n", 20_000)) + b"0\r\n\r\n"
+    last = HEAD + b"Connection: close\r\nContent-Length: 3\r\n\r\nend"
+    await client.send(request + request + chunked + last)
+    answers = await client.all_answers()
+    assert answers.count(b"HTTP/1.1 200 OK") == 4
+    assert answers.count(b"200000 bytes") == 2
+    assert answers.endswith(b"3 bytes")
+
+
+async def test_a_whole_request_is_answered_before_nonsense_that_follows_it(client: Client) -> None:
+    await client.send(HEAD + b"Content-Length: 3\r\n\r\nwell and then some")
+    answer = await client.all_answers()
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert answer.endswith(b"3 bytes")
+
+
+async def test_an_upgrade_is_declined_by_answering_as_usual(client: Client) -> None:
+    smuggled = HEAD + b"X-Long: " + b"x" * 8_000 + b"\r\n\r\n"
+    await client.send(HEAD + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n" + smuggled * 2)
+    answers = await client.all_answers()
+    assert (answers.count(b"HTTP/1.1"), answers.count(b"HTTP/1.1 200 OK")) == (1, 1)
