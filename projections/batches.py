@@ -62,6 +62,13 @@ class Batches:
                 await self._write(recorded, {name: list(rows.values()) for name, rows in changed.items()})
                 self._folding.forget(but=changed)
                 self.position = recorded[-1].position
+        except FoldFailed as failure:
+            self._folding.forget()
+            # Rows that another runner has brought further can't be folded from here; no domain event is to blame.
+            now = await checkpoint.read(self._connection)
+            if (now.position, now.generation) != (self.position, self._generation):
+                raise CheckpointMoved from failure
+            raise
         except BaseException:
             self._folding.forget()
             raise

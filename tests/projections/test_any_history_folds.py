@@ -9,6 +9,7 @@ from eventstore.connections import connect
 from eventstore.history import head
 from projections import checkpoint
 from projections.batches import Batches
+from projections.failures import CheckpointMoved
 from projections.runner import Runner
 from tests.projections.histories import BoxOffice, Command, append, with_ends
 from tests.projections.independent_fold import expected_of, shown_by
@@ -77,6 +78,18 @@ async def test_runners_that_are_stopped_at_any_moment_skip_nothing_and_repeat_no
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_a_runner_that_was_overtaken_starts_over_and_blames_no_domain_event(database_url: str, seed: int) -> None:
+    async with await connect(database_url) as connection, await connect(database_url) as another:
+        await append(connection, BoxOffice(seed).commands(120))
+        await Batches(connection, await checkpoint.read(connection)).fold_next(20 * (seed + 1))
+        start = await checkpoint.read(connection)
+        while await Batches(another, await checkpoint.read(another)).fold_next(1_000):
+            pass
+        with pytest.raises(CheckpointMoved):
+            await Batches(connection, start).fold_next(1_000)
 
 
 async def test_a_backlog_of_many_batches_is_folded(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
