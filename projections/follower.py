@@ -1,7 +1,6 @@
 """Knows how far the projections are, and wakes those who wait for them: by NOTIFY, on one connection."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Self
 
@@ -11,6 +10,7 @@ from eventstore.connections import Connection, connect
 from projections import checkpoint
 from projections.checkpoint import CHANNEL
 
+CANCEL_AGAIN_SECONDS = 0.5
 FIRST_BACK_OFF_SECONDS, LAST_BACK_OFF_SECONDS = 0.1, 2.0
 
 log = structlog.get_logger()
@@ -34,9 +34,10 @@ class Follower:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        while not self._task.done():
+            # Not only once: a pool that checks its connections takes being cancelled for a broken one and goes on.
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=CANCEL_AGAIN_SECONDS)
 
     @property
     def waiting(self) -> int:

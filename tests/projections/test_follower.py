@@ -1,6 +1,7 @@
 """The follower wakes those who wait for a position, forgets those who gave up, and finds its way back."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -147,3 +148,18 @@ async def test_a_follower_that_ends_closes_its_connection(database_url: str) -> 
             return await (await connection.execute(sessions)).fetchone() == (1,)
 
         await until(alone)
+
+
+async def test_a_follower_ends_though_one_cancellation_is_lost_while_it_reconnects(database_url: str) -> None:
+    checking = asyncio.Event()
+
+    async def check() -> None:
+        """As a pool's check: to be cancelled is one more broken connection."""
+        checking.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    async with asyncio.timeout(PATIENCE_SECONDS), Follower(database_url, on_reconnect=check):
+        while not checking.is_set():
+            await end_other_sessions(database_url)
+            await asyncio.sleep(0.05)
