@@ -42,7 +42,7 @@ def expected(books: Books, command: AnyCommand, at: datetime) -> Expected:
         case CancelEvent():
             return expected_of_cancelling_the_event(books, command, at)
         case CreateEvent() | ChangeEvent():
-            raise NotImplementedError("see `objections`")
+            raise AssertionError("see `objections`")
     claim = books.claims.get(command.reservation_id)
     if claim is None or (command.actor and command.actor.account_id != claim.held.buyer_id):
         return refusals.ReservationNotFound()
