@@ -1,5 +1,6 @@
 """A real PostgreSQL for every test that needs one: one server a run, one fresh migrated database a test."""
 
+import gc
 import os
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +22,22 @@ def execute(url: str, statement: sql.Composed) -> None:
     """Run one statement outside of a transaction."""
     with psycopg.connect(url, autocommit=True, connect_timeout=EXECUTE_SECONDS) as connection:
         connection.execute(statement)
+
+
+def drop(url: str, name: str) -> None:
+    """Drop a database, and whoever is still connected to it.
+
+    A connection whose making was cancelled is closed when it is collected, and until then the server waits for it.
+    """
+    statement = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
+    with psycopg.connect(url, autocommit=True, connect_timeout=EXECUTE_SECONDS) as connection:
+        connection.execute("SET statement_timeout = '2s'")
+        try:
+            connection.execute(statement)
+        except psycopg.errors.QueryCanceled:
+            gc.collect()
+            connection.execute("SET statement_timeout = 0")
+            connection.execute(statement)
 
 
 def with_database(url: str, name: str) -> str:
@@ -49,7 +66,7 @@ def template(server_url: str) -> Iterator[str]:
     execute(server_url, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     migrate(with_database(server_url, name))
     yield name
-    execute(server_url, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    drop(server_url, name)
 
 
 @pytest.fixture
@@ -61,7 +78,7 @@ def database_url(server_url: str, template: str) -> Iterator[str]:
         sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)),
     )
     yield with_database(server_url, name)
-    execute(server_url, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    drop(server_url, name)
 
 
 @pytest.fixture
@@ -70,7 +87,7 @@ def empty_database_url(server_url: str) -> Iterator[str]:
     name = f"empty_{uuid4().hex}"
     execute(server_url, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     yield with_database(server_url, name)
-    execute(server_url, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    drop(server_url, name)
 
 
 @pytest.fixture

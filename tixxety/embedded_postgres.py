@@ -38,7 +38,7 @@ SETTINGS = {
     "log_line_prefix": "%m [%p] ",
     "logging_collector": "off",
 }
-NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "authentication_timeout": "10s"}
 DATABASE_EXISTS = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = %(name)s)"
 
 
