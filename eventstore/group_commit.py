@@ -58,6 +58,7 @@ class GroupCommit:
         self._queue: deque[Waiting] = deque()
         self._filled = asyncio.Event()
         self._connection: Connection | None = None
+        self._was_connected = False
         self._loading = pool(database_url, LOADING_CONNECTIONS, **BY_INDEX)
         self._aggregates = Aggregates(self._loading)
         self._event_ids: OrderedDict[UUID, UUID] = OrderedDict()
@@ -207,8 +208,10 @@ class GroupCommit:
     async def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
             self._connection = await connect(self._database_url, **BY_INDEX)
-            # The last one may have been lost with its server, and so may those that load.
-            await self._loading.check()
+            if self._was_connected:
+                # The last one may have been lost with its server, and so may those that load.
+                await self._loading.check()
+            self._was_connected = True
         return self._connection
 
     async def _disconnect(self) -> None:

@@ -1,6 +1,7 @@
 """Knows how far the projections are, and wakes those who wait for them: by NOTIFY, on one connection."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Self
 
@@ -38,6 +39,9 @@ class Follower:
             # Not only once: a pool that checks its connections takes being cancelled for a broken one and goes on.
             self._task.cancel()
             await asyncio.wait([self._task], timeout=CANCEL_AGAIN_SECONDS)
+        # Lets go of where it was cancelled, and so of a connection that was being made there.
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
 
     @property
     def waiting(self) -> int:
