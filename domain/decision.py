@@ -1,6 +1,5 @@
 """What a decision consists of: the new domain events, and the answer for the one who asked."""
 
-from collections import Counter
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
@@ -34,7 +33,8 @@ class Draft:
         self.command = command
         self.at = at
         self.domain_events: list[DomainEvent] = []
-        self._added: Counter[UUID] = Counter()
+        self._actor_id = command.actor_id
+        self._added: dict[UUID, int] = {}
 
     def add(
         self,
@@ -46,12 +46,12 @@ class Draft:
         **facts: Any,
     ) -> AnyDomainEvent:
         """Record a fact after `last_version` of its stream and after what this draft has added to it already."""
-        self._added[stream_id] += 1
+        added = self._added[stream_id] = self._added.get(stream_id, 0) + 1
         domain_event = topic(
             originator_id=stream_id,
-            originator_version=last_version + self._added[stream_id],
+            originator_version=last_version + added,
             timestamp=self.at,
-            actor_id=SYSTEM if by_system else self.command.actor_id,
+            actor_id=SYSTEM if by_system else self._actor_id,
             request_id=self.command.request_id,
             **facts,
         )
@@ -60,7 +60,7 @@ class Draft:
 
     def decision(self, answer: EventRecord | ReservationRecord, stream_id: UUID, last_version: int) -> Decision:
         """All that was collected, and the answer that it makes true of the stream."""
-        return Decision(tuple(self.domain_events), answer, stream_id, last_version + self._added[stream_id])
+        return Decision(tuple(self.domain_events), answer, stream_id, last_version + self._added.get(stream_id, 0))
 
 
 def replay(command: Command, recorded: DomainEvent | None, answer: EventRecord | ReservationRecord) -> Decision | None:

@@ -1,7 +1,6 @@
 """Who has which tickets of an event right now: stock, open holds and buyers."""
 
 from datetime import datetime
-from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -18,7 +17,7 @@ class TicketType(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
 
 
-class Hold(NamedTuple):
+class Hold(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Tickets kept for a buyer who has not paid yet."""
 
     buyer_id: UUID
@@ -27,7 +26,7 @@ class Hold(NamedTuple):
     hold_expires_at: datetime
 
 
-class Buyer(NamedTuple):
+class Buyer(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A buyer with tickets of the event; `paid_reservation_id` is the last one paid, None once that one is returned."""
 
     tickets: int

@@ -255,18 +255,21 @@ def _within_limit(event: TicketedEvent, command: ReserveTickets, at: datetime) -
             return due
     buyer = event.buyers.get(buyer_id)
     counted = [i for i in buyer.hold_ids if i not in due] if buyer else []
-    raise LimitPerBuyer(limit, tickets, counted[-1] if counted else buyer and buyer.paid_reservation_id)
+    paid_reservation_id = buyer.paid_reservation_id if buyer else None
+    raise LimitPerBuyer(limit, tickets, counted[-1] if counted else paid_reservation_id)
 
 
 def _in_stock(
     event: TicketedEvent, stock: Stock, quantity: int, at: datetime, taken_back: dict[UUID, None]
 ) -> dict[UUID, None]:
     """The type's due holds to take back so that `quantity` tickets are left, in order; empty when they are."""
+    due: dict[UUID, None] = {}
+    if stock.available >= quantity:
+        return due
     ticket_type_id = stock.offer.ticket_type_id
     available = stock.available + sum(
         hold.quantity for i in taken_back if (hold := event.holds[i]).ticket_type_id == ticket_type_id
     )
-    due: dict[UUID, None] = {}
     if available >= quantity:
         return due
     for reservation_id in event.due_holds_of_type(ticket_type_id, at):

@@ -15,6 +15,7 @@ from domain.inventory import Buyer, Hold, Stock, TicketType
 DEFAULT_HOLD_SECONDS = 120
 DEFAULT_MAX_PER_BUYER = 1
 REMEMBERED_CHANGES = 100
+NOBODY = Buyer(0, (), None)
 
 
 class EventDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -197,8 +198,6 @@ class TicketedEvent(Aggregate):
         return sorted(due, key=lambda i: (self.holds[i].hold_expires_at, i))
 
     def apply(self, domain_event: Any) -> None:
-        if isinstance(domain_event, EventDetailsChanged | CapacityChanged | SalesWindowChanged | LimitsChanged):
-            self._remember_change(domain_event.request_id)
         match domain_event:
             case TicketsHeld():
                 self._hold(domain_event)
@@ -206,24 +205,30 @@ class TicketedEvent(Aggregate):
                 self._sell(domain_event)
             case TicketsReleased():
                 self._release(domain_event)
+            case EventDetailsChanged() | CapacityChanged() | SalesWindowChanged() | LimitsChanged():
+                self._change(domain_event)
+                self._remember_change(domain_event.request_id)
             case EventCreated():
                 self.created = domain_event
                 self.details = domain_event.details
                 self.sales_window = domain_event.sales_window
                 self.limits = domain_event.limits
                 self.stock = {t.ticket_type_id: Stock(t, t.capacity) for t in domain_event.ticket_types}
-            case EventDetailsChanged():
-                self.details = domain_event.details
-            case CapacityChanged():
-                self.stock[domain_event.ticket_type_id].capacity = domain_event.capacity
-            case SalesWindowChanged():
-                self.sales_window = domain_event.sales_window
-            case LimitsChanged():
-                self.limits = domain_event.limits
             case EventCancelled():
                 self.cancelled_record = self.record._replace(cancelled=domain_event)
             case _:
                 super().apply(domain_event)
+
+    def _change(self, changed: EventDetailsChanged | CapacityChanged | SalesWindowChanged | LimitsChanged) -> None:
+        match changed:
+            case EventDetailsChanged():
+                self.details = changed.details
+            case CapacityChanged():
+                self.stock[changed.ticket_type_id].capacity = changed.capacity
+            case SalesWindowChanged():
+                self.sales_window = changed.sales_window
+            case LimitsChanged():
+                self.limits = changed.limits
 
     def _remember_change(self, request_id: UUID) -> None:
         if self.changed_by[-1:] != (request_id,):
@@ -231,9 +236,8 @@ class TicketedEvent(Aggregate):
 
     def _hold(self, held: TicketsHeld) -> None:
         hold = Hold(held.buyer_id, held.ticket_type_id, held.quantity, held.hold_expires_at)
-        self.open_hold(held.reservation_id, hold)
-        self.stock[held.ticket_type_id].held += held.quantity
-        buyer = self.buyers.get(held.buyer_id, Buyer(0, (), None))
+        self.open_hold(held.reservation_id, hold).held += held.quantity
+        buyer = self.buyers.get(held.buyer_id, NOBODY)
         self.buyers[held.buyer_id] = Buyer(
             buyer.tickets + held.quantity, (*buyer.hold_ids, held.reservation_id), buyer.paid_reservation_id
         )
@@ -264,10 +268,12 @@ class TicketedEvent(Aggregate):
         else:
             self.buyers[released.buyer_id] = Buyer(buyer.tickets - released.quantity, hold_ids, paid_reservation_id)
 
-    def open_hold(self, reservation_id: UUID, hold: Hold) -> None:
-        """Keep a hold in the order of its deadline; counts are the caller's."""
+    def open_hold(self, reservation_id: UUID, hold: Hold) -> Stock:
+        """Keep a hold in the order of its deadline; returns its stock, whose counts are the caller's."""
         self.holds[reservation_id] = hold
-        self.stock[hold.ticket_type_id].deadlines.add((hold.hold_expires_at, reservation_id))
+        stock = self.stock[hold.ticket_type_id]
+        stock.deadlines.add((hold.hold_expires_at, reservation_id))
+        return stock
 
     def _close_hold(self, reservation_id: UUID) -> None:
         hold = self.holds.pop(reservation_id)

@@ -1,7 +1,7 @@
 """One group of commands in one transaction: lock, catch up, decide each in turn, append all at once."""
 
 from datetime import datetime
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple, TypeGuard, cast
 from uuid import UUID
 
 import structlog
@@ -20,7 +20,7 @@ from domain.decide import decide
 from domain.decision import Decision
 from domain.organising import new_name
 from domain.refusals import AccountClosed, Refusal
-from domain.reservation import Reservation, ReservationPlaced, ReservationRecord
+from domain.reservation import Reservation, ReservationRecord
 from domain.ticketed_event import EventCreated, EventRecord, TicketedEvent
 from eventstore import names
 from eventstore.aggregates import fold
@@ -33,17 +33,22 @@ from eventstore.locks import LOCK_CLASS, POSITION_KEY, stream_key
 TAIL_ROWS = 5_000
 
 LOCK = "SELECT lock_streams(%(keys)b::bigint[])"
-TAILS = """
-SELECT tail.originator_id, tail.originator_version, tail.topic, tail.state
-FROM unnest(%(ids)b::uuid[], %(versions)b::bigint[]) WITH ORDINALITY AS known (id, version, place)
-CROSS JOIN LATERAL (
-    SELECT originator_id, originator_version, topic, state FROM stored_events
-    WHERE originator_id = known.id AND originator_version > known.version
-    ORDER BY originator_version
-) AS tail
-ORDER BY known.place, tail.originator_version LIMIT %(limit)s
+# One row: which of the accounts live, and column by column what was recorded in the streams after the known versions.
+CATCH_UP = """
+SELECT (SELECT array_agg(account_id) FROM accounts WHERE account_id = ANY(%(account_ids)b::uuid[])),
+       array_agg(tail.originator_id ORDER BY tail.place, tail.originator_version),
+       array_agg(tail.originator_version ORDER BY tail.place, tail.originator_version),
+       array_agg(tail.topic ORDER BY tail.place, tail.originator_version),
+       array_agg(tail.state ORDER BY tail.place, tail.originator_version)
+FROM (SELECT known.place, s.originator_id, s.originator_version, s.topic, s.state
+      FROM unnest(%(ids)b::uuid[], %(versions)b::bigint[]) WITH ORDINALITY AS known (id, version, place)
+      CROSS JOIN LATERAL (
+          SELECT originator_id, originator_version, topic, state FROM stored_events
+          WHERE originator_id = known.id AND originator_version > known.version
+          ORDER BY originator_version
+      ) AS s
+      ORDER BY known.place, s.originator_version LIMIT %(limit)s) AS tail
 """
-LIVING = "SELECT account_id FROM accounts WHERE account_id = ANY(%(ids)b::uuid[])"
 APPEND = """
 SELECT append(%(ids)b::uuid[], %(versions)b::bigint[], %(topics)b::text[], %(states)b::bytea[],
               %(command_ends)b::bigint[], %(lock_class)s, %(lock_key)s)
@@ -98,7 +103,7 @@ class Group:
         self.events = events
         self.commands = commands
         self.tried_before = tried_before
-        self.reservations: dict[UUID, Reservation] = {}
+        self.purchases: dict[UUID, list[DomainEvent]] = {}
         self.rows: list[tuple[UUID, int, str, bytes]] = []
         self.command_ends: list[int] = []
 
@@ -118,14 +123,14 @@ class Group:
         versions = {i: event.version if event else 0 for i, event in self.events.items()}
         versions |= dict.fromkeys(reservation_ids, 0)
         actor_ids = {command.actor.account_id for command in self.commands if command.actor}
-        tails_of = {"ids": list(versions), "versions": list(versions.values()), "limit": TAIL_ROWS}
+        asked: dict[str, Any] = {"ids": list(versions), "versions": list(versions.values()), "limit": TAIL_ROWS}
+        asked["account_ids"] = list(actor_ids)
         async with self.connection.pipeline():
-            await self.connection.execute("BEGIN")
             clock = await self.connection.execute(LOCK, {"keys": self._lock_keys()}, binary=True)
-            tails = await self.connection.execute(TAILS, tails_of, binary=True)
-            accounts = await self.connection.execute(LIVING, {"ids": list(actor_ids)}, binary=True)
-        self._catch_up(await tails.fetchall())
-        return (await clock.fetchall())[0][0], {row[0] for row in await accounts.fetchall()}
+            caught_up = await self.connection.execute(CATCH_UP, asked, binary=True)
+        ((now,),), ((living, *columns),) = await clock.fetchall(), await caught_up.fetchall()
+        self._catch_up(list(zip(*columns, strict=True)) if columns[0] else [])
+        return now, set(living or ())
 
     def _may_have_stream(self, command: AnyCommand) -> TypeGuard[ReservationCommand]:
         if isinstance(command, ReserveTickets):
@@ -157,7 +162,7 @@ class Group:
         if command.actor and command.actor.account_id not in living:
             return AccountClosed()
         event = self.events[command.event_id]
-        reservation = None if isinstance(command, EventCommand) else self.reservations.get(command.reservation_id)
+        reservation = None if isinstance(command, EventCommand) else self._reservation(command.reservation_id)
         name = new_name(command, event)
         holder_id = await names.holder(self.connection, name) if name else None
         try:
@@ -181,12 +186,19 @@ class Group:
         return Decided(decision, len(self.rows))
 
     def _apply(self, stream_id: UUID, domain_event: DomainEvent) -> None:
-        """Fold into the state at hand; a reservation that no command of this group asked for is not at hand."""
-        if self.events.get(stream_id) or isinstance(domain_event, EventCreated):
-            self.events[stream_id] = fold(self.events[stream_id], domain_event)
-        elif stream_id in self.reservations or isinstance(domain_event, ReservationPlaced):
-            reservation: Any = domain_event.mutate(self.reservations.get(stream_id))
-            self.reservations[stream_id] = reservation
+        """Bring the event up to date, or keep what a reservation is folded from once a command asks for it."""
+        if (event := self.events.get(stream_id)) is not None:
+            domain_event.mutate(event)
+        elif isinstance(domain_event, EventCreated):
+            self.events[stream_id] = fold(None, domain_event)
+        else:
+            self.purchases.setdefault(stream_id, []).append(domain_event)
+
+    def _reservation(self, reservation_id: UUID) -> Reservation | None:
+        reservation: Any = None
+        for domain_event in self.purchases.get(reservation_id, ()):
+            reservation = domain_event.mutate(reservation)
+        return cast(Reservation | None, reservation)
 
     async def _append(self, decided: list[Decided | Exception]) -> list[int]:
         """Insert and commit in one trip; the position of each answer, 0 for those that have none."""
@@ -201,7 +213,7 @@ class Group:
             if unchanged:
                 asked = {"ids": [d.stream_id for d in unchanged], "versions": [d.version for d in unchanged]}
                 looked_up = await self.connection.execute(POSITIONS, asked, binary=True)
-            await self.connection.execute("COMMIT")
+            await self.connection.commit()
         before = (await appended.fetchall())[0][0] if appended else 0
         recorded = iter(await looked_up.fetchall() if looked_up else ())
         return [

@@ -87,12 +87,13 @@ class GroupCommit:
             raise Overloaded
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._under_way += 1
-        try:
-            with unrecorded():
-                await self._aggregates.ensure(command.event_id)
-        except BaseException:
-            self._under_way -= 1
-            raise
+        if command.event_id not in self._aggregates:
+            try:
+                with unrecorded():
+                    await self._aggregates.ensure(command.event_id)
+            except BaseException:
+                self._under_way -= 1
+                raise
         if self._closing or self._task.done():
             self._under_way -= 1
             raise Overloaded
@@ -194,7 +195,7 @@ class GroupCommit:
                 async with asyncio.timeout(GROUP_SECONDS_MAX):
                     answers = await group.answers()
             except TailTooLong:
-                await connection.execute("ROLLBACK")
+                await connection.rollback()
                 events = {i: await self._aggregates.catch_up(i, event) for i, event in events.items()}
             except BaseException:
                 self._aggregates.drop(events)
@@ -208,6 +209,8 @@ class GroupCommit:
     async def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
             self._connection = await connect(self._database_url, **BY_INDEX)
+            # The first statement of a group begins its transaction.
+            await self._connection.set_autocommit(False)
             if self._was_connected:
                 # The last one may have been lost with its server, and so may those that load.
                 await self._loading.check()

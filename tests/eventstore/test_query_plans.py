@@ -23,8 +23,7 @@ IDS: list[UUID] = [uuid4() for _ in range(256)]
 ASKED = {"ids": IDS, "versions": [1] * len(IDS)}
 STREAM = {"stream_id": IDS[0], "reservation_id": IDS[0], "version": 0, "limit": 100, "topic": ReservationPlaced.TOPIC}
 QUERIES = {
-    "tails": (group.TAILS, ASKED | {"limit": TAIL_ROWS}),
-    "living accounts": (group.LIVING, ASKED),
+    "catch up": (group.CATCH_UP, ASKED | {"limit": TAIL_ROWS, "account_ids": IDS}),
     "positions": (group.POSITIONS, ASKED),
     "stream": (aggregates.STREAM_AFTER, STREAM),
     "placed": (group_commit.PLACED, STREAM),
