@@ -20,9 +20,11 @@ from eventstore.connections import Connection
 
 # Raise it with every change of `Shape` or of what the fold keeps: snapshots of another shape are ignored.
 SHAPE_VERSION = 1
-# A stream gets its next snapshot when it grew by this many domain events, or by its state's size if that is more:
-# so taking snapshots costs a constant share of appending, however large the state.
+# A stream gets its next snapshot when it grew by this many domain events, or by one for each entry of the last one if
+# that is more: so taking snapshots costs a constant share of appending, however large the state. An entry is a buyer
+# or a hold; what it takes decides without loading anything.
 MIN_INTERVAL_VERSIONS = 1_000
+ENTRY_BYTES = 90
 SCAN_POSITIONS = 50_000
 
 NEWEST = """
@@ -31,12 +33,13 @@ WHERE originator_id = %(stream_id)s AND shape_version = %(shape_version)s
 """
 LOOKED_THROUGH = "SELECT coalesce(max(position), 0) FROM snapshots WHERE shape_version = %(shape_version)s"
 GROWN = """
-SELECT grown.originator_id, grown.version - coalesce(s.originator_version, 0)
+SELECT grown.originator_id
 FROM (SELECT originator_id, max(originator_version) AS version FROM stored_events
       WHERE notification_id > %(after)s AND notification_id <= %(upto)s
       GROUP BY originator_id HAVING max(originator_version) >= %(interval)s) AS grown
 LEFT JOIN snapshots s ON s.originator_id = grown.originator_id AND s.shape_version = %(shape_version)s
-WHERE grown.version - coalesce(s.originator_version, 0) >= %(interval)s
+WHERE grown.version - coalesce(s.originator_version, 0)
+      >= greatest(%(interval)s::bigint, octet_length(s.state) / %(entry_bytes)s::bigint)
 """
 KEEP = """
 INSERT INTO snapshots (originator_id, originator_version, shape_version, state, position)
@@ -120,10 +123,11 @@ async def looked_through(connection: Connection) -> int:
     return int(rows[0][0])
 
 
-async def grown_streams(connection: Connection, after: int, upto: int) -> list[tuple[UUID, int]]:
-    """Streams with domain events between two positions that grew long since their snapshot, and by how many."""
+async def grown_streams(connection: Connection, after: int, upto: int) -> list[UUID]:
+    """Streams with domain events between two positions that grew long enough since their snapshot for another one."""
     values = {"after": after, "upto": upto, "interval": MIN_INTERVAL_VERSIONS, "shape_version": SHAPE_VERSION}
-    return await (await connection.execute(GROWN, values)).fetchall()
+    values["entry_bytes"] = ENTRY_BYTES
+    return [row[0] for row in await (await connection.execute(GROWN, values)).fetchall()]
 
 
 async def keep(connection: Connection, event: TicketedEvent, position: int) -> None:
@@ -136,8 +140,3 @@ async def keep(connection: Connection, event: TicketedEvent, position: int) -> N
         "position": position,
     }
     await connection.execute(KEEP, values)
-
-
-def is_worth_one(event: TicketedEvent, grown_by: int) -> bool:
-    """Whether the stream grew by as much as its state is large."""
-    return grown_by >= max(MIN_INTERVAL_VERSIONS, len(event.buyers) + len(event.holds))

@@ -23,8 +23,7 @@ class Snapshots(Alone):
         head = await history.head(connection)
         while after < head:
             upto = min(after + snapshots.SCAN_POSITIONS, head)
-            for stream_id, grown_by in await snapshots.grown_streams(connection, after, upto):
-                event = await load(connection, stream_id)
-                if event is not None and snapshots.is_worth_one(event, grown_by):
+            for stream_id in await snapshots.grown_streams(connection, after, upto):
+                if (event := await load(connection, stream_id)) is not None:
                     await snapshots.keep(connection, event, upto)
             after = self._looked_through = upto

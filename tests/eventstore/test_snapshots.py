@@ -88,6 +88,13 @@ def fresh(ticket_types: tuple[object, ...]) -> Office:
     return Office(event, {})
 
 
+SNAPSHOT_BEFORE = """
+INSERT INTO snapshots (originator_id, originator_version, shape_version, state, position)
+VALUES (%(id)s, %(version)s, 1, %(state)s, 1)
+"""
+GROWN_BY = "UPDATE snapshots SET originator_version = %(version)s WHERE originator_id = %(id)s"
+
+
 @settings(max_examples=60, deadline=None)
 @given(types, steps, steps)
 def test_a_snapshot_gives_the_event_back(
@@ -185,19 +192,22 @@ async def test_snapshots_may_be_deleted_at_any_time(connection: Connection, comm
     assert snapshot(await load(connection, event_id)) == snapshot(told.events[event_id])
 
 
-async def test_a_stream_is_worth_a_snapshot_when_it_grew_by_its_state(
+async def test_a_stream_is_worth_a_snapshot_when_it_grew_by_the_entries_of_its_last_one(
     connection: Connection, commands: GroupCommit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    event_id = await sold(connection, commands, 20)
+    event_id = await sold(connection, commands, 40)
     event = await load(connection, event_id)
     assert event
-    size = len(event.buyers) + len(event.holds)
+    entries = len(event.buyers) + len(event.holds)
     monkeypatch.setattr(snapshots, "MIN_INTERVAL_VERSIONS", 5)
-    assert size > 5
-    assert snapshots.is_worth_one(event, size)
-    assert not snapshots.is_worth_one(event, size - 1)
-    monkeypatch.setattr(snapshots, "MIN_INTERVAL_VERSIONS", size + 5)
-    assert not snapshots.is_worth_one(event, size)
+    assert entries > 20
+    await connection.execute(
+        SNAPSHOT_BEFORE, {"id": event_id, "version": event.version, "state": snapshots.pack(event)}
+    )
+    for grown_by, is_worth_one in ((entries // 2, False), (2 * entries, True)):
+        await connection.execute(GROWN_BY, {"id": event_id, "version": event.version - grown_by})
+        found = await snapshots.grown_streams(connection, 0, 10_000)
+        assert found == ([event_id] if is_worth_one else [])
 
 
 async def test_streams_that_grew_are_found(
@@ -209,7 +219,7 @@ async def test_streams_that_grew_are_found(
     head = len((await box_office.judged_history(connection)).records)
     event = await load(connection, long)
     assert event
-    assert await snapshots.grown_streams(connection, 0, head) == [(long, event.version)]
+    assert await snapshots.grown_streams(connection, 0, head) == [long]
     assert await snapshots.grown_streams(connection, head, head) == []
     await snapshots.keep(connection, event, head)
     assert await snapshots.grown_streams(connection, 0, head) == []
