@@ -1,5 +1,6 @@
 """Tokens: only ours, whole and in time, of an account that lives."""
 
+import asyncio
 import base64
 import json
 from datetime import UTC, datetime, timedelta
@@ -149,3 +150,25 @@ def test_a_short_secret_is_refused_before_anything_starts(secret: str) -> None:
 
 def test_a_secret_counts_in_bytes() -> None:
     assert Tokens("ü" * 16).check(Tokens("ü" * 16).make(UUID(ACCOUNT_ID), []))
+
+
+async def test_a_token_that_was_remembered_still_ends_in_time() -> None:
+    tokens = Tokens(JWT_SECRET)
+    token = signed(exp=datetime.now(UTC) + timedelta(seconds=2))
+    assert str(tokens.check(token).account_id) == ACCOUNT_ID
+    for _ in range(500):
+        try:
+            tokens.check(token)
+        except NotAuthenticated:
+            break
+        await asyncio.sleep(0.01)
+    with pytest.raises(NotAuthenticated):
+        tokens.check(token)
+
+
+def test_a_token_that_was_remembered_vouches_for_no_other() -> None:
+    tokens = Tokens(JWT_SECRET)
+    head, body, signature = signed().split(".")
+    assert tokens.check(f"{head}.{body}.{signature}")
+    with pytest.raises(NotAuthenticated):
+        tokens.check(f"{head}.{part(claims(roles=['admin']) | {'exp': 4_000_000_000})}.{signature}")
