@@ -12,7 +12,7 @@ from api.event_answers import EventAnswer, EventPage, ListedEvent
 from api.event_requests import EventChange, NewEvent
 from api.idempotency import IdempotencyKey, idempotency_of
 from api.inputs import USUAL_PAGE, Cancellation, Id, Instant, PageLimit, Place, Text
-from api.outcomes import LOCATION_DOCUMENTED, POSITION_DOCUMENTED, REPLAYED_DOCUMENTED, tell
+from api.outcomes import LOCATION_DOCUMENTED, POSITION_DOCUMENTED, REPLAYED_DOCUMENTED, written
 from api.pages import Cursor, after_cursor, page_of
 from api.problems import refusals
 from api.security import CurrentAccount, TheReader
@@ -46,6 +46,7 @@ router = APIRouter(prefix="/events", tags=["events"], route_class=StrictJsonRout
 @router.post(
     "",
     status_code=201,
+    response_model=EventAnswer,
     responses={
         201: {"headers": LOCATION_DOCUMENTED | POSITION_DOCUMENTED | REPLAYED_DOCUMENTED},
         **refusals(EventExists, IdempotencyKeyReused, Overloaded),
@@ -56,15 +57,13 @@ async def create_event(
     account: CurrentAccount,
     services: TheServices,
     request_id: RequestId,
-    response: Response,
     key: IdempotencyKey = None,
-) -> EventAnswer:
+) -> Response:
     """Put an event on the programme. It starts in the future; sales are open at once unless you say otherwise."""
     idempotency = idempotency_of(key, account.account_id, "POST /events", body=new)
-    outcome = await services.commands.submit(new.command(account.actor, request_id, idempotency))
-    answer = _answer(outcome)
-    tell(outcome, response, created_at_path=f"/events/{answer.id}")
-    return answer
+    command = new.command(account.actor, request_id, idempotency)
+    outcome = await services.commands.submit(command)
+    return written(outcome, _json(outcome), 201, f"/events/{command.event_id}")
 
 
 @router.get("")
@@ -149,6 +148,7 @@ async def read_event(
 
 @router.patch(
     "/{event_id}",
+    response_model=EventAnswer,
     responses={
         200: {"headers": POSITION_DOCUMENTED},
         **refusals(
@@ -170,19 +170,18 @@ async def change_event(
     account: CurrentAccount,
     services: TheServices,
     request_id: RequestId,
-    response: Response,
-) -> EventAnswer:
+) -> Response:
     """Change details, capacities, sales window or limits, all or nothing; equal values record nothing.
 
     Limits count for reservations to come. A capacity can't go below what is reserved or paid.
     """
     outcome = await services.commands.submit(change.command(event_id, account.actor, request_id))
-    tell(outcome, response)
-    return _answer(outcome)
+    return written(outcome, _json(outcome))
 
 
 @router.post(
     "/{event_id}/cancel",
+    response_model=EventAnswer,
     responses={
         200: {"headers": POSITION_DOCUMENTED | REPLAYED_DOCUMENTED},
         **refusals(EventNotFound, NotTheOrganiser, EventEnded, IdempotencyKeyReused, Overloaded),
@@ -193,21 +192,19 @@ async def cancel_event(
     account: CurrentAccount,
     services: TheServices,
     request_id: RequestId,
-    response: Response,
     cancellation: Cancellation | None = None,
     key: IdempotencyKey = None,
-) -> EventAnswer:
+) -> Response:
     """Call an event off, for good. Its reservations are cancelled soon after, with the refunds due recorded."""
     idempotency = idempotency_of(key, account.account_id, "POST /events/{event_id}/cancel", (event_id,))
     command = CancelEvent(event_id=event_id, request_id=request_id, actor=account.actor, idempotency=idempotency)
     outcome = await services.commands.submit(command)
-    tell(outcome, response)
-    return _answer(outcome)
+    return written(outcome, _json(outcome))
 
 
-def _answer(outcome: Outcome) -> EventAnswer:
+def _json(outcome: Outcome) -> bytes:
     assert isinstance(outcome.answer, EventRecord)  # noqa: S101 - commands about events are answered so
-    return EventAnswer.of_record(outcome.answer)
+    return EventAnswer.of_record(outcome.answer).model_dump_json().encode()
 
 
 def _names(if_none_match: str, etag: str) -> bool:

@@ -13,12 +13,13 @@ from api.inputs import unusable
 from domain.aggregate import Idempotency
 
 HEADER = "Idempotency-Key"
+KEY_PATTERN = "^[!-~]{1,255}$"
 
 _FirstKey = Annotated[
     str | None,
     Header(
         alias=HEADER,
-        pattern="^[!-~]{1,255}$",
+        pattern=KEY_PATTERN,
         description="1 to 255 visible ASCII characters. The same key and body give the same answer and record nothing.",
     ),
 ]

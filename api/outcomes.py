@@ -6,6 +6,7 @@ from fastapi import Response
 
 from eventstore.group import Outcome
 
+MEDIA_TYPE = "application/json"
 POSITION = "Tixxety-Position"
 REPLAYED = "Idempotent-Replayed"
 
@@ -29,10 +30,11 @@ LOCATION_DOCUMENTED: dict[str, Any] = {
 }
 
 
-def tell(outcome: Outcome, response: Response, created_at_path: str | None = None) -> None:
-    """Set the headers of a write's answer; `created_at_path` is where the thing it created can be read."""
-    response.headers[POSITION] = str(outcome.position)
+def written(outcome: Outcome, body: bytes, status: int = 200, created_at_path: str | None = None) -> Response:
+    """The answer to a write, from ready JSON; `created_at_path` is where the thing it created can be read."""
+    headers = {POSITION: str(outcome.position)}
     if created_at_path is not None:
-        response.headers["Location"] = f"{created_at_path}?min_position={outcome.position}"
+        headers["Location"] = f"{created_at_path}?min_position={outcome.position}"
     if outcome.replayed:
-        response.headers[REPLAYED] = "true"
+        headers[REPLAYED] = "true"
+    return Response(body, status, headers, MEDIA_TYPE)

@@ -16,6 +16,8 @@ from projections.reservations import ReservationRow
 
 MOST_TICKETS_AT_ONCE = 10_000
 
+_json = msgspec.json.Encoder()
+
 
 class NewReservation(Body):
     """Tickets to hold, all or nothing."""
@@ -70,29 +72,29 @@ class ReservationAnswer(BaseModel):
         """A reservation as the projections have it."""
         return cls(id=row.reservation_id, **msgspec.structs.asdict(row))
 
-    @classmethod
-    def of_record(cls, record: ReservationRecord) -> Self:
-        """A reservation as its own domain events tell it."""
-        placed, paid, ended = record
-        cancelled = ended if isinstance(ended, ReservationCancelled) else None
-        expired = ended if isinstance(ended, ReservationExpired) else None
-        return cls(
-            id=placed.originator_id,
-            event_id=placed.event_id,
-            ticket_type_id=placed.ticket_type_id,
-            quantity=placed.quantity,
-            status=record.status,
-            amount_minor=placed.amount_minor,
-            currency=placed.currency,
-            hold_expires_at=placed.hold_expires_at,
-            placed_at=placed.timestamp,
-            paid_at=paid.timestamp if paid else None,
-            payment_reference=paid.payment_reference if paid else None,
-            expired_at=expired.timestamp if expired else None,
-            cancelled_at=cancelled.timestamp if cancelled else None,
-            cancel_reason=cancelled.reason if cancelled else None,
-            refund_due_minor=cancelled.refund_due_minor if cancelled else 0,
-        )
+
+def json_of(record: ReservationRecord) -> bytes:
+    """A `ReservationAnswer` as its own domain events tell it, as ready JSON."""
+    placed, paid, ended = record
+    cancelled = ended if isinstance(ended, ReservationCancelled) else None
+    answer = {
+        "id": placed.originator_id,
+        "event_id": placed.event_id,
+        "ticket_type_id": placed.ticket_type_id,
+        "quantity": placed.quantity,
+        "status": record.status,
+        "amount_minor": placed.amount_minor,
+        "currency": placed.currency,
+        "hold_expires_at": placed.hold_expires_at,
+        "placed_at": placed.timestamp,
+        "paid_at": paid.timestamp if paid else None,
+        "payment_reference": paid.payment_reference if paid else None,
+        "expired_at": ended.timestamp if isinstance(ended, ReservationExpired) else None,
+        "cancelled_at": cancelled.timestamp if cancelled else None,
+        "cancel_reason": cancelled.reason if cancelled else None,
+        "refund_due_minor": cancelled.refund_due_minor if cancelled else 0,
+    }
+    return _json.encode(answer)
 
 
 class ReservationPage(Page[ReservationAnswer]):

@@ -7,10 +7,10 @@ from fastapi import APIRouter, Response
 
 from api.idempotency import IdempotencyKey, idempotency_of
 from api.inputs import USUAL_PAGE, Cancellation, Id, PageLimit
-from api.outcomes import LOCATION_DOCUMENTED, POSITION_DOCUMENTED, REPLAYED_DOCUMENTED, tell
+from api.outcomes import LOCATION_DOCUMENTED, POSITION_DOCUMENTED, REPLAYED_DOCUMENTED, written
 from api.pages import Cursor, after_cursor, page_of
 from api.problems import refusals
-from api.reservation_schemas import NewReservation, Payment, ReservationAnswer, ReservationPage
+from api.reservation_schemas import NewReservation, Payment, ReservationAnswer, ReservationPage, json_of
 from api.security import CurrentAccount, TheReader, check_account_lives
 from api.services import RequestId, Services, TheServices
 from api.strict_json import StrictJsonRoute
@@ -42,6 +42,7 @@ router = APIRouter(prefix="/reservations", tags=["reservations"], route_class=St
 @router.post(
     "",
     status_code=201,
+    response_model=ReservationAnswer,
     responses={
         201: {"headers": LOCATION_DOCUMENTED | POSITION_DOCUMENTED | REPLAYED_DOCUMENTED},
         **refusals(
@@ -64,15 +65,13 @@ async def reserve(
     account: CurrentAccount,
     services: TheServices,
     request_id: RequestId,
-    response: Response,
     key: IdempotencyKey = None,
-) -> ReservationAnswer:
+) -> Response:
     """Hold tickets, all or nothing. Pay before `hold_expires_at`, or they are for sale again."""
     idempotency = idempotency_of(key, account.account_id, "POST /reservations", body=new)
-    outcome = await services.commands.submit(new.command(account.actor, request_id, idempotency))
-    answer = _answer(outcome)
-    tell(outcome, response, created_at_path=f"/reservations/{answer.id}")
-    return answer
+    command = new.command(account.actor, request_id, idempotency)
+    outcome = await services.commands.submit(command)
+    return written(outcome, _json(outcome), 201, f"/reservations/{command.reservation_id}")
 
 
 @router.get("")
@@ -107,6 +106,7 @@ async def read_reservation(reservation_id: Id, account: CurrentAccount, reader: 
 
 @router.post(
     "/{reservation_id}/pay",
+    response_model=ReservationAnswer,
     responses={
         200: {"headers": POSITION_DOCUMENTED | REPLAYED_DOCUMENTED},
         **refusals(IdempotencyKeyReused, ReservationNotFound, NotPayable, HoldExpired, EventIsCancelled, Overloaded),
@@ -117,10 +117,9 @@ async def pay(
     account: CurrentAccount,
     services: TheServices,
     request_id: RequestId,
-    response: Response,
     payment: Payment | None = None,
     key: IdempotencyKey = None,
-) -> ReservationAnswer:
+) -> Response:
     """Pay for what is held, before `hold_expires_at`; free tickets, too. Paying again is the same answer."""
     paid = payment or Payment()
     route = "POST /reservations/{reservation_id}/pay"
@@ -133,12 +132,12 @@ async def pay(
         payment_reference=paid.payment_reference,
     )
     outcome = await services.commands.submit(command)
-    tell(outcome, response)
-    return _answer(outcome)
+    return written(outcome, _json(outcome))
 
 
 @router.post(
     "/{reservation_id}/cancel",
+    response_model=ReservationAnswer,
     responses={
         200: {"headers": POSITION_DOCUMENTED | REPLAYED_DOCUMENTED},
         **refusals(IdempotencyKeyReused, ReservationNotFound, HoldExpired, EventEnded, Overloaded),
@@ -149,10 +148,9 @@ async def cancel(
     account: CurrentAccount,
     services: TheServices,
     request_id: RequestId,
-    response: Response,
     cancellation: Cancellation | None = None,
     key: IdempotencyKey = None,
-) -> ReservationAnswer:
+) -> Response:
     """Give tickets back: a hold while it lasts, paid ones until the event ends, with the refund due recorded."""
     route = "POST /reservations/{reservation_id}/cancel"
     command = CancelReservation(
@@ -163,8 +161,7 @@ async def cancel(
         reservation_id=reservation_id,
     )
     outcome = await services.commands.submit(command)
-    tell(outcome, response)
-    return _answer(outcome)
+    return written(outcome, _json(outcome))
 
 
 async def _event_of(reservation_id: UUID, account: Account, services: Services) -> UUID:
@@ -176,6 +173,6 @@ async def _event_of(reservation_id: UUID, account: Account, services: Services) 
         raise
 
 
-def _answer(outcome: Outcome) -> ReservationAnswer:
+def _json(outcome: Outcome) -> bytes:
     assert isinstance(outcome.answer, ReservationRecord)  # noqa: S101 - commands about reservations are answered so
-    return ReservationAnswer.of_record(outcome.answer)
+    return json_of(outcome.answer)

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from api.app import ApiConfig
 from api.app import create_app as create_api
+from api.express import ExpressLane
 from tixxety.failures import WrongSetting
 from tixxety.http_protocol import HttpProtocol
 from tixxety.settings import read_settings
@@ -26,24 +27,28 @@ def create_app() -> ASGIApp:
     settings = read_settings()
     if settings.database_url is None or settings.jwt_secret is None:
         raise WrongSetting("DATABASE_URL and JWT_SECRET must be set, or the API started with `tixxety serve`.")
-    return create_api(
-        ApiConfig(
-            database_url=settings.database_url,
-            jwt_secret=settings.jwt_secret.get_secret_value(),
-            rate_limits=settings.rate_limits is not False,
-            trusted_proxies=tuple(str(network) for network in settings.trusted_proxies),
+    return ExpressLane(
+        create_api(
+            ApiConfig(
+                database_url=settings.database_url,
+                jwt_secret=settings.jwt_secret.get_secret_value(),
+                rate_limits=settings.rate_limits is not False,
+                trusted_proxies=tuple(str(network) for network in settings.trusted_proxies),
+            )
         )
     )
 
 
-def serve_here(listener: socket.socket, environment: dict[str, str]) -> None:
+def serve_here(
+    listener: socket.socket, environment: dict[str, str], factory: str = "tixxety.serving:create_app"
+) -> None:
     """Answer on the socket until SIGTERM or SIGINT, then let requests finish for at most 5 seconds.
 
     `environment` is what `create_app` reads its settings from.
     """
     os.environ.update(environment)
     config = uvicorn.Config(
-        "tixxety.serving:create_app",
+        factory,
         factory=True,
         loop="uvloop",
         http=HttpProtocol,

@@ -7,8 +7,10 @@ from uuid import uuid4
 import httpx2
 import pytest
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.app import ApiConfig, create_app
+from api.express import ExpressLane
 
 JWT_SECRET = "a secret for tests, and for nothing else"
 PASSWORD = "correct horse battery"
@@ -43,10 +45,31 @@ async def app(config: ApiConfig) -> AsyncIterator[FastAPI]:
         yield app
 
 
+class AtOnce:
+    """Gives a body of known length to the application in one message, as the server does with what arrives together."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if b"content-length" not in dict(scope["headers"]):
+            await self._app(scope, receive, send)
+            return
+        messages: list[Message] = [await receive()]
+        while messages[-1].get("more_body"):
+            messages.append(await receive())
+        whole = [{"type": "http.request", "body": b"".join(message["body"] for message in messages)}]
+
+        async def receive_whole() -> Message:
+            return whole.pop() if whole else await receive()
+
+        await self._app(scope, receive_whole, send)
+
+
 @pytest.fixture
 async def client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
     """Speaks HTTP to the application without a socket between."""
-    transport = httpx2.ASGITransport(app)
+    transport = httpx2.ASGITransport(AtOnce(ExpressLane(app)))
     async with httpx2.AsyncClient(transport=transport, base_url="http://box-office") as client:
         yield client
 

@@ -1,0 +1,79 @@
+"""The express lane: a plain, well-formed request to reserve is answered without the framework's work per request.
+
+All else, and whatever is wrong with a request, goes on to the route as it is declared, which gives the same answers.
+"""
+
+import re
+
+from fastapi import FastAPI
+from pydantic import ValidationError
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.idempotency import HEADER, KEY_PATTERN
+from api.middleware import RequestIds
+from api.reservation_schemas import NewReservation
+from api.reservations import reserve
+from api.services import Services
+
+PATH = "/reservations"
+MEDIA_TYPE = b"application/json"
+SCHEME = b"Bearer "
+KEY = re.compile(KEY_PATTERN.encode())
+AUTHORIZATION, CONTENT_TYPE, IDEMPOTENCY_KEY = b"authorization", b"content-type", HEADER.lower().encode()
+
+
+class ExpressLane:
+    """Takes `POST /reservations` in its usual form: one token, JSON that arrived at once, no query, perhaps a key."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST" or scope["query_string"]:
+            await self._app(scope, receive, send)
+            return
+        first = await receive()
+        answer = self._plainly_asked(scope, first)
+        if answer is not None:
+            await RequestIds(answer)(scope, receive, send)
+        else:
+            await self._app(scope, _again(first, receive), send)
+
+    def _plainly_asked(self, scope: Scope, first: Message) -> ASGIApp | None:
+        """What answers the request, None when it has not the usual form or anything is wrong with it."""
+        headers = _given_once(scope)
+        authorization, key = headers.get(AUTHORIZATION, b""), headers.get(IDEMPOTENCY_KEY)
+        if headers.get(CONTENT_TYPE) != MEDIA_TYPE or not authorization.startswith(SCHEME):
+            return None
+        if first["type"] != "http.request" or first.get("more_body", False) or not (key is None or KEY.fullmatch(key)):
+            return None
+        try:
+            new = NewReservation.model_validate_json(first.get("body", b""))
+        except ValidationError:
+            return None
+        token = authorization[len(SCHEME) :].decode("latin-1")
+        key_given = key.decode() if key is not None else None
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            services: Services = self._app.state.services
+            account = services.tokens.check(token)
+            response = await reserve(new, account, services, scope["state"]["request_id"], key_given)
+            await response(scope, receive, send)
+
+        return answer
+
+
+def _given_once(scope: Scope) -> dict[bytes, bytes]:
+    """The headers by name; none at all when one of them was given twice."""
+    headers = dict(scope["headers"])
+    return headers if len(headers) == len(scope["headers"]) else {}
+
+
+def _again(first: Message, receive: Receive) -> Receive:
+    """A `receive` that gives the first message once more."""
+    left = [first]
+
+    async def receive_again() -> Message:
+        return left.pop() if left else await receive()
+
+    return receive_again
