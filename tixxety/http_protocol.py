@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import msgspec
 import uuid_utils.compat
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -15,6 +18,46 @@ from domain.refusals import Refusal
 LARGEST_HEAD_BYTES = 64 * 1024
 SLICE_BYTES = 4 * 1024
 LAST_WORDS_SECONDS = 2
+# More than that is sent before the turn of the loop is over, so that backpressure is felt.
+LARGEST_WRITE_BYTES = 64 * 1024
+
+
+class OneWrite:
+    """A transport that sends what is written in one turn of the event loop together: a head and its body at once."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._parts: list[bytes] = []
+        self._bytes = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Keep it until the turn is over."""
+        if not self._parts:
+            self._loop.call_soon(self._flush)
+        self._parts.append(data)
+        self._bytes += len(data)
+        if self._bytes > LARGEST_WRITE_BYTES:
+            self._flush()
+
+    def write_eof(self) -> None:
+        """Nothing more comes after what was written."""
+        self._flush()
+        self._transport.write_eof()
+
+    def close(self) -> None:
+        """Send what was written and close."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._parts and not self._transport.is_closing():
+            self._transport.write(b"".join(self._parts))
+        self._parts.clear()
+        self._bytes = 0
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -23,6 +66,11 @@ class HttpProtocol(HttpToolsProtocol):
     _head_bytes = 0
     _within_body = False
     _is_last = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client is here."""
+        together: Any = OneWrite(transport, self.loop)
+        super().connection_made(together)
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived, slice by slice, until something in it is refused."""

@@ -5,6 +5,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from itertools import repeat
+from typing import Any
 
 import pytest
 import uvicorn
@@ -12,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from tixxety.http_protocol import LARGEST_HEAD_BYTES, HttpProtocol
+from tixxety.http_protocol import LARGEST_HEAD_BYTES, HttpProtocol, OneWrite
 
 SECONDS_MAX = 30
 HEAD = b"POST / HTTP/1.1\r\nHost: here\r\n"
@@ -137,3 +138,61 @@ async def test_an_upgrade_is_declined_by_answering_as_usual(client: Client) -> N
     await client.send(HEAD + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n" + smuggled * 2)
     answers = await client.all_answers()
     assert (answers.count(b"HTTP/1.1"), answers.count(b"HTTP/1.1 200 OK")) == (1, 1)
+
+
+class Sent:
+    """Stands for a socket: what is sent through it, and in how many parts."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.said: list[str] = []
+
+    def write(self, data: bytes) -> None:
+        self.parts.append(data)
+
+    def write_eof(self) -> None:
+        self.said.append("eof")
+
+    def close(self) -> None:
+        self.said.append("closed")
+
+    def is_closing(self) -> bool:
+        return "closed" in self.said
+
+
+async def test_what_is_written_in_one_turn_is_sent_together() -> None:
+    sent: Any = Sent()
+    transport = OneWrite(sent, asyncio.get_running_loop())
+    transport.write(b"head ")
+    transport.write(b"body")
+    assert sent.parts == []
+    await asyncio.sleep(0)
+    assert sent.parts == [b"head body"]
+
+
+@pytest.mark.parametrize("end", ["close", "write_eof"])
+async def test_what_was_written_is_sent_before_the_end(end: str) -> None:
+    sent: Any = Sent()
+    transport = OneWrite(sent, asyncio.get_running_loop())
+    transport.write(b"last words")
+    getattr(transport, end)()
+    assert (sent.parts, len(sent.said)) == ([b"last words"], 1)
+
+
+async def test_an_endless_answer_does_not_pile_up() -> None:
+    sent: Any = Sent()
+    transport = OneWrite(sent, asyncio.get_running_loop())
+    for _ in range(100):
+        transport.write(b"x" * 10_000)
+    assert sum(map(len, sent.parts)) > 900_000
+    await asyncio.sleep(0)
+    assert b"".join(sent.parts) == b"x" * 1_000_000
+
+
+async def test_nothing_is_sent_on_a_connection_that_is_lost() -> None:
+    sent: Any = Sent()
+    transport = OneWrite(sent, asyncio.get_running_loop())
+    transport.write(b"too late")
+    sent.said.append("closed")
+    await asyncio.sleep(0)
+    assert sent.parts == []
