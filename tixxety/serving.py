@@ -14,6 +14,7 @@ from api.app import create_app as create_api
 from api.express import ExpressLane
 from tixxety.failures import WrongSetting
 from tixxety.http_protocol import HttpProtocol
+from tixxety.processes import spare_collector
 from tixxety.settings import read_settings
 from tixxety.supervisor import STOP_SIGNALS
 
@@ -65,4 +66,13 @@ def serve_here(
     # The server sends itself the signal again once it has stopped; that is no failure.
     for number in STOP_SIGNALS:
         signal.signal(number, lambda _number, _frame: None)
-    uvicorn.Server(config).run(sockets=[listener])
+    Server(config).run(sockets=[listener])
+
+
+class Server(uvicorn.Server):
+    """Uvicorn's, which spares the garbage collector once it has started."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then let the collector look at what comes from now on."""
+        await super().startup(sockets)
+        spare_collector()

@@ -7,6 +7,7 @@ import contextlib
 
 import uvloop
 
+from tixxety.processes import spare_collector
 from tixxety.supervisor import STOP_SIGNALS
 from workers.main import run
 
@@ -22,5 +23,6 @@ def work(database_url: str) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await working
 
+    spare_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run_until_signal())
