@@ -34,18 +34,16 @@ TAIL_ROWS = 5_000
 
 LOCK = "SELECT lock_streams(%(keys)b::bigint[])"
 # One row: which of the accounts live, and column by column what was recorded in the streams after the known versions.
+# The aggregates take their input in the order of the subquery, which LIMIT keeps from being taken apart.
 CATCH_UP = """
 SELECT (SELECT array_agg(account_id) FROM accounts WHERE account_id = ANY(%(account_ids)b::uuid[])),
-       array_agg(tail.originator_id ORDER BY tail.place, tail.originator_version),
-       array_agg(tail.originator_version ORDER BY tail.place, tail.originator_version),
-       array_agg(tail.topic ORDER BY tail.place, tail.originator_version),
-       array_agg(tail.state ORDER BY tail.place, tail.originator_version)
-FROM (SELECT known.place, s.originator_id, s.originator_version, s.topic, s.state
+       array_agg(tail.originator_id), array_agg(tail.originator_version), array_agg(tail.topic), array_agg(tail.state)
+FROM (SELECT s.originator_id, s.originator_version, s.topic, s.state
       FROM unnest(%(ids)b::uuid[], %(versions)b::bigint[]) WITH ORDINALITY AS known (id, version, place)
       CROSS JOIN LATERAL (
           SELECT originator_id, originator_version, topic, state FROM stored_events
           WHERE originator_id = known.id AND originator_version > known.version
-          ORDER BY originator_version
+          ORDER BY originator_version LIMIT %(limit)s
       ) AS s
       ORDER BY known.place, s.originator_version LIMIT %(limit)s) AS tail
 """
