@@ -14,10 +14,10 @@ from eventstore.codec import decode
 from eventstore.connections import Connection
 
 # Measured sizes of what grows in an event, in bytes.
-EVENT_BYTES = 8_192
+EVENT_BYTES = 3_000
 STOCK_BYTES = 700
-BUYER_BYTES = 420
-HOLD_BYTES = 720
+BUYER_BYTES = 340
+HOLD_BYTES = 300
 
 LOAD_ROWS = 500
 
@@ -52,12 +52,15 @@ async def load(connection: Connection, event_id: UUID, event: TicketedEvent | No
 
 
 class Aggregates:
-    """The events that this process knows, bounded by the memory they take."""
+    """The events that this process knows, bounded by the memory they take: about `bytes`.
+
+    The one that was used last stays, however large it is.
+    """
 
     def __init__(self, connections: AsyncConnectionPool[Connection], max_bytes: int = 512 * 1024 * 1024) -> None:
         self._connections = connections
         self._max_bytes = max_bytes
-        self._bytes = 0
+        self.bytes = 0
         self._events: OrderedDict[UUID, tuple[TicketedEvent | None, int]] = OrderedDict()
         self._loading: dict[UUID, asyncio.Future[None]] = {}
 
@@ -73,8 +76,8 @@ class Aggregates:
         self._forget(event_id)
         size = _size_bytes(event)
         self._events[event_id] = (event, size)
-        self._bytes += size
-        while self._bytes > self._max_bytes and len(self._events) > 1:
+        self.bytes += size
+        while self.bytes > self._max_bytes and len(self._events) > 1:
             self._forget(next(iter(self._events)))
 
     def drop(self, event_ids: Any) -> None:
@@ -110,7 +113,7 @@ class Aggregates:
 
     def _forget(self, event_id: UUID) -> None:
         if event_id in self._events:
-            self._bytes -= self._events.pop(event_id)[1]
+            self.bytes -= self._events.pop(event_id)[1]
 
 
 def _size_bytes(event: TicketedEvent | None) -> int:

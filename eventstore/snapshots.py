@@ -19,12 +19,12 @@ from domain.ticketed_event import (
 from eventstore.connections import Connection
 
 # Raise it with every change of `Shape` or of what the fold keeps: snapshots of another shape are ignored.
-SHAPE_VERSION = 1
+SHAPE_VERSION = 2
 # A stream gets its next snapshot when it grew by this many domain events, or by one for each entry of the last one if
 # that is more: so taking snapshots costs a constant share of appending, however large the state. An entry is a buyer
 # or a hold; what it takes decides without loading anything.
 MIN_INTERVAL_VERSIONS = 1_000
-ENTRY_BYTES = 90
+ENTRY_BYTES = 50
 SCAN_POSITIONS = 50_000
 
 NEWEST = """
@@ -70,14 +70,17 @@ class Shape(msgspec.Struct, frozen=True):
     cancelled: EventRecord | None
     changed_by: tuple[UUID, ...]
     stock: list[StockShape]
-    holds: list[tuple[UUID, Hold]]
-    buyers: list[tuple[UUID, Buyer]]
+    holds: dict[UUID, Hold]
+    buyers: dict[UUID, Buyer]
+
+
+_shape_encoder = msgspec.msgpack.Encoder(uuid_format="bytes")
+_shape_decoder = msgspec.msgpack.Decoder(Shape)
 
 
 def pack(event: TicketedEvent) -> bytes:
     """The state as MessagePack; its size grows with buyers and open holds only."""
     stock = [StockShape(i, s.capacity, s.held, s.sold) for i, s in event.stock.items()]
-    holds, buyers = list(event.holds.items()), list(event.buyers.items())
     shape = Shape(
         event.created,
         event.modified_on,
@@ -87,15 +90,15 @@ def pack(event: TicketedEvent) -> bytes:
         event.cancelled_record,
         event.changed_by,
         stock,
-        holds,
-        buyers,
+        event.holds,
+        event.buyers,
     )
-    return msgspec.msgpack.encode(shape)
+    return _shape_encoder.encode(shape)
 
 
 def unpack(version: int, state: bytes) -> TicketedEvent:
     """The event as it was at `version` of its stream."""
-    shape = msgspec.msgpack.decode(state, type=Shape)
+    shape = _shape_decoder.decode(state)
     event: Any = shape.created.mutate(None)
     event.version = version
     event.modified_on = shape.modified_on
@@ -103,9 +106,12 @@ def unpack(version: int, state: bytes) -> TicketedEvent:
     event.cancelled_record, event.changed_by = shape.cancelled, shape.changed_by
     offers = {t.ticket_type_id: t for t in shape.created.ticket_types}
     event.stock = {s.ticket_type_id: Stock(offers[s.ticket_type_id], s.capacity, s.held, s.sold) for s in shape.stock}
-    event.buyers = dict(shape.buyers)
-    for reservation_id, hold in shape.holds:
-        event.open_hold(reservation_id, hold)
+    event.buyers, event.holds = shape.buyers, shape.holds
+    deadlines: dict[UUID, list[tuple[datetime, UUID]]] = {ticket_type_id: [] for ticket_type_id in event.stock}
+    for reservation_id, hold in shape.holds.items():
+        deadlines[hold.ticket_type_id].append((hold.hold_expires_at, reservation_id))
+    for ticket_type_id, stock in event.stock.items():
+        stock.deadlines.update(deadlines[ticket_type_id])
     restored: TicketedEvent = event
     return restored
 

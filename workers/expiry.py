@@ -20,7 +20,8 @@ from projections import checkpoint, queries
 from projections.follower import Follower
 from workers.alone import Alone
 
-SWEEP_RESERVATIONS = 2_048
+# More than can be ended in a second: after a sweep its outcome has to be folded before the next one may look.
+SWEEP_RESERVATIONS = 16_384
 # Enough for a group to wait while one is under way, and far below the queue's bound.
 AT_ONCE_COMMANDS = 512
 FOLD_PATIENCE_SECONDS = 1.0

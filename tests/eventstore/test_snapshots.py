@@ -90,7 +90,7 @@ def fresh(ticket_types: tuple[object, ...]) -> Office:
 
 SNAPSHOT_BEFORE = """
 INSERT INTO snapshots (originator_id, originator_version, shape_version, state, position)
-VALUES (%(id)s, %(version)s, 1, %(state)s, 1)
+VALUES (%(id)s, %(version)s, %(shape_version)s, %(state)s, 1)
 """
 GROWN_BY = "UPDATE snapshots SET originator_version = %(version)s WHERE originator_id = %(id)s"
 
@@ -201,9 +201,8 @@ async def test_a_stream_is_worth_a_snapshot_when_it_grew_by_the_entries_of_its_l
     entries = len(event.buyers) + len(event.holds)
     monkeypatch.setattr(snapshots, "MIN_INTERVAL_VERSIONS", 5)
     assert entries > 20
-    await connection.execute(
-        SNAPSHOT_BEFORE, {"id": event_id, "version": event.version, "state": snapshots.pack(event)}
-    )
+    before = {"id": event_id, "version": event.version, "shape_version": snapshots.SHAPE_VERSION}
+    await connection.execute(SNAPSHOT_BEFORE, before | {"state": snapshots.pack(event)})
     for grown_by, is_worth_one in ((entries // 2, False), (2 * entries, True)):
         await connection.execute(GROWN_BY, {"id": event_id, "version": event.version - grown_by})
         found = await snapshots.grown_streams(connection, 0, 10_000)
