@@ -21,6 +21,7 @@ SQL_COMMENT_OR_TEXT = re.compile(r"--[^\n]*|'[^']*'")
 
 CODE = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
+BENCH = sorted((ROOT / "bench").rglob("*.py"))
 SQL = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.sql"))
 
 Finding = str
@@ -28,7 +29,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def test_files_are_short() -> None:
-    limits = dict.fromkeys(CODE + SQL, CODE_LINES) | dict.fromkeys(TESTS, TEST_LINES)
+    limits = dict.fromkeys(CODE + BENCH + SQL, CODE_LINES) | dict.fromkeys(TESTS, TEST_LINES)
     lengths = {path: len(path.read_text().splitlines()) for path in limits}
     assert [f"{place(path)}: {lengths[path]} lines" for path in limits if lengths[path] >= limits[path]] == []
 
@@ -40,7 +41,7 @@ def test_functions_are_short() -> None:
             if lines >= FUNCTION_LINES:
                 yield f"{node.lineno}: {node.name} has {lines} lines"
 
-    assert findings(CODE + TESTS, too_long) == []
+    assert findings(CODE + BENCH + TESTS, too_long) == []
 
 
 def test_every_module_says_in_one_line_what_it_is_for() -> None:
@@ -49,7 +50,7 @@ def test_every_module_says_in_one_line_what_it_is_for() -> None:
         if tree.body and (not first.endswith((".", "?", "!")) or (rest and not rest.startswith("\n"))):
             yield "1: its docstring's first line is no sentence of its own"
 
-    assert findings(CODE + TESTS, untold) == []
+    assert findings(CODE + BENCH + TESTS, untold) == []
 
 
 def test_names_keep_to_the_glossary() -> None:
@@ -62,8 +63,10 @@ def test_names_keep_to_the_glossary() -> None:
             if isinstance(node, ast.ClassDef) and node.name in classes:
                 yield f"{node.lineno}: class {node.name}"
 
-    assert findings(CODE + TESTS, foreign) == []
-    files = [f"{place(path)} says {word}" for path in CODE + TESTS + SQL for word in words if says(path.stem, word)]
+    assert findings(CODE + BENCH + TESTS, foreign) == []
+    files = [
+        f"{place(path)} says {word}" for path in CODE + BENCH + TESTS + SQL for word in words if says(path.stem, word)
+    ]
     assert files == []
 
 
@@ -92,7 +95,7 @@ def test_nothing_is_left_unfinished() -> None:
                 yield f"{node.lineno}: not implemented"
 
     comments = []
-    for path in CODE + TESTS:
+    for path in CODE + BENCH + TESTS:
         with path.open("rb") as source:
             tokens = [token for token in tokenize.tokenize(source.readline) if token.type == tokenize.COMMENT]
         comments += [f"{place(path)}:{token.start[0]}" for token in tokens if UNFINISHED.search(token.string)]

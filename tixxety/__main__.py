@@ -20,10 +20,15 @@ NEWER = ("python3.14", "python3.13", "python3.12", "python3.11")
 
 def main() -> None:
     """Run the command line here where everything is installed, else in the clone's own environment."""
+    enter_environment([str(PACKAGE), *sys.argv[1:]])
+    run_command_line()
+
+
+def enter_environment(arguments: "list[str]") -> None:
+    """Return inside the clone's environment; elsewhere make it if need be, and start Python again in it with these."""
     if os.name != "posix":
         sys.exit("tixxety runs on Linux and macOS; on Windows use WSL or Docker.")
     if os.environ.get("TIXXETY_NO_VENV") or not LOCK.exists():
-        run_command_line()
         return
     place = environment_place()
     python = place / "bin" / "python"
@@ -31,9 +36,8 @@ def main() -> None:
     if not is_ready(place, inside):
         make_environment(place)
     elif inside:
-        run_command_line()
         return
-    os.execv(str(python), [str(python), str(PACKAGE), *sys.argv[1:]])
+    os.execv(str(python), [str(python), *arguments])
 
 
 def run_command_line() -> None:

@@ -1,0 +1,101 @@
+"""The CRUD baseline at work: its database, its process, rushes on it, and whether it kept its counts."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import psycopg
+
+from bench.house import House
+from bench.measuring import Measured
+from bench.rushes import HUGE, rush_baseline
+
+TABLES = Path(__file__).with_name("crud.sql")
+OPEN = "INSERT INTO events (id, title, starts_at, total) VALUES (%s, 'Rush', now() + interval '30 days', %s)"
+FILL_EVENTS = """
+INSERT INTO events (id, title, starts_at, total)
+SELECT gen_random_uuid(), 'Filled ' || n, now() + interval '30 days' + n * interval '1 second', %(total)s
+FROM generate_series(1, %(events)s::int) AS n
+"""
+FILL_RESERVATIONS = """
+INSERT INTO reservations (id, event_id, buyer_id, quantity, placed_at, hold_expires_at)
+SELECT gen_random_uuid(), e.id, buyer_id, 1, now(), now() + interval '1 day'
+FROM unnest(%(buyers)s::uuid[]) AS buyer_id, (SELECT id FROM events LIMIT %(reservations)s) AS e
+"""
+ANY_EVENT = "SELECT id FROM events LIMIT 1"
+HOLD = """
+INSERT INTO reservations (id, event_id, buyer_id, quantity, placed_at, hold_expires_at)
+SELECT id, %(event_id)s, buyer_id, 1, now(), now() + interval '1 hour'
+FROM unnest(%(ids)s::uuid[], %(buyers)s::uuid[]) AS held (id, buyer_id)
+"""
+COUNT = "UPDATE events SET sold = %s WHERE id = %s"
+WRONG = """
+SELECT count(*) FROM events AS e
+WHERE sold > total OR sold <> (SELECT coalesce(sum(quantity), 0) FROM reservations WHERE event_id = e.id)
+"""
+
+
+@dataclass(frozen=True)
+class CrudBoxOffice:
+    """A CRUD box office that runs."""
+
+    house: House
+    url: str
+    database_url: str
+
+    def open_event(self, total: int = HUGE) -> UUID:
+        """A new event."""
+        event_id = uuid4()
+        with psycopg.connect(self.database_url) as connection:
+            connection.execute(OPEN, (event_id, total))
+        return event_id
+
+    def fill(self, events: int, buyers: list[UUID], reservations: int) -> UUID:
+        """So many events, and so many reservations for each of these buyers; one of the events."""
+        values = {"events": events, "buyers": buyers, "reservations": reservations, "total": HUGE}
+        with psycopg.connect(self.database_url) as connection:
+            connection.execute(FILL_EVENTS, values)
+            connection.execute(FILL_RESERVATIONS, values)
+            ((event_id,),) = connection.execute(ANY_EVENT).fetchall()
+            connection.commit()
+            connection.autocommit = True
+            connection.execute("VACUUM ANALYZE")
+        return UUID(str(event_id))
+
+    def held(self, count: int) -> list[UUID]:
+        """Reservations of the first buyers, to be paid."""
+        event_id = self.open_event()
+        ids = [uuid4() for _ in range(count)]
+        with psycopg.connect(self.database_url) as connection:
+            connection.execute(HOLD, {"ids": ids, "buyers": self.house.buyers[:count], "event_id": event_id})
+            connection.execute(COUNT, (count, event_id))
+        return ids
+
+    def rush(
+        self,
+        connections: int,
+        seconds: float,
+        event_ids: list[UUID] | None = None,
+        refusals_expected: bool = False,
+    ) -> Measured:
+        """Distinct buyers reserve as fast as they are answered."""
+        bodies = [{"event_id": str(event_id)} for event_id in event_ids or [self.open_event()]]
+        measured = rush_baseline(self.house, self.url, connections, seconds, bodies, refusals_expected)
+        with psycopg.connect(self.database_url) as connection:
+            ((wrong,),) = connection.execute(WRONG).fetchall()
+        return measured._replace(faults=[f"{wrong} events count wrongly"] if wrong else [])
+
+
+@contextmanager
+def opened(house: House, processes: int = 1) -> Iterator[CrudBoxOffice]:
+    """For the duration of the block."""
+    database_url = house.empty_database()
+    with psycopg.connect(database_url) as connection:
+        connection.execute(TABLES.read_text())
+    try:
+        with house.baseline("crud", database_url, processes) as url:
+            yield CrudBoxOffice(house, url, database_url)
+    finally:
+        house.drop(database_url)

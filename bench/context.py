@@ -1,0 +1,21 @@
+"""What a scenario is given: the house, how long and how often to measure, and how large to make what it measures."""
+
+import random
+from dataclasses import dataclass
+
+from bench.house import House
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One run of the bench. `scale` is 1, or far less for the smoke, which only shows that all parts still fit."""
+
+    house: House
+    seconds: float
+    repeats: int
+    dice: random.Random
+    scale: float
+
+    def scaled(self, count: int) -> int:
+        """So many of something, or fewer in the smoke."""
+        return max(10, round(count * self.scale))

@@ -1,0 +1,177 @@
+"""What is measured, all on this machine and thrown away at the end: PostgreSQL, its databases, and server processes."""
+
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import httpx2
+import psycopg
+from psycopg import sql
+
+from api.tokens import Tokens
+from bench.load import Clients, in_python, with_wrk
+from eventstore.connections import SETTINGS
+from tixxety.embedded_postgres import EmbeddedPostgres
+from tixxety.migrate import migrate
+from tixxety.processes import TiedProcess
+
+ROOT = Path(__file__).resolve().parent.parent
+SECRET = "a secret of the bench, and of nothing else"
+READY_SECONDS_MAX = 60
+TEMPLATE = "bench_template"
+REGISTER = "COPY accounts (account_id, email, password_hash, name) FROM STDIN"
+
+
+class House:
+    """One durable PostgreSQL with `buyers` accounts in each of its databases. Use `open_house`.
+
+    `wrk` is that program's path, None where the clients are in Python.
+    """
+
+    def __init__(self, folder: Path, server_url: str, buyers: int, wrk: str | None) -> None:
+        self.folder = folder
+        self.server_url = server_url
+        self.wrk = wrk
+        self.buyers = [uuid4() for _ in range(buyers)]
+        tokens = Tokens(SECRET)
+        self.tokens = [tokens.make(buyer, []) for buyer in self.buyers]
+        self._numbers = iter(range(1_000_000))
+        url = self._create(TEMPLATE)
+        migrate(url)
+        with connect(url) as connection, connection.cursor().copy(REGISTER) as copy:
+            for buyer in self.buyers:
+                copy.write_row((buyer, f"{buyer}@example.com", "none", "Somebody"))
+
+    def database(self) -> str:
+        """The URL of a fresh box office in which every buyer has an account."""
+        return self._create(f"bench_{next(self._numbers)}", TEMPLATE)
+
+    def empty_database(self) -> str:
+        """The URL of a database with nothing in it."""
+        return self._create(f"bench_{next(self._numbers)}")
+
+    def _create(self, name: str, template: str = "template1") -> str:
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+        with psycopg.connect(self.server_url, autocommit=True) as connection:
+            connection.execute(statement)
+        return urlunsplit(urlsplit(self.server_url)._replace(path=f"/{name}"))
+
+    def drop(self, *urls: str) -> None:
+        """Give the disk back."""
+        with psycopg.connect(self.server_url, autocommit=True) as connection:
+            for url in urls:
+                name = sql.Identifier(urlsplit(url).path[1:])
+                connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+    @contextmanager
+    def api(self, database_url: str, processes: int = 1) -> Iterator[str]:
+        """The URL of our own API."""
+        port = free_port()
+        command = ["-m", "tixxety", "serve", "--port", str(port), "--workers", str(processes)]
+        with self.program(command, database_url) as process:
+            yield until_answered(f"http://127.0.0.1:{port}", "/health/live", process)
+
+    @contextmanager
+    def worker(self, database_url: str) -> Iterator[TiedProcess]:
+        """Our own worker."""
+        with self.program(["-m", "tixxety", "worker"], database_url) as process:
+            yield process
+
+    @contextmanager
+    def baseline(self, name: str, database_url: str, processes: int = 1) -> Iterator[str]:
+        """The URL of `bench.baselines.<name>`, served by the same server with the same loop and parser as ours."""
+        port = free_port()
+        command = ["-m", "bench.baselines.serving", name, str(port), str(processes)]
+        with self.program(command, database_url) as process:
+            yield until_answered(f"http://127.0.0.1:{port}", "/health/live", process)
+
+    def clients(
+        self,
+        url: str,
+        requests: Iterable[bytes],
+        connections: int,
+        seconds: float,
+        *,
+        by_status: bool = False,
+        pace: float = 0,
+    ) -> Clients:
+        """Clients that have just begun to send these requests, over and over.
+
+        `pace` is requests a second for all connections together, which only Python keeps; 0 for as many as are
+        answered. `by_status` tells the answers apart, which costs wrk time.
+        """
+        file = self.folder / f"requests-{next(self._numbers)}"
+        file.write_bytes(b"\0".join(requests))
+        if self.wrk is not None and not pace:
+            return Clients(with_wrk(self.wrk, url, file, connections, seconds, by_status), file, seconds)
+        return Clients(in_python(url, file, connections, seconds, pace), file, seconds)
+
+    @contextmanager
+    def program(self, command: list[str], database_url: str) -> Iterator[TiedProcess]:
+        """A Python process of the project's; what it says is kept in the folder until the end of the bench."""
+        environment = os.environ | {
+            "DATABASE_URL": database_url,
+            "JWT_SECRET": SECRET,
+            "RATE_LIMITS": "off",
+            "TIXXETY_NO_VENV": "1",
+            "TIXXETY_HOME": str(self.folder / "unused"),
+        }
+        log = self.folder / f"process-{next(self._numbers)}.log"
+        with log.open("wb") as output:
+            process = TiedProcess(
+                [sys.executable, *command],
+                when_orphaned=signal.SIGKILL,
+                cwd=ROOT,
+                env=environment,
+                stdout=output,
+                stderr=output,
+            )
+        try:
+            yield process
+        finally:
+            process.stop((signal.SIGTERM, 20.0))
+
+
+@contextmanager
+def open_house(buyers: int, wrk: str | None = None) -> Iterator[House]:
+    """A house with its PostgreSQL, for the duration of the block."""
+    with tempfile.TemporaryDirectory(prefix="tixxety-bench-") as folder, ExitStack() as stack:
+        Path(folder).chmod(0o711)
+        server = EmbeddedPostgres(Path(folder) / "home")
+        stack.callback(server.discard)
+        yield House(Path(folder), server.start(), buyers, wrk)
+
+
+@contextmanager
+def connect(database_url: str) -> Iterator[psycopg.Connection]:
+    """A connection that finds our tables by their names, committed at the end of the block."""
+    with psycopg.connect(database_url, options=f"-c search_path={SETTINGS['search_path'].replace(' ', '')}") as opened:
+        yield opened
+
+
+def until_answered(url: str, path: str, process: TiedProcess) -> str:
+    """The URL, once a GET of `path` is answered with 200. Raises RuntimeError when the process ends before."""
+    deadline = time.monotonic() + READY_SECONDS_MAX
+    while time.monotonic() < deadline:
+        try:
+            if httpx2.get(url + path, timeout=2).status_code == httpx2.codes.OK:
+                return url
+        except httpx2.TransportError:
+            if process.ends_within(0.02):
+                break
+    raise RuntimeError(f"{process.process.args!r} does not answer at {url}")
+
+
+def free_port() -> int:
+    """A port of this machine where nobody listens at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

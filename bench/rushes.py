@@ -1,0 +1,168 @@
+"""Rushes on our box office and on baselines, each followed by a look at what was recorded."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx2
+
+from api.tokens import Tokens
+from bench.house import SECRET, House, connect
+from bench.load import Load, request
+from bench.measuring import Measured
+from tests.proof import faults
+
+FOLDED_SECONDS_MAX = 120
+LONG_HOLD_SECONDS = 86_400
+HUGE = 10_000_000
+NO_EVENT = {"event_id": str(UUID(int=1))}
+
+HEAD = "SELECT coalesce(max(notification_id), 0) FROM stored_events"
+FOLDED = "SELECT position >= %s FROM checkpoint"
+RECORDED = """
+SELECT count(*), count(DISTINCT (placed ->> 'buyer_id', placed ->> 'event_id'))
+FROM stored_events, LATERAL (SELECT convert_from(state, 'UTF8')::json) AS one (placed)
+WHERE topic = 'ReservationPlaced' AND notification_id > %s
+"""
+# All rows of one transaction carry its number, and all rows of one command end at its last position.
+GROUPS = """
+SELECT coalesce(percentile_disc(0.5) WITHIN GROUP (ORDER BY commands), 0), coalesce(max(commands), 0)
+FROM (SELECT count(DISTINCT command_position) AS commands FROM stored_events
+      WHERE notification_id > %s GROUP BY xmin::text) AS one_group
+"""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A box office of ours that runs: its API, its database, and the house that it is in."""
+
+    house: House
+    url: str
+    database_url: str
+    http: httpx2.Client = field(default_factory=lambda: httpx2.Client(timeout=30))
+
+    def open_event(self, **details: Any) -> dict[str, Any]:
+        """A new event of the first account, as the API answers it."""
+        starts_at = datetime.now(UTC) + timedelta(days=30)
+        body: dict[str, Any] = {
+            "title": f"Rush {uuid4()}",
+            "starts_at": starts_at.isoformat(),
+            "ends_at": (starts_at + timedelta(hours=2)).isoformat(),
+            "hold_seconds": LONG_HOLD_SECONDS,
+        }
+        if "ticket_types" not in details:
+            body["total_tickets"] = HUGE
+        return self.post("/events", body | details)
+
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """The answer to one POST of the first account, which has to succeed."""
+        headers = {"Authorization": f"Bearer {self.house.tokens[0]}"}
+        answer = self.http.post(self.url + path, json=body, headers=headers).raise_for_status()
+        told: dict[str, Any] = answer.json()
+        return told
+
+    def head(self) -> int:
+        """The last position, once everything up to it is folded: so that no run pays for the one before."""
+        return until_folded(self.database_url)
+
+    def faults(self) -> list[str]:
+        """All that is wrong with the whole history and its projections, judged from the rows alone."""
+        self.head()
+        return faults(self.database_url)
+
+
+def until_folded(database_url: str) -> int:
+    """Wait until the projections have reached the head of the history; returns its position."""
+    with connect(database_url) as connection:
+        connection.autocommit = True
+        ((head,),) = connection.execute(HEAD).fetchall()
+        for _ in range(FOLDED_SECONDS_MAX * 50):
+            if connection.execute(FOLDED, (head,)).fetchone() == (True,):
+                return int(head)
+            connection.execute("SELECT pg_sleep(0.02)")
+    raise RuntimeError(f"position {head} was not folded within {FOLDED_SECONDS_MAX} s")
+
+
+@contextmanager
+def opened(house: House, processes: int = 1, fill: Callable[[str], None] | None = None) -> Iterator[Site]:
+    """A box office of ours with a worker, on a database that `fill` may fill before."""
+    database_url = house.database()
+    with ExitStack() as stack:
+        stack.callback(house.drop, database_url)
+        if fill is not None:
+            fill(database_url)
+        stack.enter_context(house.worker(database_url))
+        site = Site(house, stack.enter_context(house.api(database_url, processes)), database_url)
+        site.head()
+        yield site
+
+
+def wishes(url: str, tokens: Iterable[str], bodies: Sequence[dict[str, Any]]) -> list[bytes]:
+    """One request to reserve per buyer, for each body in turn."""
+    return [request("POST", url, "/reservations", token, bodies[n % len(bodies)]) for n, token in enumerate(tokens)]
+
+
+def rush(
+    site: Site,
+    bodies: Sequence[dict[str, Any]],
+    connections: int,
+    seconds: float,
+    *,
+    tokens: Sequence[str] | None = None,
+    refusals_expected: bool = False,
+    pace: float = 0,
+) -> Measured:
+    """Distinct buyers reserve as fast as they are answered, or `pace` of them a second.
+
+    What they were told is held against the history. The first account, which opens the events, is not among them.
+    """
+    before = site.head()
+    asked = wishes(site.url, tokens or site.house.tokens[1:], bodies)
+    load = site.house.clients(site.url, asked, connections, seconds, by_status=refusals_expected, pace=pace).load()
+    with connect(site.database_url) as connection:
+        ((recorded, distinct),) = connection.execute(RECORDED, (before,)).fetchall()
+        ((group_p50, group_max),) = connection.execute(GROUPS, (before,)).fetchall()
+    found = []
+    if not load.accepted <= recorded <= load.accepted + connections:
+        found.append(f"{load.accepted} were accepted and {recorded} recorded")
+    if distinct != recorded:
+        found.append(f"{recorded - distinct} buyers have more than they may")
+    seen = seen_of(load, len(asked), refusals_expected) | {"group_p50": group_p50, "group_max": group_max}
+    return Measured(load.per_second, seen, found)
+
+
+def rush_baseline(
+    house: House,
+    url: str,
+    connections: int,
+    seconds: float,
+    bodies: Sequence[dict[str, Any]] = (NO_EVENT,),
+    refusals_expected: bool = False,
+) -> Measured:
+    """The same on a baseline; what it has recorded is for the caller to check."""
+    asked = wishes(url, house.tokens, bodies)
+    load = house.clients(url, asked, connections, seconds, by_status=refusals_expected).load()
+    return Measured(load.per_second, seen_of(load, len(asked), refusals_expected), [])
+
+
+def seen_of(load: Load, buyers: int, refusals_expected: bool) -> dict[str, float]:
+    """What every report shows of the clients' side.
+
+    An error is an answer that should not have come: any refusal, or where refusals are part of the rush, any but 409.
+    When all buyers have had their turn they come again, and are refused by right.
+    """
+    errors = load.broken
+    if refusals_expected:
+        errors += sum(count for status, count in load.statuses.items() if status not in (200, 201, 409))
+    elif load.answers <= buyers:
+        errors += load.refused
+    return {"p50_ms": load.p50_ms, "p99_ms": load.p99_ms, "errors": errors}
+
+
+def unseen_tokens(house: House) -> list[str]:
+    """New tokens of all buyers, that no process has verified yet."""
+    tokens = Tokens(SECRET)
+    return [tokens.make(buyer, ["analyst"]) for buyer in house.buyers]

@@ -1,0 +1,1 @@
+"""One module per scenario; each gives the comparisons it has measured."""

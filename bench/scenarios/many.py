@@ -1,0 +1,26 @@
+"""`many`: the rush goes to 100 events at once."""
+
+from bench import rushes
+from bench.baselines import crud_box_office
+from bench.context import Bench
+from bench.measuring import Comparison, Measured, in_turn
+
+EVENTS, CONNECTIONS = 100, 64
+
+
+def measure(bench: Bench) -> list[Comparison]:
+    """Reservations a second."""
+    with rushes.opened(bench.house) as site, crud_box_office.opened(bench.house) as crud:
+
+        def ours() -> Measured:
+            bodies = [{"event_id": site.open_event()["id"]} for _ in range(EVENTS)]
+            return rushes.rush(site, bodies, CONNECTIONS, bench.seconds)
+
+        def theirs() -> Measured:
+            return crud.rush(CONNECTIONS, bench.seconds, [crud.open_event() for _ in range(EVENTS)])
+
+        ours()
+        comparison = Comparison("many: 100 events, 64 connections", "reservations/s", "CRUD")
+        in_turn(comparison, {"tixxety": ours, "CRUD": theirs}, bench.repeats, bench.dice)
+        comparison.faults_of_history = site.faults()
+    return [comparison]

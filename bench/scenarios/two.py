@@ -1,0 +1,32 @@
+"""`two`: the same hot event answered by two API processes, over 256 connections."""
+
+from contextlib import ExitStack
+
+from bench import rushes
+from bench.baselines import crud_box_office
+from bench.context import Bench
+from bench.measuring import Comparison, Goal, Measure, in_turn
+
+TWO, ONE, CRUD = "tixxety, 2 processes", "tixxety, 1 process", "CRUD, 2 processes"
+CONNECTIONS = 256
+
+
+def measure(bench: Bench) -> list[Comparison]:
+    """Reservations a second."""
+    house, seconds = bench.house, bench.seconds
+    with ExitStack() as stack:
+        two = stack.enter_context(rushes.opened(house, processes=2))
+        one = rushes.Site(house, stack.enter_context(house.api(two.database_url)), two.database_url)
+        crud = stack.enter_context(crud_box_office.opened(house, processes=2))
+
+        def ours(site: rushes.Site) -> Measure:
+            return lambda: rushes.rush(site, [{"event_id": site.open_event()["id"]}], CONNECTIONS, seconds)
+
+        ours(two)()
+        ours(one)()
+        variants = {TWO: ours(two), ONE: ours(one), CRUD: lambda: crud.rush(CONNECTIONS, seconds)}
+        goals = [Goal(TWO, CRUD, 5.0), Goal(TWO, ONE, 1.0)]
+        comparison = Comparison("two: one event, 2 processes, 256 connections", "reservations/s", CRUD, goals)
+        in_turn(comparison, variants, bench.repeats, bench.dice)
+        comparison.faults_of_history = two.faults()
+    return [comparison]
