@@ -66,13 +66,13 @@ class RequestIds:
                 raise
             await problem_response(Stopping(), scope)(scope, receive, send_with_id)
         except Exception as error:
-            known = isinstance(error, Refusal | Failure)
-            if not known:
+            if not isinstance(error, Refusal | Failure):
                 log.exception("request broke", request_id=str(request_id), method=scope["method"], path=scope["path"])
             if started:
                 raise
-            no = error if isinstance(error, Refusal | Failure) else InternalError()
-            await problem_response(no, scope)(scope, receive, send_with_id)
+            # No variable may keep the error: its traceback keeps the variables, and only the collector would free both.
+            answer = problem_response(error if isinstance(error, Refusal | Failure) else InternalError(), scope)
+            await answer(scope, receive, send_with_id)
 
 
 class LimitedRates:

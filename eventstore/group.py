@@ -167,7 +167,7 @@ class Group:
             decision = decide(command, event, reservation, now, holder_id)
             rows = [(e.originator_id, e.originator_version, e.TOPIC, encode(e)) for e in decision.domain_events]
         except Refusal as refusal:
-            return refusal
+            return refusal.with_traceback(None)
         except Exception as bug:
             log.exception("a decision failed", command=type(command).__name__, request_id=str(command.request_id))
             return failed_by(bug)

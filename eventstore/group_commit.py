@@ -99,7 +99,11 @@ class GroupCommit:
             raise Overloaded
         self._queue.append(Waiting(command, answer))
         self._filled.set()
-        return await answer
+        try:
+            return await answer
+        finally:
+            # A refusal's traceback keeps this variable, and this variable the refusal: let go of it.
+            del answer
 
     async def event_of(self, reservation_id: UUID) -> UUID:
         """The event that a reservation is for, from its own stream; raises `ReservationNotFound`."""

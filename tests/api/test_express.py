@@ -1,5 +1,6 @@
 """The express lane: plain requests to reserve never reach the framework, all others do, and both are answered alike."""
 
+import gc
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from api.express import ExpressLane
+from domain.refusals import Refusal
 from tests.api.conftest import AtOnce, LoggedIn, LogIn, problem_of
 from tests.api.programme import UNKNOWN_ID, crowd, new_event, ticket_type
 
@@ -175,3 +177,25 @@ async def test_a_bug_on_the_lane_is_an_internal_error_with_its_request_id(
     problem_of(
         await lane_alone.post("/reservations", content=body, headers=buyer.headers | PLAIN), 500, "internal-error"
     )
+
+
+async def test_a_refusal_leaves_nothing_to_the_garbage_collector(
+    client: httpx2.AsyncClient, lane_alone: httpx2.AsyncClient, new_account: LogIn
+) -> None:
+    """Thousands are refused in a rush, and what only the collector can free adds up until it stops everybody."""
+    organiser, buyer = await new_account(), await new_account()
+    event = await new_event(client, organiser, total_tickets=1)
+    headers = buyer.headers | PLAIN
+    assert (await lane_alone.post("/reservations", content=wish(event), headers=organiser.headers | PLAIN)).is_success
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            problem_of(await lane_alone.post("/reservations", content=wish(event), headers=headers), 409, "sold-out")
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        assert [one for one in gc.garbage if isinstance(one, Refusal)] == []
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
