@@ -15,8 +15,9 @@ from typing import Any
 import psutil
 
 PR_SET_PDEATHSIG = 1
-# New containers between two collections, and younger collections before an older generation's turn.
-COLLECT_AFTER = (50_000, 20, 100)
+# New containers between two collections, and younger collections before an older generation's turn: small steps of
+# milliseconds, and next to never what is old, which can be millions of containers and stops everybody for a second.
+COLLECT_AFTER = (5_000, 10, 100_000)
 # Loaded before any fork: the child of a fork may only call it.
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -102,7 +103,7 @@ def watch_by_pipe(pid: int, number: signal.Signals) -> subprocess.Popen[bytes]:
 
 
 def spare_collector() -> None:
-    """Keep the garbage collector from what a start has made for good, and from looking often: little is ever cyclic."""
+    """Keep the garbage collector from what a start has made, and from what is old: hardly any of it is ever cyclic."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
