@@ -56,7 +56,9 @@ class Tokens:
             "exp": now + timedelta(seconds=TOKEN_SECONDS),
             "roles": roles,
         }
-        return jwt.encode(claims, self._secret, ALGORITHM)
+        token = jwt.encode(claims, self._secret, ALGORITHM)
+        self.check(token)  # so that it is known when its account comes back
+        return token
 
     def check(self, token: str) -> Account:
         """Who the token belongs to; raises `NotAuthenticated` unless it is ours, whole and in time.
