@@ -33,7 +33,7 @@ SCENARIOS: dict[str, ModuleType] = {
     "memory": memory,
 }
 # So many distinct buyers that nobody has to come twice in one run.
-BUYERS_PER_SECOND = 15_000
+BUYERS_PER_SECOND = 12_000
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

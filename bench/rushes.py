@@ -18,6 +18,7 @@ from tests.proof import faults
 FOLDED_SECONDS_MAX = 120
 LONG_HOLD_SECONDS = 86_400
 HUGE = 10_000_000
+WARM_SECONDS = 2
 NO_EVENT = {"event_id": str(UUID(int=1))}
 
 HEAD = "SELECT coalesce(max(notification_id), 0) FROM stored_events"
@@ -102,7 +103,8 @@ def opened(house: House, processes: int = 1, fill: Callable[[str], None] | None 
 
 def wishes(url: str, tokens: Iterable[str], bodies: Sequence[dict[str, Any]]) -> list[bytes]:
     """One request to reserve per buyer, for each body in turn."""
-    return [request("POST", url, "/reservations", token, bodies[n % len(bodies)]) for n, token in enumerate(tokens)]
+    parts = [request("POST", url, "/reservations", "TOKEN", body).split(b"TOKEN") for body in bodies]
+    return [token.encode().join(parts[n % len(parts)]) for n, token in enumerate(tokens)]
 
 
 def rush(

@@ -25,7 +25,7 @@ from tests.proof import faults
 OURS, ONE_BY_ONE = "tixxety", "one command a transaction"
 RUSHED, QUIET = "in a rush, 64 connections", "200 reservations/s"
 DOMAIN_EVENTS, EVENTS = 1_000_000, 50
-ONE_BY_ONE_SECONDS = 5.0
+ONE_BY_ONE_SECONDS = 3.0
 SAMPLE_SECONDS = 0.005
 QUIET_PER_SECOND = 200
 

@@ -12,19 +12,19 @@ def measure(bench: Bench) -> list[Comparison]:
     """Answers a second, nine tenths of them refusals."""
     with rushes.opened(bench.house) as site, crud_box_office.opened(bench.house) as crud:
 
-        def ours() -> Measured:
+        def ours(seconds: float = bench.seconds) -> Measured:
             stalls = {"name": "Stalls", "capacity": rushes.HUGE, "amount_minor": 2500, "currency": "EUR"}
             event = site.open_event(ticket_types=[stalls, {**stalls, "name": "Box", "capacity": 1}], max_per_buyer=2)
             stalls_left, box = ({"event_id": event["id"], "ticket_type_id": t["id"]} for t in event["ticket_types"])
             site.post("/reservations", box)
             bodies = [box] * (ASKED_FOR_EACH_TICKET - 1) + [stalls_left]
-            return rushes.rush(site, bodies, CONNECTIONS, bench.seconds, refusals_expected=True)
+            return rushes.rush(site, bodies, CONNECTIONS, seconds, refusals_expected=True)
 
         def theirs() -> Measured:
             event_ids = [crud.open_event(0)] * (ASKED_FOR_EACH_TICKET - 1) + [crud.open_event()]
             return crud.rush(CONNECTIONS, bench.seconds, event_ids, refusals_expected=True)
 
-        ours()
+        ours(rushes.WARM_SECONDS)
         comparison = Comparison("sold-out: 90 % refusals, 64 connections", "answers/s", "CRUD")
         in_turn(comparison, {"tixxety": ours, "CRUD": theirs}, bench.repeats, bench.dice)
         comparison.faults_of_history = site.faults()
