@@ -23,8 +23,6 @@ from eventstore.group import Group, Outcome, TailTooLong, failed_by
 
 LOADING_CONNECTIONS = 2
 REMEMBERED_RESERVATIONS = 100_000
-# How many turns of the event loop a group waits at most for those who join it in each of them.
-JOINING_TURNS_MAX = 10
 # How often a group is given up to catch up outside its locks before it waits for its turn no longer.
 CATCH_UPS = 5
 # A server that is frozen never answers, and nobody may wait for ever.
@@ -129,17 +127,8 @@ class GroupCommit:
             await self._filled.wait()
             self._filled.clear()
             while self._queue:
-                await self._let_join()
                 size = min(len(self._queue), self._group_commands)
                 await self._commit([self._queue.popleft() for _ in range(size)])
-
-    async def _let_join(self) -> None:
-        """Give way as long as that brings more commands: those just answered are about to come back."""
-        for _ in range(JOINING_TURNS_MAX):
-            waiting = len(self._queue)
-            await asyncio.sleep(0)
-            if len(self._queue) == waiting or len(self._queue) >= self._group_commands:
-                return
 
     async def _commit(self, waiting: list[Waiting]) -> None:
         """Answer all of them, whatever happens: nobody waits for ever, and the next group has its turn."""

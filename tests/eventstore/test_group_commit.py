@@ -43,21 +43,6 @@ async def test_commands_that_wait_together_are_recorded_together(connection: Con
     assert await box_office.only(connection, GROUPS, after=1) == 1
 
 
-async def test_who_comes_in_the_next_turns_of_the_loop_joins_the_group(
-    connection: Connection, commands: GroupCommit
-) -> None:
-    event_id = await on_sale(connection, commands)
-    buyers = await box_office.register(connection, 5)
-
-    async def come_after(turns: int, buyer: UUID) -> None:
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        await commands.submit(box_office.reserve(event_id, buyer))
-
-    await asyncio.gather(*(come_after(turns, buyer) for turns, buyer in enumerate(buyers)))
-    assert await box_office.only(connection, GROUPS, after=1) == 1
-
-
 async def test_a_group_is_bounded(database_url: str, connection: Connection) -> None:
     async with GroupCommit(database_url, group_commands=7) as commands:
         event_id = await on_sale(connection, commands)
