@@ -4,6 +4,8 @@ All else, and whatever is wrong with a request, goes on to the route as it is de
 """
 
 import re
+from collections.abc import Coroutine
+from typing import Any, cast
 
 from fastapi import FastAPI
 from pydantic import ValidationError
@@ -32,9 +34,10 @@ class ExpressLane:
         if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST" or scope["query_string"]:
             await self._app(scope, receive, send)
             return
-        first = await receive()
-        answer = self._plainly_asked(scope, first)
-        if answer is not None:
+        first = _at_once(receive)
+        if first is None:
+            await self._app(scope, receive, send)
+        elif (answer := self._plainly_asked(scope, first)) is not None:
             await RequestIds(answer)(scope, receive, send)
         else:
             await self._app(scope, _again(first, receive), send)
@@ -61,6 +64,20 @@ class ExpressLane:
             await response(scope, receive, send)
 
         return answer
+
+
+def _at_once(receive: Receive) -> Message | None:
+    """The next message if it is there already; else None, and nothing was taken: it is not for here to wait.
+
+    A coroutine that has its result without waiting ends at its first step; one that waits is closed there.
+    """
+    receiving = cast(Coroutine[Any, Any, Message], receive())
+    try:
+        receiving.send(None)
+    except StopIteration as there:
+        return cast(Message, there.value)
+    receiving.close()
+    return None
 
 
 def _given_once(scope: Scope) -> dict[bytes, bytes]:

@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from api import middleware
+from api.express import ExpressLane
 from api.middleware import LARGEST_BODY_BYTES
 from tests.api.conftest import PASSWORD, problem_of
 
@@ -32,7 +33,7 @@ class Served(NamedTuple):
 async def served(app: FastAPI) -> AsyncIterator[Served]:
     """The application, served as in production."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listening:
-        config = uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=0)
+        config = uvicorn.Config(ExpressLane(app), lifespan="off", log_config=None, timeout_graceful_shutdown=0)
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve([listening]))
 
@@ -91,24 +92,28 @@ async def test_a_body_is_refused_before_it_has_all_been_sent(address: tuple[str,
     writer.close()
 
 
+@pytest.mark.parametrize("path", ["/auth/register", "/reservations"])
+@pytest.mark.parametrize("begun", [b"", b"{"])
 async def test_a_body_that_does_not_arrive_in_time_is_refused(
-    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch, path: str, begun: bytes
 ) -> None:
     assert middleware.LONGEST_BODY_SECONDS == 30
     monkeypatch.setattr(middleware, "LONGEST_BODY_SECONDS", 0.1)
     reader, writer = await asyncio.open_connection(*address)
-    writer.write(b"POST /auth/register HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{")
+    writer.write(b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n%s" % (path.encode(), begun))
     answer = await asyncio.wait_for(reader.read(), 10)
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b'"/problems/request-timeout"' in answer
     writer.close()
 
 
+@pytest.mark.parametrize("path", ["/auth/register", "/reservations"])
 async def test_a_request_that_the_stopping_server_cancels_is_answered(
-    served: Served, caplog: pytest.LogCaptureFixture
+    served: Served, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
     reader, writer = await asyncio.open_connection(*served.address)
-    writer.write(b"POST /auth/register HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+    head = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n" % path.encode()
+    writer.write(head)
     assert (await asyncio.wait_for(reader.readline(), 10)).startswith(b"HTTP/1.1 100 ")
     await served.stop()
     answer = await asyncio.wait_for(reader.read(), 10)
