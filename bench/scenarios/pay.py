@@ -28,7 +28,7 @@ def measure(bench: Bench) -> list[Comparison]:
                 return [filled.reserve(event, buyer, now) for buyer in house.buyers[:count]]
 
         def quiet() -> Measured:
-            return payments(bench, site.url, held(), None)
+            return payments(bench, site.url, held(), None, bench.seconds / 3)
 
         def rushed() -> Measured:
             wish = {"event_id": site.open_event()["id"]}
@@ -50,14 +50,16 @@ def rushing(bench: Bench, url: str, wish: dict[str, str]) -> Clients:
     return bench.house.clients(url, asked, RUSHING_CONNECTIONS, bench.seconds + 1)
 
 
-def payments(bench: Bench, url: str, held: list[UUID], rush: Callable[[], Clients] | None) -> Measured:
+def payments(
+    bench: Bench, url: str, held: list[UUID], rush: Callable[[], Clients] | None, seconds: float | None = None
+) -> Measured:
     """Each reservation is paid once by its buyer, perhaps while others rush."""
     paid = [
         request("POST", url, f"/reservations/{reservation_id}/pay", token)
         for reservation_id, token in zip(held, bench.house.tokens, strict=False)
     ]
     meanwhile = rush() if rush is not None else None
-    load = bench.house.clients(url, paid, PAYING_CONNECTIONS, bench.seconds, pace=PAYMENTS_PER_SECOND).load()
+    load = bench.house.clients(url, paid, PAYING_CONNECTIONS, seconds or bench.seconds, pace=PAYMENTS_PER_SECOND).load()
     reserved = meanwhile.load().per_second if meanwhile is not None else 0.0
     seen = {"p50_ms": load.p50_ms, "paid_per_s": load.per_second, "reserved_per_s": reserved}
     return Measured(load.p99_ms, seen | {"errors": load.refused + load.broken}, [])
