@@ -94,11 +94,11 @@ def test_each_stop_signal_is_the_same(number: signal.Signals) -> None:
 @pytest.mark.parametrize("kernel_ties", [True, False])
 def test_a_child_ends_with_a_parent_that_is_killed(kernel_ties: bool) -> None:
     code = f"""
-import os, signal, threading
+import os, signal, subprocess, threading
 from tixxety import processes
 if not {kernel_ties}:
     processes.LIBC = None  # as on a system whose kernel cannot do it
-child = processes.TiedProcess({python(DEAF)!r}, when_orphaned=signal.SIGKILL)
+child = processes.TiedProcess({python(DEAF)!r}, when_orphaned=signal.SIGKILL, stdout=subprocess.DEVNULL)
 print(child.pid, flush=True)
 threading.Event().wait()
 """
