@@ -15,6 +15,7 @@ COPY LICENSE ./
 COPY domain ./domain
 COPY eventstore ./eventstore
 COPY projections ./projections
+COPY auditing ./auditing
 COPY api ./api
 COPY workers ./workers
 COPY tixxety ./tixxety

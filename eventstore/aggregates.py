@@ -9,8 +9,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from domain.aggregate import DomainEvent
 from domain.ticketed_event import EventCreated, TicketedEvent
-from eventstore import snapshots
-from eventstore.codec import decode
+from eventstore import history, snapshots
 from eventstore.connections import Connection
 
 # Measured sizes of what grows in an event, in bytes.
@@ -20,12 +19,6 @@ BUYER_BYTES = 340
 HOLD_BYTES = 300
 
 LOAD_ROWS = 500
-
-STREAM_AFTER = """
-SELECT originator_id, originator_version, topic, state FROM stored_events
-WHERE originator_id = %(stream_id)s AND originator_version > %(version)s
-ORDER BY originator_version LIMIT %(limit)s
-"""
 
 
 def fold(event: TicketedEvent | None, domain_event: DomainEvent) -> TicketedEvent | None:
@@ -43,10 +36,9 @@ async def load(connection: Connection, event_id: UUID, event: TicketedEvent | No
     if event is None:
         event = await snapshots.newest(connection, event_id)
     while True:
-        values = {"stream_id": event_id, "version": event.version if event else 0, "limit": LOAD_ROWS}
-        rows = await (await connection.execute(STREAM_AFTER, values, binary=True)).fetchall()
+        rows = await history.stream_after(connection, event_id, event.version if event else 0, LOAD_ROWS)
         for row in rows:
-            event = fold(event, decode(*row))
+            event = fold(event, row.recorded().domain_event)
         if event is None or len(rows) < LOAD_ROWS:
             return event
 

@@ -22,12 +22,13 @@ from domain.organising import new_name
 from domain.refusals import AccountClosed, Refusal
 from domain.reservation import Reservation, ReservationRecord
 from domain.ticketed_event import EventCreated, EventRecord, TicketedEvent
-from eventstore import names
+from eventstore import names, refused
 from eventstore.aggregates import fold
 from eventstore.codec import decode, encode
 from eventstore.connections import Connection
 from eventstore.failures import DecisionFailed
 from eventstore.locks import LOCK_CLASS, POSITION_KEY, stream_key
+from eventstore.refused import Keeping, RefusedAttempt
 
 # What one group may have to catch up under its locks; more is caught up outside of them first.
 TAIL_ROWS = 5_000
@@ -94,16 +95,19 @@ class Group:
         connection: Connection,
         events: dict[UUID, TicketedEvent | None],
         commands: list[AnyCommand],
+        keeping: Keeping,
         *,
         tried_before: bool = False,
     ) -> None:
         self.connection = connection
+        self.keeping = keeping
         self.events = events
         self.commands = commands
         self.tried_before = tried_before
         self.purchases: dict[UUID, list[DomainEvent]] = {}
         self.rows: list[tuple[UUID, int, str, bytes]] = []
         self.command_ends: list[int] = []
+        self.refused: list[RefusedAttempt] = []
 
     async def answers(self) -> list[Outcome | Exception]:
         """One answer per command, in their order: what was recorded, a `Refusal`, or a `DecisionFailed`."""
@@ -167,6 +171,8 @@ class Group:
             decision = decide(command, event, reservation, now, holder_id)
             rows = [(e.originator_id, e.originator_version, e.TOPIC, encode(e)) for e in decision.domain_events]
         except Refusal as refusal:
+            if attempt := self.keeping.attempt(command, refusal, event, now, len(self.rows)):
+                self.refused.append(attempt)
             return refusal.with_traceback(None)
         except Exception as bug:
             log.exception("a decision failed", command=type(command).__name__, request_id=str(command.request_id))
@@ -208,6 +214,10 @@ class Group:
                 append: dict[str, Any] = {"ids": ids, "versions": versions, "topics": topics, "states": states}
                 append |= {"command_ends": self.command_ends} | POSITION_LOCK
                 appended = await self.connection.execute(APPEND, append, binary=True)
+            elif self.refused:
+                await self.connection.execute(refused.LOSABLE)
+            if self.refused:
+                await refused.keep(self.connection, self.refused, len(self.rows))
             if unchanged:
                 asked = {"ids": [d.stream_id for d in unchanged], "versions": [d.version for d in unchanged]}
                 looked_up = await self.connection.execute(POSITIONS, asked, binary=True)

@@ -20,6 +20,7 @@ from eventstore.codec import decode
 from eventstore.connections import BY_INDEX, CONNECTION_LOST, Connection, connect, pool
 from eventstore.failures import DatabaseAway, Overloaded
 from eventstore.group import Group, Outcome, TailTooLong, failed_by
+from eventstore.refused import Keeping
 
 LOADING_CONNECTIONS = 2
 REMEMBERED_RESERVATIONS = 100_000
@@ -62,6 +63,7 @@ class GroupCommit:
         self._loading = pool(database_url, LOADING_CONNECTIONS, **BY_INDEX)
         self._aggregates = Aggregates(self._loading)
         self._event_ids: OrderedDict[UUID, UUID] = OrderedDict()
+        self._keeping = Keeping()
         self._closing = False
 
     async def __aenter__(self) -> Self:
@@ -194,7 +196,7 @@ class GroupCommit:
             await self._aggregates.ensure(event_id)
             events[event_id] = self._aggregates.get(event_id)
         for _ in range(CATCH_UPS):
-            group = Group(connection, events, commands, tried_before=tried_before)
+            group = Group(connection, events, commands, self._keeping, tried_before=tried_before)
             try:
                 async with asyncio.timeout(GROUP_SECONDS_MAX):
                     answers = await group.answers()

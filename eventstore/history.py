@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from domain.aggregate import DomainEvent
 from eventstore.codec import decode
@@ -15,6 +16,11 @@ SELECT notification_id, command_position, originator_id, originator_version, top
 FROM stored_events WHERE notification_id > %(after)s ORDER BY notification_id LIMIT %(limit)s
 """
 
+READ_STREAM_AFTER = """
+SELECT notification_id, command_position, originator_id, originator_version, topic, state
+FROM stored_events WHERE originator_id = %(stream_id)s AND originator_version > %(version)s
+ORDER BY originator_version LIMIT %(limit)s
+"""
 FIRST_AFTER = """
 SELECT position, recorded_at FROM history WHERE position > %(after)s ORDER BY position LIMIT 1
 """
@@ -28,6 +34,21 @@ class Recorded(NamedTuple):
     domain_event: DomainEvent
 
 
+class StoredRow(NamedTuple):
+    """A domain event as it is stored; `topic` is its type and `state` all else of it, as JSON."""
+
+    position: int
+    command_position: int
+    stream_id: UUID
+    version: int
+    topic: str
+    state: bytes
+
+    def recorded(self) -> Recorded:
+        """What it says. Raises for a row that can't be a domain event."""
+        return Recorded(self.position, self.command_position, decode(*self[2:]))
+
+
 async def head(connection: Connection) -> int:
     """The last position; 0 when nothing was recorded yet."""
     rows = await (await connection.execute(HEAD)).fetchall()
@@ -36,15 +57,31 @@ async def head(connection: Connection) -> int:
 
 async def read_after(connection: Connection, position: int, limit: int) -> list[Recorded]:
     """The next domain events in order: `limit` of them and the rest of the last one's command."""
-    rows = await _rows(connection, position, limit)
-    if rows and rows[-1][0] < rows[-1][1]:
-        rows += await _rows(connection, rows[-1][0], rows[-1][1] - rows[-1][0])
-    return [Recorded(row[0], row[1], decode(*row[2:])) for row in rows]
+    return [Recorded(row[0], row[1], decode(*row[2:])) for row in await _whole_commands(connection, position, limit)]
+
+
+async def rows_after(connection: Connection, position: int, limit: int) -> list[StoredRow]:
+    """The same as they are stored."""
+    return [StoredRow(*row) for row in await _whole_commands(connection, position, limit)]
+
+
+async def stream_after(connection: Connection, stream_id: UUID, version: int, limit: int) -> list[StoredRow]:
+    """The next `limit` rows of one stream, in order."""
+    values = {"stream_id": stream_id, "version": version, "limit": limit}
+    cursor = await connection.execute(READ_STREAM_AFTER, values, binary=True)
+    return [StoredRow(*row) for row in await cursor.fetchall()]
 
 
 async def first_after(connection: Connection, position: int) -> tuple[int, datetime] | None:
     """Where and when the next domain event was recorded, whatever it is; None when there is none yet."""
     return await (await connection.execute(FIRST_AFTER, {"after": position})).fetchone()
+
+
+async def _whole_commands(connection: Connection, position: int, limit: int) -> list[tuple[Any, ...]]:
+    rows = await _rows(connection, position, limit)
+    if rows and rows[-1][0] < rows[-1][1]:
+        rows += await _rows(connection, rows[-1][0], rows[-1][1] - rows[-1][0])
+    return rows
 
 
 async def _rows(connection: Connection, position: int, limit: int) -> list[tuple[Any, ...]]:

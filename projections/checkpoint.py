@@ -8,7 +8,7 @@ from psycopg.rows import args_row
 from eventstore.connections import Connection
 
 # Raised with any change to a table or a fold; the tables are then rebuilt.
-DEFINITIONS_VERSION = 1
+DEFINITIONS_VERSION = 2
 # One NOTIFY per batch; the payload is the new position, if it is a runner that tells it.
 CHANNEL = "projections"
 

@@ -16,7 +16,7 @@ class Touch(NamedTuple):
     """What one type of domain event does to one table."""
 
     table: Table
-    keys: Callable[[Any], Iterable[Key]]
+    keys: Callable[[Any, int], Iterable[Key]]
     is_birth: bool
 
 
@@ -49,10 +49,10 @@ class Folding:
         """The keys of rows that have to be known before folding these, by table; tables that need none are left out."""
         seen: dict[str, set[Key]] = {table.name: set() for table in self.tables}
         needed: dict[str, list[Key]] = {table.name: [] for table in self.tables}
-        for _, _, domain_event in recorded:
+        for position, _, domain_event in recorded:
             for table, keys, is_birth in self._touches.get(type(domain_event), ()):
                 name = table.name
-                for key in keys(domain_event):
+                for key in keys(domain_event, position):
                     if key in seen[name] or key in self.rows[name]:
                         continue
                     seen[name].add(key)
@@ -78,7 +78,7 @@ class Folding:
             try:
                 for table, keys, _ in self._touches[type(domain_event)]:
                     rows, changed_rows = self.rows[table.name], changed[table.name]
-                    for key in keys(domain_event):
+                    for key in keys(domain_event, position):
                         row = table.fold(rows.get(key), key, position, domain_event)
                         rows[key] = changed_rows[key] = row
             except Exception as error:

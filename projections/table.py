@@ -16,16 +16,17 @@ Row = msgspec.Struct
 class Table:
     """One projection table. `fold` and `touches` are pure: the runner, replay, verification and rebuild share them.
 
-    `touches` gives the keys of the rows that a domain event changes; a domain event of a type in `births` makes its
-    rows whatever was there before, so that they need not be read. `fold(row, key, position, domain_event)` gives the
-    row afterwards and never refuses. `read` selects the row's fields in their order by `%(keys)s`; `write` upserts
-    the JSON array of rows in the parameter that is named as the table is.
+    `touches` gives the keys of the rows that a domain event changes, from it and its position; a domain event of a
+    type in `births` makes its rows whatever was there before, so that they need not be read.
+    `fold(row, key, position, domain_event)` gives the row afterwards and never refuses. `read` selects the row's
+    fields in their order by `%(keys)s`; `write` upserts the JSON array of rows in the parameter that is named as the
+    table is.
     """
 
     name: str
     key: str
     row: type[Row]
-    touches: Mapping[type[DomainEvent], Callable[[Any], Iterable[Key]]]
+    touches: Mapping[type[DomainEvent], Callable[[Any, int], Iterable[Key]]]
     births: frozenset[type[DomainEvent]]
     fold: Callable[[Any, Key, int, Any], Row]
     read: str = field(repr=False)
@@ -36,6 +37,6 @@ class RowMissing(LookupError):
     """A domain event belongs to a row that is not there: the one before it was never folded."""
 
 
-def one_per_stream(domain_event: DomainEvent) -> tuple[Key]:
+def one_per_stream(domain_event: DomainEvent, _position: int) -> tuple[Key]:
     """The key of a table that has one row per stream."""
     return (domain_event.originator_id,)

@@ -80,11 +80,11 @@ def _offered(created: EventCreated, ticket_type_id: UUID, position: int) -> Tick
     )
 
 
-def _all_offered(created: EventCreated) -> list[UUID]:
+def _all_offered(created: EventCreated, _position: int) -> list[UUID]:
     return [offer.ticket_type_id for offer in created.ticket_types]
 
 
-def _named(domain_event: Any) -> tuple[UUID]:
+def _named(domain_event: Any, _position: int) -> tuple[UUID]:
     return (domain_event.ticket_type_id,)
 
 

@@ -14,25 +14,16 @@ import typer
 
 from api.tokens import ROLES
 from eventstore.failures import Failure as StoreFailure
-from eventstore.failures import SchemaOutdated
 from tixxety import __version__, logs, testing
 from tixxety.failures import Failure
-from tixxety.migrate import expect_this_version, schema_version
 from tixxety.migrate import migrate as migrate_database
+from tixxety.options import Home, box_office, expect_current_schema
 from tixxety.processes import end_with_uv
-from tixxety.settings import Settings, database, read_settings
+from tixxety.settings import database, read_settings
 from tixxety.supervisor import StopRequested, stop_signals
 from tixxety.up import listen, serve_many
 from tixxety.up import up as run_up
 
-Home = Annotated[
-    str | None,
-    typer.Option(
-        "--home",
-        metavar="FOLDER",
-        help="Where the embedded mode keeps its data; else TIXXETY_HOME, else the user's data folder.",
-    ),
-]
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Port = Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes a free one.")]
 Email = Annotated[str, typer.Argument(help="The account's e-mail.")]
@@ -109,7 +100,7 @@ def worker(home: Home = None) -> None:
     with database(settings, brief=False) as url:
         expect_current_schema(settings, url)
         logs.configure("worker")
-        work(url)
+        work(url, settings.refusals_kept_days)
 
 
 @app.command()
@@ -131,7 +122,7 @@ def grant(email: Email, role: Role, home: Home = None) -> None:
     """Give an account a role; it counts from the next login."""
     from api.accounts import grant as give
 
-    change_roles(read_settings(home), give, email, role)
+    change_roles(home, give, email, role)
 
 
 @app.command()
@@ -139,7 +130,7 @@ def revoke(email: Email, role: Role, home: Home = None) -> None:
     """Take a role from an account; it counts from the next login."""
     from api.accounts import revoke as take
 
-    change_roles(read_settings(home), take, email, role)
+    change_roles(home, take, email, role)
 
 
 @app.command()
@@ -149,25 +140,14 @@ def secrets() -> None:
         typer.echo(f"{name}={randomness.token_urlsafe(32)}")
 
 
-def expect_current_schema(settings: Settings, database_url: str) -> None:
-    """Raises SchemaOutdated where there is none yet, or another version's."""
-    version = schema_version(database_url)
-    if version is None and settings.database_url is None:
-        raise SchemaOutdated(f"The home {settings.home.path} has no box office yet: run tixxety up.")
-    if version is None:
-        raise SchemaOutdated("The database has no schema yet: run tixxety migrate.")
-    expect_this_version(version)
-
-
 def change_roles(
-    settings: Settings, change: Callable[[str, str, str], Awaitable[list[str]]], email: str, role: str
+    home: str | None, change: Callable[[str, str, str], Awaitable[list[str]]], email: str, role: str
 ) -> None:
     """Make one change and print the roles that the account now has."""
 
     async def make_change(url: str) -> list[str]:
         return await change(url, email, role)
 
-    with database(settings, brief=True) as url:
-        expect_current_schema(settings, url)
+    with box_office(home) as url:
         roles = asyncio.run(make_change(url))
     typer.echo(f"{email} has {', '.join(roles) if roles else 'no role'} from the next login on.")

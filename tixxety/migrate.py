@@ -8,11 +8,12 @@ import psycopg
 from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
 
-from eventstore import names
+from eventstore import names, seal_keys
 from eventstore.connections import APP_ROLE, HISTORY_SCHEMA, MAY_ACT_AS, PROJECTIONS_SCHEMA, Connection
 from eventstore.failures import SchemaOutdated
 from eventstore.locks import LOCK_CLASS, MIGRATION_KEY, POSITION_KEY
-from eventstore.schema import SCHEMA_VERSION
+from eventstore.schema import SCHEMA_VERSION, steps
+from projections.checkpoint import DEFINITIONS_VERSION
 
 ROLE_TRIES = 20
 
@@ -20,6 +21,10 @@ LOCK = "SELECT pg_advisory_lock(%s, %s)"
 LOCK_POSITIONS = "SELECT pg_advisory_xact_lock(%s, %s)"
 HAS_VERSION = "SELECT to_regclass('schema_version') IS NOT NULL"
 VERSION = "SELECT version FROM schema_version"
+FIRST_VERSION = "INSERT INTO schema_version (version) VALUES (%s)"
+NEXT_VERSION = "UPDATE schema_version SET version = %s"
+HAS_PROJECTIONS = "SELECT to_regclass('checkpoint') IS NOT NULL"
+PROJECTIONS_ARE_OURS = "SELECT definitions_version = %(version)s FROM checkpoint"
 HAS_ROLE = "SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = %(role)s)"
 IS_SUPERUSER = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
 ADVISORY_FUNCTIONS = """
@@ -39,12 +44,20 @@ HISTORY_RIGHTS = {
     "event_names": "SELECT, INSERT, UPDATE, DELETE",
     "snapshots": "SELECT, INSERT, UPDATE, DELETE",
     "accounts": "SELECT, INSERT, UPDATE, DELETE",
+    "refusals": "SELECT, INSERT, DELETE",
+    "seals": "SELECT, INSERT",
+    "seal_keys": "SELECT",
+    "audit_reads": "SELECT, INSERT",
 }
 SEARCH_PATH = sql.SQL("SET search_path = {}")
 
 NO_ROLE = (
     f"This login can neither create the role {APP_ROLE} nor act as it. "
     "The history is protected by its trigger alone, not by privileges as well."
+)
+FOLDED_AGAIN = (
+    "The projections have new definitions: they were emptied, and the worker folds them again from the whole history. "
+    "Until it has caught up, lists show what is folded so far."
 )
 OPEN_LOCKS = (
     "Any login to this database can take advisory locks and so stop all sales: only a superuser may revoke that. "
@@ -78,7 +91,11 @@ def version_of(row: tuple[Any, ...] | None) -> int:
 
 
 def expect_this_version(version: int) -> None:
-    """Raises SchemaOutdated: there is no older version that this one could go on from, and it knows no newer one."""
+    """Raises SchemaOutdated on an older schema, which `tixxety migrate` brings up to date, and on one it can't know."""
+    if 1 <= version < SCHEMA_VERSION:
+        raise SchemaOutdated(
+            f"The schema has version {version}; this program needs {SCHEMA_VERSION}: run tixxety migrate."
+        )
     if version != SCHEMA_VERSION:
         raise SchemaOutdated(f"The schema was made by version {version}; this program knows {SCHEMA_VERSION}.")
 
@@ -92,10 +109,13 @@ async def _migrate(database_url: str) -> list[str]:
         if not has_role:
             notes.append(NO_ROLE)
         async with connection.transaction():
-            await _make_schemas(connection)
+            await _make_history(connection)
+            if await _make_projections(connection):
+                notes.append(FOLDED_AGAIN)
             if has_role:
                 await _grant(connection)
         async with connection.transaction():
+            await connection.execute(SEARCH_PATH.format(sql.Identifier(HISTORY_SCHEMA)))
             await connection.execute(LOCK_POSITIONS, (LOCK_CLASS, POSITION_KEY))
             if await _asks(connection, NAMES_ARE_MISSING):
                 await names.make_again(connection)
@@ -131,24 +151,39 @@ async def _make_role(connection: Connection) -> bool:
     return False
 
 
-async def _make_schemas(connection: Connection) -> None:
-    for schema in (HISTORY_SCHEMA, PROJECTIONS_SCHEMA):
-        await connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
-    await connection.execute(SEARCH_PATH.format(sql.Identifier(HISTORY_SCHEMA)))
+async def _make_history(connection: Connection) -> None:
+    """Take every step from the version that is there to ours."""
+    await _enter(connection, HISTORY_SCHEMA)
+    version = 0
     if await _asks(connection, HAS_VERSION):
-        expect_this_version(version_of(await (await connection.execute(VERSION)).fetchone()))
-        return
-    await _run_files(connection, "eventstore")
-    await connection.execute(SEARCH_PATH.format(sql.Identifier(PROJECTIONS_SCHEMA)))
-    await _run_files(connection, "projections")
-    await connection.execute(SEARCH_PATH.format(sql.Identifier(HISTORY_SCHEMA)))
-    await connection.execute("INSERT INTO schema_version (version) VALUES (%s)", (SCHEMA_VERSION,))
+        version = version_of(await (await connection.execute(VERSION)).fetchone())
+        if not 1 <= version <= SCHEMA_VERSION:
+            expect_this_version(version)
+    for step in steps()[version:]:
+        await connection.execute(step)
+    if version != SCHEMA_VERSION:
+        await connection.execute(NEXT_VERSION if version else FIRST_VERSION, (SCHEMA_VERSION,))
+    await seal_keys.ensure(connection)
 
 
-async def _run_files(connection: Connection, package: str) -> None:
-    files = [file for file in resources.files(package).iterdir() if file.name.endswith(".sql")]
+async def _make_projections(connection: Connection) -> bool:
+    """Make the tables where there are none of our definitions; whether others had to give way."""
+    await _enter(connection, PROJECTIONS_SCHEMA)
+    outdated = await _asks(connection, HAS_PROJECTIONS)
+    if outdated and await _asks(connection, PROJECTIONS_ARE_OURS, version=DEFINITIONS_VERSION):
+        return False
+    if outdated:
+        await connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(PROJECTIONS_SCHEMA)))
+        await _enter(connection, PROJECTIONS_SCHEMA)
+    files = [file for file in resources.files("projections").iterdir() if file.name.endswith(".sql")]
     for file in sorted(files, key=lambda file: file.name):
         await connection.execute(file.read_bytes())
+    return outdated
+
+
+async def _enter(connection: Connection, name: str) -> None:
+    await connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(name)))
+    await connection.execute(SEARCH_PATH.format(sql.Identifier(name)))
 
 
 async def _grant(connection: Connection) -> None:

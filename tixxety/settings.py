@@ -36,6 +36,8 @@ class Settings(BaseSettings):
     """`on` or `off`; by default on, but off in the embedded mode."""
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
     """Addresses and networks, with commas between, whose `X-Forwarded-For` is believed; by default nobody's."""
+    refusals_kept_days: Annotated[int, Field(ge=1, le=36_500)] = 90
+    """How long the worker keeps refused attempts, in days."""
     tixxety_home: Path = Field(default_factory=default_home)
     """Where the embedded mode keeps its data and secrets; by default the user's data folder."""
     test_database_url: str | None = None

@@ -1,1 +1,1 @@
-"""The processes that act by themselves: projector, expiry, snapshots. Any number of them may run at once."""
+"""The processes that act by themselves: projector, expiry, snapshots, sealing. Any number of them may run at once."""

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from domain.reservation import ReservationPlaced
-from eventstore import aggregates, group, group_commit, history, snapshots
+from eventstore import group, group_commit, history, refused, seals, snapshots
 from eventstore.connections import BY_INDEX, connect
 from eventstore.group import TAIL_ROWS
 
@@ -25,11 +25,13 @@ STREAM = {"stream_id": IDS[0], "reservation_id": IDS[0], "version": 0, "limit": 
 QUERIES = {
     "catch up": (group.CATCH_UP, ASKED | {"limit": TAIL_ROWS, "account_ids": IDS}),
     "positions": (group.POSITIONS, ASKED),
-    "stream": (aggregates.STREAM_AFTER, STREAM),
+    "stream": (history.READ_STREAM_AFTER, STREAM),
     "placed": (group_commit.PLACED, STREAM),
     "read after": (history.READ_AFTER, {"after": 0, "limit": 100}),
     "first after": (history.FIRST_AFTER, {"after": 0}),
     "head": (history.HEAD, {}),
+    "newest seal": (seals.NEWEST, {}),
+    "refusals of a buyer": (refused.OF_BUYER, {"event_id": IDS[0], "account_id": IDS[0]}),
     "newest snapshot": (snapshots.NEWEST, STREAM | {"shape_version": snapshots.SHAPE_VERSION}),
 }
 

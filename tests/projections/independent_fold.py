@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from typing import Any
+from uuid import UUID
 
 from psycopg.rows import dict_row
 
@@ -13,6 +14,7 @@ TABLES = {
     "events": ("event_id", "SELECT * FROM events"),
     "ticket_types": ("ticket_type_id", "SELECT * FROM ticket_types"),
     "reservations": ("reservation_id", "SELECT * FROM reservations"),
+    "audit_trail": ("position", "SELECT * FROM audit_trail"),
 }
 
 Shown = dict[str, dict[Any, dict[str, Any]]]
@@ -38,7 +40,7 @@ def expected_of(commands: Iterable[Command]) -> Shown:
         ticket_type["available"] = ticket_type["capacity"] - ticket_type["reserved"] - ticket_type["paid"]
     for event in books.events.values():
         event["search_text"] = event["title"].lower() + "\n" + (event["description"] or "").lower()
-    return {"events": books.events, "ticket_types": books.ticket_types, "reservations": books.reservations}
+    return {name: getattr(books, name) for name in TABLES}
 
 
 class Books:
@@ -48,9 +50,22 @@ class Books:
         self.events: dict[Any, dict[str, Any]] = {}
         self.ticket_types: dict[Any, dict[str, Any]] = {}
         self.reservations: dict[Any, dict[str, Any]] = {}
+        self.audit_trail: dict[Any, dict[str, Any]] = {}
 
     def read(self, position: int, it: Any) -> None:
         topic = it.TOPIC
+        of_reservation = topic.startswith("Reservation")
+        self.audit_trail[position] = {
+            "position": position,
+            "stream": it.originator_id,
+            "version": it.originator_version,
+            "type": topic,
+            "event_id": it.event_id if of_reservation else it.originator_id,
+            "reservation_id": it.originator_id if of_reservation else it._as_dict().get("reservation_id"),
+            "actor_id": UUID(it.actor_id) if it.actor_id != "system" else None,
+            "request_id": it.request_id,
+            "recorded_at": it.timestamp,
+        }
         if topic.startswith("Reservation"):
             self.purchase(topic, it, position)
         elif topic in ("TicketsHeld", "TicketsSold", "TicketsReleased", "CapacityChanged"):

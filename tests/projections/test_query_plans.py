@@ -46,6 +46,12 @@ SELECT gen_random_uuid(), event_id, ticket_type_id, lpad(to_hex(position % 2000)
        placed_at, hold_expires_at, paid_at, expired_at, 0, position
 FROM reservations, generate_series(1, 49)
 """
+MANY_DOMAIN_EVENTS = """
+INSERT INTO audit_trail (position, stream, version, type, event_id, request_id, recorded_at)
+SELECT position, event_id, 1, 'EventCreated', event_id, gen_random_uuid(), created_at FROM events
+WHERE position BETWEEN %(first)s AND %(last)s
+"""
+IDS = [UUID(int=n) for n in range(40)]
 NO_FILTER: dict[str, Any] = dict.fromkeys(
     ("patterns", "city", "state", "country", "starts_after", "starts_before", "after_starts_at", "after_event_id")
 )
@@ -77,7 +83,7 @@ PLANS = [
 ]
 # Values in the order in which the query names them.
 FIXED_QUERIES: list[tuple[str, dict[str, Any]]] = [
-    *((table.read, {"keys": [UUID(int=n) for n in range(40)]}) for table in TABLES),
+    *((table.read, {"keys": list(range(40)) if table.key == "position" else IDS}) for table in TABLES),
     (queries.DUE, {"limit": 512}),
     (queries.NEXT_DUE, {}),
     (queries.OF_CANCELLED_EVENTS, {"after_position": 10, "limit": 512}),
@@ -124,7 +130,7 @@ async def prepared(connection: Connection, query: str, values: dict[str, Any]) -
 
 async def insert(connection: Connection, first: int, last: int) -> None:
     """Events at these positions, each with a ticket type and a reservation."""
-    for statement in (MANY_EVENTS, MANY_TICKET_TYPES, MANY_RESERVATIONS):
+    for statement in (MANY_EVENTS, MANY_TICKET_TYPES, MANY_RESERVATIONS, MANY_DOMAIN_EVENTS):
         await connection.execute(statement, {"first": first, "last": last})
 
 

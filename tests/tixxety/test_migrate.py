@@ -25,14 +25,19 @@ SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oi
 WHERE n.nspname IN ('tixxety', 'projections') AND c.relkind IN ('r', 'v') ORDER BY 1
 """
 ALL_TABLES = [
+    ("projections.audit_trail",),
     ("projections.checkpoint",),
     ("projections.events",),
     ("projections.reservations",),
     ("projections.ticket_types",),
     ("tixxety.accounts",),
+    ("tixxety.audit_reads",),
     ("tixxety.event_names",),
     ("tixxety.history",),
+    ("tixxety.refusals",),
     ("tixxety.schema_version",),
+    ("tixxety.seal_keys",),
+    ("tixxety.seals",),
     ("tixxety.snapshots",),
     ("tixxety.stored_events",),
 ]

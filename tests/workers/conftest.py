@@ -36,7 +36,7 @@ def worker(database_url: str) -> Worker:
 
     @asynccontextmanager
     async def working(url: str = database_url) -> AsyncIterator[asyncio.Task[None]]:
-        task = asyncio.create_task(run(url))
+        task = asyncio.create_task(run(url, 90))
         try:
             yield task
         finally:

@@ -64,7 +64,7 @@ async def test_it_ends_when_told_and_leaves_no_session(
     database_url: str, connection: Connection, reaches: Reaches
 ) -> None:
     for wanted in (0, 1, 5):
-        task = asyncio.create_task(run(f"{database_url}?application_name=worker"))
+        task = asyncio.create_task(run(f"{database_url}?application_name=worker", 90))
         await reaches(SESSIONS, wanted)
         task.cancel()
         async with asyncio.timeout(20):

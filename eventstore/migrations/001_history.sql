@@ -1,4 +1,4 @@
--- The history and what has to be written in one transaction with it. Run once, with search_path on the schema.
+-- Version 1: the history and what has to be written in one transaction with it. Run once, with search_path on the schema.
 
 CREATE TABLE schema_version (
     version integer NOT NULL CHECK (version >= 1)

@@ -1,0 +1,97 @@
+"""The table `audit_trail`: one row per domain event, the index into the history."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from domain.aggregate import SYSTEM, DomainEvent
+from domain.reservation import ReservationCancelled, ReservationExpired, ReservationPaid, ReservationPlaced
+from domain.ticketed_event import (
+    CapacityChanged,
+    EventCancelled,
+    EventCreated,
+    EventDetailsChanged,
+    LimitsChanged,
+    SalesWindowChanged,
+    TicketsHeld,
+    TicketsReleased,
+    TicketsSold,
+)
+from projections.table import Table
+
+READ = """
+SELECT position, stream, version, type, event_id, reservation_id, actor_id::text, request_id, recorded_at
+FROM audit_trail WHERE position = ANY(%(keys)s::bigint[])
+"""
+# A position is folded once: a row that is there already is a fault, and stops the runner.
+WRITE = """
+INSERT INTO audit_trail (position, stream, version, type, event_id, reservation_id, actor_id, request_id, recorded_at)
+SELECT position, stream, version, type, event_id, reservation_id, actor_id, request_id, recorded_at
+FROM json_populate_recordset(NULL::audit_trail, %(audit_trail)s::json)
+"""
+
+OF_EVENTS = (
+    EventCreated,
+    EventDetailsChanged,
+    CapacityChanged,
+    SalesWindowChanged,
+    LimitsChanged,
+    TicketsHeld,
+    TicketsSold,
+    TicketsReleased,
+    EventCancelled,
+)
+OF_RESERVATIONS = (ReservationPlaced, ReservationPaid, ReservationExpired, ReservationCancelled)
+
+
+class AuditRow(msgspec.Struct, frozen=True, gc=False):
+    """A domain event's place and circumstances; the table's comments say what each column means."""
+
+    position: int
+    stream: UUID
+    version: int
+    type: str
+    event_id: UUID
+    reservation_id: UUID | None
+    actor_id: str | None
+    request_id: UUID
+    recorded_at: datetime
+
+
+def fold(_row: AuditRow | None, _key: int, position: int, domain_event: Any) -> AuditRow:
+    """The row of the domain event at `position`."""
+    stream = domain_event.originator_id
+    if isinstance(domain_event, OF_RESERVATIONS):
+        event_id, reservation_id = domain_event.event_id, stream
+    else:
+        event_id, reservation_id = stream, getattr(domain_event, "reservation_id", None)
+    actor_id = domain_event.actor_id
+    return AuditRow(
+        position,
+        stream,
+        domain_event.originator_version,
+        domain_event.TOPIC,
+        event_id,
+        reservation_id,
+        None if actor_id == SYSTEM else actor_id,
+        domain_event.request_id,
+        domain_event.timestamp,
+    )
+
+
+def _its_position(_domain_event: DomainEvent, position: int) -> tuple[int]:
+    return (position,)
+
+
+TABLE = Table(
+    name="audit_trail",
+    key="position",
+    row=AuditRow,
+    touches=dict.fromkeys(OF_EVENTS + OF_RESERVATIONS, _its_position),
+    births=frozenset(OF_EVENTS + OF_RESERVATIONS),
+    fold=fold,
+    read=READ,
+    write=WRITE,
+)

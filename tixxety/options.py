@@ -1,0 +1,41 @@
+"""What the commands share: the option --home, and the box office that it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from eventstore.failures import SchemaOutdated
+from tixxety.migrate import expect_this_version, schema_version
+from tixxety.settings import Settings, database, read_settings
+
+Home = Annotated[
+    str | None,
+    typer.Option(
+        "--home",
+        metavar="FOLDER",
+        help="Where the embedded mode keeps its data; else TIXXETY_HOME, else the user's data folder.",
+    ),
+]
+
+
+@contextmanager
+def box_office(home: str | None) -> Iterator[str]:
+    """The URL of the database that the settings mean, for a command that is soon done. Raises SchemaOutdated."""
+    settings = read_settings(home)
+    with database(settings, brief=True) as url:
+        expect_current_schema(settings, url)
+        yield url
+
+
+def expect_current_schema(settings: Settings, database_url: str) -> None:
+    """Raises SchemaOutdated where there is none yet, or another version's."""
+    version = schema_version(database_url)
+    if version is None and settings.database_url is None:
+        raise SchemaOutdated(f"The home {settings.home.path} has no box office yet: run tixxety up.")
+    if version is None:
+        raise SchemaOutdated("The database has no schema yet: run tixxety migrate.")
+    expect_this_version(version)
