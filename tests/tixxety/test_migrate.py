@@ -15,10 +15,10 @@ from eventstore import connections
 from eventstore.connections import APP_ROLE, Connection, connect
 from eventstore.failures import SchemaOutdated
 from eventstore.group_commit import GroupCommit
-from eventstore.schema import SCHEMA_VERSION
+from eventstore.schema import SCHEMA_VERSION, steps
 from tests import box_office
 from tixxety import migrate as migration
-from tixxety.migrate import NO_ROLE, OPEN_LOCKS, migrate, schema_version
+from tixxety.migrate import NO_ROLE, OPEN_LOCKS, expect_this_version, migrate, schema_version
 
 TABLES = """
 SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -41,6 +41,9 @@ ALL_TABLES = [
     ("tixxety.snapshots",),
     ("tixxety.stored_events",),
 ]
+RECORDED = """
+INSERT INTO stored_events VALUES (gen_random_uuid(), 1, 'TicketsHeld', '{}', 1, 1)
+"""
 WITHOUT_COMMENT = """
 SELECT n.nspname || '.' || c.relname || '.' || a.attname
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
@@ -176,6 +179,24 @@ def test_a_schema_of_another_version_is_refused_and_left_alone(empty_database_ur
     with pytest.raises(SchemaOutdated, match=f"made by version {before}; this program knows {SCHEMA_VERSION}"):
         migrate(empty_database_url)
     assert schema_version(empty_database_url) == before != SCHEMA_VERSION
+
+
+def test_a_box_office_of_version_1_goes_on_with_its_history(empty_database_url: str) -> None:
+    run(empty_database_url, sql.SQL("CREATE SCHEMA tixxety"))
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        connection.execute("SET search_path = tixxety")
+        connection.execute(steps()[0])
+        connection.execute("INSERT INTO schema_version (version) VALUES (1)")
+        connection.execute(RECORDED)
+    before = rows(empty_database_url, "SELECT * FROM stored_events")
+    with pytest.raises(SchemaOutdated, match="run tixxety migrate"):
+        expect_this_version(1)
+    with ThreadPoolExecutor(4) as four:
+        assert list(four.map(migrate, [empty_database_url] * 4)) == [[]] * 4
+    assert rows(empty_database_url, TABLES) == ALL_TABLES
+    assert schema_version(empty_database_url) == SCHEMA_VERSION == len(steps())
+    assert rows(empty_database_url, "SELECT * FROM stored_events") == before
+    assert len(rows(empty_database_url, "SELECT * FROM seal_keys")) == 1
 
 
 async def sell(database_url: str) -> None:
