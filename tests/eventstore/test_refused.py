@@ -5,19 +5,27 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
-from domain.commands import Actor
-from domain.refusals import EventNotFound, LimitPerBuyer, Refusal, SoldOut
+from domain.refusals import (
+    CapacityBelowTaken,
+    EventNotFound,
+    HoldExpired,
+    InvalidRequest,
+    LimitPerBuyer,
+    Refusal,
+    SoldOut,
+)
 from domain.ticketed_event import CapacityChanged, EventCreated, TicketsHeld, TicketsReleased, TicketsSold
 from eventstore import history, refused
 from eventstore.connections import Connection
 from eventstore.group_commit import GroupCommit
-from eventstore.refused import KEPT_A_MINUTE, Keeping, RefusedAttempt
+from eventstore.refused import KEPT_A_MINUTE, Keeping, Refusals, RefusedAttempt
 from tests import box_office
 
 COUNT = "SELECT count(*) FROM refusals"
-MAKE_OLDER = (
-    "UPDATE refusals SET refused_at = refused_at - interval '1 day' * %(days)s WHERE account_id = %(account_id)s"
-)
+MAKE_OLDER = """
+UPDATE refused_together SET refused_at = refused_at - make_interval(days => %(days)s)
+WHERE account_ids = ARRAY[%(account_id)s::uuid]
+"""
 
 
 async def kept(connection: Connection) -> list[RefusedAttempt]:
@@ -51,7 +59,7 @@ async def test_a_refusal_is_kept_with_who_what_why_and_the_counts(
         ticket_type_id=offer.ticket_type_id,
         quantity=2,
         code="sold-out",
-        facts='{"available": 1}',
+        facts='{"available":1}',
         capacity=2,
         reserved=0,
         paid=1,
@@ -149,19 +157,32 @@ async def test_who_has_no_account_leaves_nothing(connection: Connection, command
 
 async def test_a_group_that_was_tried_twice_keeps_a_refusal_once(connection: Connection) -> None:
     account_id, event_id = uuid4(), uuid4()
-    wish = box_office.reserve(event_id, account_id)
     now = await box_office.only(connection, "SELECT clock_timestamp()")
-    attempt = Keeping().attempt(wish, EventNotFound(), None, now, 0)
-    assert attempt is not None
+    refusals = Refusals(Keeping())
+    refusals.add(box_office.reserve(event_id, account_id), EventNotFound(), None, 0)
+    await connection.set_autocommit(False)
     for _ in range(2):
-        await refused.keep(connection, [attempt], 0)
-    assert await refused.of_buyer(connection, event_id, account_id) == [attempt]
+        await refusals.insert(connection, now, 0)
+        await connection.commit()
+    assert len(await refused.of_buyer(connection, event_id, account_id)) == 1
 
 
 def test_the_system_is_not_told_no() -> None:
-    expire = box_office.expire(box_office.reserve(uuid4(), uuid4()))
-    now = box_office.TOMORROW
-    assert Keeping().attempt(expire, EventNotFound(), None, now, 0) is None
+    refusals = Refusals(Keeping())
+    refusals.add(box_office.expire(box_office.reserve(uuid4(), uuid4())), EventNotFound(), None, 0)
+    assert not refusals
+
+
+async def test_those_refused_alike_share_a_row(connection: Connection, commands: GroupCommit) -> None:
+    organiser, *buyers = await box_office.register(connection, 101)
+    event = box_office.create(organiser, capacity=1)
+    await commands.submit(event)
+    await commands.submit(box_office.reserve(event.event_id, organiser))
+    wishes = [box_office.reserve(event.event_id, buyer) for buyer in buyers]
+    answers = await box_office.submit_all(commands, wishes)
+    assert box_office.count(answers, SoldOut) == 100
+    assert {attempt.request_id for attempt in await kept(connection)} == {wish.request_id for wish in wishes}
+    assert await box_office.only(connection, "SELECT count(*) FROM refused_together") <= 3
 
 
 async def test_old_ones_are_forgotten_and_the_history_stays(connection: Connection, commands: GroupCommit) -> None:
@@ -169,7 +190,8 @@ async def test_old_ones_are_forgotten_and_the_history_stays(connection: Connecti
     event = box_office.create(organiser, capacity=1)
     await commands.submit(event)
     await commands.submit(box_office.reserve(event.event_id, organiser))
-    await box_office.submit_all(commands, [box_office.reserve(event.event_id, buyer) for buyer in (old, young)])
+    for buyer in (old, young):
+        await box_office.submit_all(commands, [box_office.reserve(event.event_id, buyer)])
     head = await history.head(connection)
     await connection.execute("RESET ROLE")
     for account_id, days in ((old, 30), (young, 29)):
@@ -180,11 +202,15 @@ async def test_old_ones_are_forgotten_and_the_history_stays(connection: Connecti
     assert await history.head(connection) == head
 
 
-def test_the_facts_of_every_refusal_can_be_stored() -> None:
-    event_id, now = UUID(int=1), box_office.TOMORROW
-    wish = box_office.reserve(event_id, UUID(int=2))
-    refusals = [SoldOut(0), LimitPerBuyer(1, 1, None), LimitPerBuyer(2, 1, UUID(int=3)), EventNotFound()]
-    for refusal in refusals:
-        attempt = Keeping().attempt(msgspec.structs.replace(wish, actor=Actor(uuid4())), refusal, None, now, 0)
-        assert attempt is not None
-        assert set(msgspec.json.decode(attempt.facts)) == set(refusal.facts)
+async def test_the_facts_of_every_refusal_can_be_stored(connection: Connection) -> None:
+    told = [SoldOut(0), LimitPerBuyer(1, 1, None), LimitPerBuyer(2, 1, UUID(int=3)), EventNotFound()]
+    told += [HoldExpired(box_office.TOMORROW), InvalidRequest("title", 'is "odd"'), CapacityBelowTaken(UUID(int=4), 7)]
+    event_id, account_id = uuid4(), uuid4()
+    refusals = Refusals(Keeping())
+    for refusal in told:
+        refusals.add(box_office.reserve(event_id, account_id), refusal, None, 0)
+    await refusals.insert(connection, box_office.TOMORROW, 0)
+    attempts = await refused.of_buyer(connection, event_id, account_id)
+    assert {attempt.code: set(msgspec.json.decode(attempt.facts)) for attempt in attempts} == {
+        refusal.code: set(refusal.facts) for refusal in told
+    }

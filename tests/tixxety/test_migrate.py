@@ -35,6 +35,7 @@ ALL_TABLES = [
     ("tixxety.event_names",),
     ("tixxety.history",),
     ("tixxety.refusals",),
+    ("tixxety.refused_together",),
     ("tixxety.schema_version",),
     ("tixxety.seal_keys",),
     ("tixxety.seals",),

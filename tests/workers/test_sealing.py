@@ -14,8 +14,9 @@ from workers.ageing import Ageing
 from workers.sealing import Sealing
 
 OLD_REFUSALS = """
-INSERT INTO refusals (request_id, refused_at, account_id, command, event_id, code, facts, position, last_kept)
-SELECT gen_random_uuid(), clock_timestamp() - make_interval(days => n), gen_random_uuid(), 'ReserveTickets',
+INSERT INTO refused_together (first_request_id, request_ids, account_ids, refused_at, command, event_id, code, facts,
+                              position, last_kept)
+SELECT gen_random_uuid(), '{}', '{}', clock_timestamp() - make_interval(days => n), 'ReserveTickets',
        gen_random_uuid(), 'event-not-found', '{}', 0, false
 FROM generate_series(1, 40) AS n
 """
@@ -67,4 +68,4 @@ async def test_refusals_older_than_wished_are_forgotten(connection: Connection, 
     job = Ageing(database_url, 30)
     await job.run()
     await job.close()
-    assert await box_office.only(connection, "SELECT count(*) FROM refusals") == 29
+    assert await box_office.only(connection, "SELECT count(*) FROM refused_together") == 29
