@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
 import msgspec
 
@@ -103,3 +104,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     append_only: str | None = None
     findings_count: int
     findings: list[Finding]
+
+
+def place_of(stream_id: UUID, version: int) -> str:
+    """How a finding names a domain event's place in its stream."""
+    return f"stream {stream_id}, version {version}"
