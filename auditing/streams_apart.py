@@ -11,6 +11,7 @@ from typing import NamedTuple
 import psycopg
 
 from auditing import reading
+from auditing.collecting import sparing_collector
 from auditing.findings import Finding, Findings
 from auditing.plan import Plan
 from auditing.verify_streams import verify_streams
@@ -83,8 +84,9 @@ def _judge(pipe: Pipe, database_url: str, shared: str, plan: Plan) -> None:
     findings = Findings()
 
     async def judge() -> None:
-        async with reading.moment(database_url, shared) as connection:
-            await verify_streams(connection, plan, findings, pipe.send)
+        with sparing_collector():
+            async with reading.moment(database_url, shared) as connection:
+                await verify_streams(connection, plan, findings, pipe.send)
 
     try:
         asyncio.run(judge())

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from auditing import reading
+from auditing.collecting import sparing_collector
 from auditing.findings import REPORTED_FINDINGS, Findings, Report, Rule
 from auditing.kept_seal import KeptSeal
 from auditing.plan import Plan, plan
@@ -35,14 +36,15 @@ async def verify(
     that seal and what came after it is read, and the streams that have grown since. Raises `NoSuchSeal`,
     `StreamsUnread` and `psycopg.Error`.
     """
-    async with reading.moment(database_url) as connection:
-        what = await plan(connection, since_seal)
-        findings = Findings()
-        if kept is not None:
-            await _look_for(connection, kept, findings)
-        both = _apart if what.head - what.after >= APART_FROM_POSITIONS else _one_after_the_other
-        sealed = await both(database_url, connection, what, findings, told)
-        return await _report(connection, what, sealed, findings)
+    with sparing_collector():
+        async with reading.moment(database_url) as connection:
+            what = await plan(connection, since_seal)
+            findings = Findings()
+            if kept is not None:
+                await _look_for(connection, kept, findings)
+            both = _apart if what.head - what.after >= APART_FROM_POSITIONS else _one_after_the_other
+            sealed = await both(database_url, connection, what, findings, told)
+            return await _report(connection, what, sealed, findings)
 
 
 async def _one_after_the_other(
