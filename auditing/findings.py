@@ -28,6 +28,7 @@ class Rule(StrEnum):
     # One purchase, told twice.
     STREAMS_DISAGREE = "streams-disagree"
     AMOUNT_WRONG = "amount-wrong"
+    TICKET_TYPE_UNKNOWN = "ticket-type-unknown"
     # One stream.
     VERSION_HOLE = "version-hole"
     TIME_BACKWARDS = "time-backwards"
