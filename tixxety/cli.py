@@ -15,6 +15,7 @@ import typer
 from api.tokens import ROLES
 from eventstore.failures import Failure as StoreFailure
 from tixxety import __version__, logs, testing
+from tixxety.exporting import export
 from tixxety.failures import Failure
 from tixxety.migrate import migrate as migrate_database
 from tixxety.options import Home, box_office, expect_current_schema
@@ -138,6 +139,9 @@ def secrets() -> None:
     """Print new secrets as an .env file for compose.yml."""
     for name in SECRETS:
         typer.echo(f"{name}={randomness.token_urlsafe(32)}")
+
+
+app.command()(export)
 
 
 def change_roles(
