@@ -20,6 +20,7 @@ from tixxety.failures import Failure
 from tixxety.migrate import migrate as migrate_database
 from tixxety.options import Home, box_office, expect_current_schema
 from tixxety.processes import end_with_uv
+from tixxety.sealing import newest_seal, rotate_seal_key
 from tixxety.settings import database, read_settings
 from tixxety.supervisor import StopRequested, stop_signals
 from tixxety.up import listen, serve_many
@@ -142,6 +143,8 @@ def secrets() -> None:
 
 
 app.command()(export)
+app.command()(newest_seal)
+app.command()(rotate_seal_key)
 
 
 def change_roles(
