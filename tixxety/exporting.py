@@ -21,9 +21,15 @@ if TYPE_CHECKING:
     from auditing.export import Writer
 
 FORMATS = ("ndjson", "parquet", "cloudevents")
+TABLE_FORMATS = ("ndjson", "parquet", "csv")
 
 EventId = Annotated[str | None, typer.Option("--event", metavar="ID", help="Only what is about this event.")]
-Format = Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="What to write.")]
+TableName = Annotated[
+    str | None, typer.Option("--table", metavar="NAME", help="A table of the projections instead of the history.")
+]
+Format = Annotated[
+    str, typer.Option("--format", metavar="FORMAT", help="ndjson or parquet; also cloudevents, or csv for a table.")
+]
 To = Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Where to; by default standard output.")]
 
 
@@ -31,11 +37,18 @@ class CannotExport(Failure):
     """What was asked for cannot be exported."""
 
 
-def export(event: EventId = None, form: Format = "ndjson", to: To = None, home: Home = None) -> None:
-    """Write the history with its seals, or one event's part of it, as it is at this moment.
+def export(
+    event: EventId = None, table: TableName = None, form: Format = "ndjson", to: To = None, home: Home = None
+) -> None:
+    """Write the history with its seals, or one event's part of it, or a table, as it is at this moment.
 
-    What is written as NDJSON or Parquet can be checked anywhere with tixxety verify --file.
+    The history as NDJSON or Parquet can be checked anywhere with tixxety verify --file.
     """
+    if table is not None:
+        if event is not None:
+            raise CannotExport("Give --event or --table: a table is exported as a whole.")
+        export_table(table, form, to, home)
+        return
     from auditing.export import export as write_export
 
     event_id = event_id_of(event) if event is not None else None
@@ -48,6 +61,22 @@ def export(event: EventId = None, form: Format = "ndjson", to: To = None, home: 
         typer.echo(f"{to} has {end.domain_events:,} domain events and {end.seals:,} seals.", err=True)
 
 
+def export_table(name: str, form: str, to: Path | None, home: str | None) -> None:
+    """Write a table; how many rows, and which position they show, is said on standard error, since CSV can't tell."""
+    from projections import export as tables
+
+    tables.expect_table(name)
+    expect_format(form, TABLE_FORMATS, to)
+    write: tables.Write = tables.write_csv if form == "csv" else tables.write_ndjson
+    if form == "parquet":
+        from projections.parquet import write_parquet
+
+        write = write_parquet
+    with output(to) as file, box_office(home) as url, progress_bar("exporting") as tell:
+        written = asyncio.run(tables.export_table(url, name, write, file, tell))
+    typer.echo(f"{name} has {written.rows:,} rows at position {written.position:,}.", err=True)
+
+
 def event_id_of(text: str) -> UUID:
     """Raises CannotExport for what is no UUID."""
     try:
@@ -56,23 +85,28 @@ def event_id_of(text: str) -> UUID:
         raise CannotExport(f"{text} is no event's id: give a UUID.") from None
 
 
+def expect_format(form: str, formats: tuple[str, ...], to: Path | None) -> None:
+    """Raises CannotExport for a format that is none of these, or that standard output can't take."""
+    if form not in formats:
+        raise CannotExport(f"There is no format {form} for this: choose one of {', '.join(formats)}.")
+    if form == "parquet" and to is None:
+        raise CannotExport("Parquet is written to a file: name one with --to.")
+
+
 @contextmanager
 def opened(form: str, to: Path | None) -> Iterator[Writer]:
     """A writer of some format; what it writes is in the file after the block, or nothing is. Raises CannotExport."""
     from auditing.export import CloudEvents, Ndjson
 
-    if form not in FORMATS:
-        raise CannotExport(f"There is no format {form}: choose one of {', '.join(FORMATS)}.")
-    if form == "parquet":
-        if to is None:
-            raise CannotExport("Parquet is written to a file: name one with --to.")
-        from auditing.export_parquet import Parquet
-
-        with written_whole(to) as file, Parquet(file) as parquet:
-            yield parquet
-        return
+    expect_format(form, FORMATS, to)
     with output(to) as file:
-        yield Ndjson(file) if form == "ndjson" else CloudEvents(file)
+        if form == "parquet":
+            from auditing.export_parquet import Parquet
+
+            with Parquet(file) as parquet:
+                yield parquet
+        else:
+            yield Ndjson(file) if form == "ndjson" else CloudEvents(file)
 
 
 @contextmanager
