@@ -12,7 +12,7 @@ import psycopg
 import typer
 
 from auditing import kept_seal
-from auditing.kept_seal import KeptSeal
+from auditing.kept_seal import NewestSeal
 from eventstore import seal_keys
 from eventstore.connections import connect
 from tixxety.failures import Failure
@@ -53,7 +53,7 @@ def rotate_seal_key(home: Home = None) -> None:
     typer.echo(f"Seals are signed with the key {key_id} from now on.")
 
 
-async def read_newest(database_url: str) -> KeptSeal:
+async def read_newest(database_url: str) -> NewestSeal:
     """Raises Failure where there is no seal."""
     async with await connect(database_url) as connection:
         kept = await kept_seal.newest(connection)

@@ -1,0 +1,96 @@
+"""The streams judged in a process of their own, at the same moment of the database as everything else."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.connection import Connection as Pipe
+from typing import NamedTuple
+
+import psycopg
+
+from auditing import reading
+from auditing.collecting import sparing_collector
+from auditing.findings import Finding, Findings
+from auditing.plan import Plan
+from auditing.verify_streams import verify_streams
+from eventstore.failures import Failure
+
+
+class StreamsUnread(Failure):
+    """The process that reads the streams has ended before its time."""
+
+
+class Found(NamedTuple):
+    """What the other process has found."""
+
+    kept: list[Finding]
+    total: int
+
+
+class StreamsApart:
+    """A process that judges the streams; it tells how far it is, and at the end what it has found."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self.rows = 0
+        self._pipe = pipe
+        self._found: Found | None = None
+
+    def look(self) -> None:
+        """Take what has been told by now, without waiting."""
+        while self._found is None and self._pipe.poll():
+            self._hear()
+
+    async def ended(self, told: Callable[[], None], findings: Findings) -> None:
+        """Wait for the end and take over the findings. Raises `StreamsUnread`."""
+        while self._found is None:
+            await asyncio.to_thread(self._hear)
+            told()
+        findings.take(*self._found)
+
+    def _hear(self) -> None:
+        try:
+            match self._pipe.recv():
+                case int(rows):
+                    self.rows = rows
+                case Found() as found:
+                    self._found = found
+                case str(reason):
+                    raise StreamsUnread(reason)
+        except EOFError:
+            raise StreamsUnread from None
+
+
+@contextmanager
+def streams_apart(database_url: str, shared: str, plan: Plan) -> Iterator[StreamsApart]:
+    """Start the process; it ends with the block, whatever it has done by then."""
+    context = get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_judge, args=(theirs, database_url, shared, plan), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        yield StreamsApart(ours)
+    finally:
+        process.terminate()
+        process.join()
+        ours.close()
+
+
+def _judge(pipe: Pipe, database_url: str, shared: str, plan: Plan) -> None:
+    """What the other process does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    findings = Findings()
+
+    async def judge() -> None:
+        with sparing_collector():
+            async with reading.moment(database_url, shared) as connection:
+                await verify_streams(connection, plan, findings, pipe.send)
+
+    try:
+        asyncio.run(judge())
+    except (psycopg.Error, Failure) as error:
+        pipe.send(" ".join(str(error).split()))
+    else:
+        pipe.send(Found(findings.kept, findings.count))
