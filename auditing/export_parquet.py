@@ -79,7 +79,7 @@ class Parquet:
                 self._metadata[key] += lines([record])
 
     def _write_group(self) -> None:
-        columns = from_state(map(_audit_row, self._group)) | {
+        columns = from_state(map(audit_row, self._group)) | {
             "position": [record.position for record in self._group],
             "command_position": [record.command_position for record in self._group],
             "stream": [str(record.stream) for record in self._group],
@@ -107,7 +107,8 @@ def from_state(rows: Iterable[AuditRow]) -> dict[str, list[Any]]:
     return columns
 
 
-def _audit_row(record: DomainEventRecord) -> AuditRow:
+def audit_row(record: DomainEventRecord) -> AuditRow:
+    """What a state says. Raises `Unexportable` where it says nothing."""
     try:
         position, _, domain_event = record.as_row().recorded()
         return audit_trail.fold(None, position, position, domain_event)

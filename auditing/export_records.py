@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
@@ -14,6 +14,9 @@ from eventstore.seals import Seal
 
 FORMAT_VERSION = 1
 Scope = Literal["everything", "event"]
+# As PostgreSQL and the hash of a domain event have them.
+Count = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+Topic = Annotated[str, msgspec.Meta(max_length=1_000)]
 
 
 class Unexportable(Failure):
@@ -57,11 +60,11 @@ class PublicKey(_Record, frozen=True, tag="key"):
 class DomainEventRecord(_Record, frozen=True, tag="domain-event"):
     """A domain event as it is stored; `state` is embedded byte by byte."""
 
-    position: int
-    command_position: int
+    position: Count
+    command_position: Count
     stream: UUID
-    version: int
-    type: str
+    version: Count
+    type: Topic
     state: msgspec.Raw
 
     def as_row(self) -> StoredRow:
@@ -77,9 +80,9 @@ class SealRecord(_Record, frozen=True, tag="seal"):
     hexadecimal of the parts of the range that were not (see `eventstore.merkle.proof`).
     """
 
-    number: int
-    first_position: int
-    last_position: int
+    number: Count
+    first_position: Count
+    last_position: Count
     sealed_at: datetime
     jws: str
     fingerprints: bytes

@@ -46,6 +46,7 @@ class Rule(StrEnum):
     HOLD_LENGTH = "hold-length"
     NEVER_HELD = "never-held"
     # What is made from the history.
+    FILE_ALTERED = "file-altered"
     SNAPSHOT_DIFFERS = "snapshot-differs"
     PROJECTION_DIFFERS = "projection-differs"
 
