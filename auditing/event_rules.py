@@ -16,6 +16,8 @@ from domain.ticketed_event import (
     TicketsSold,
 )
 
+OF_TICKET_TYPES = (TicketsHeld, TicketsSold, TicketsReleased, CapacityChanged)
+
 Broken = tuple[Rule, str]
 Tickets = tuple[UUID, UUID, int]
 
@@ -32,8 +34,10 @@ class EventRules:
         self._sold: dict[UUID, Tickets] = {}
 
     def broken_by(self, it: Any) -> Iterable[Broken]:
-        """The rules that this domain event breaks, in the state before it. Raises LookupError for what can't be."""
+        """The rules that this domain event breaks, in the state before it."""
         event: TicketedEvent = self.event
+        if isinstance(it, OF_TICKET_TYPES) and it.ticket_type_id not in event.stock:
+            return [(Rule.TICKET_TYPE_UNKNOWN, f"The event has no ticket type {it.ticket_type_id}.")]
         match it:
             case TicketsHeld():
                 return self._held(event, it)

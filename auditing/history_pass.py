@@ -145,7 +145,7 @@ class HistoryPass:
         if price is None:
             if is_known:
                 sentence = f"No event {placed.event_id} offers the ticket type {placed.ticket_type_id}."
-                self._told(recorded, Rule.STREAMS_DISAGREE, sentence)
+                self._told(recorded, Rule.TICKET_TYPE_UNKNOWN, sentence)
             else:
                 self._unpriced.append(recorded)
             return

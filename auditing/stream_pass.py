@@ -115,9 +115,16 @@ class StreamPass:
         rules = self._rules
         if rules is None:
             return
+        is_broken = False
         for rule, sentence in rules.broken_by(it):
             self._tell(row, rule, sentence)
-        rules.fold(it)
+            is_broken = True
+        try:
+            rules.fold(it)
+        except Exception as error:
+            # What breaks a rule may be impossible to fold: that it is so was told already.
+            self._give_up(row, None if is_broken else error)
+            return
         if row.version == self._snapshot_version:
             self._snapshots.compare(rules.event if isinstance(rules, EventRules) else None, row)
 

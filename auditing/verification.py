@@ -38,18 +38,29 @@ async def verify(
     """
     with sparing_collector():
         async with reading.moment(database_url) as connection:
-            what = await plan(connection, since_seal)
-            findings = Findings()
-            if kept is not None:
-                await _look_for(connection, kept, findings)
-            both = _apart if what.head - what.after >= APART_FROM_POSITIONS else _one_after_the_other
-            sealed = await both(database_url, connection, what, findings, told)
-            return await _report(connection, what, sealed, findings)
+            return await verify_moment(connection, since_seal, kept, told, database_url)
 
 
-async def _one_after_the_other(
-    _database_url: str, connection: Connection, what: Plan, findings: Findings, told: Told
-) -> SealPass:
+async def verify_moment(
+    connection: Connection,
+    since_seal: int | None = None,
+    kept: KeptSeal | None = None,
+    told: Told = untold,
+    database_url: str | None = None,
+) -> Report:
+    """The same for what an open transaction sees; with its database's URL a second process may help."""
+    what = await plan(connection, since_seal)
+    findings = Findings()
+    if kept is not None:
+        await _look_for(connection, kept, findings)
+    if database_url is None or what.head - what.after < APART_FROM_POSITIONS:
+        sealed = await _one_after_the_other(connection, what, findings, told)
+    else:
+        sealed = await _apart(database_url, connection, what, findings, told)
+    return await _report(connection, what, sealed, findings)
+
+
+async def _one_after_the_other(connection: Connection, what: Plan, findings: Findings, told: Told) -> SealPass:
     total = what.head - what.after
     sealed = await verify_history(connection, what, findings, lambda rows: told(rows // 2, total))
     await verify_streams(connection, what, findings, lambda rows: told((total + min(rows, total)) // 2, total))

@@ -1,7 +1,7 @@
 """Proves an export on a machine without the database: form, seals, order, and the rules of every stream in it."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -18,6 +18,7 @@ from auditing.stream_pass import StreamPass
 from auditing.stream_sorter import StreamSorter, stream_sorter
 from eventstore.history import StoredRow
 from eventstore.seal_keys import Jwk, thumbprint
+from eventstore.seals import SealInvalid, key_id_of
 
 PARQUET_MAGIC, NDJSON_MAGIC = b"PAR1", b"{"
 RESERVATION_TOPICS = frozenset(domain_event.TOPIC for domain_event in OF_RESERVATIONS)
@@ -95,6 +96,7 @@ class FileVerification:
         self._keys: dict[str, Jwk] = {}
         self._seal_count = 0
         self._after_seal = 0
+        self._signed_by: set[str] = set()
         self._has_event = False
 
     @property
@@ -156,6 +158,7 @@ class FileVerification:
             newest_seal=self._seals.newest,
             sealed_through=self._seals.sealed_through,
             unsealed=self._after_seal,
+            signed_by=sorted(self._signed_by),
             findings_count=self._findings.count,
             findings=self._findings.kept[:REPORTED_FINDINGS],
         )
@@ -200,6 +203,8 @@ class FileVerification:
         self._seal_count += 1
         self._after_seal = 0
         self._seals.close(seal)
+        with suppress(SealInvalid):
+            self._signed_by.add(key_id_of(seal.jws))
         if self._kept is not None:
             self._kept.look(seal)
 

@@ -25,6 +25,7 @@ from tixxety.settings import database, read_settings
 from tixxety.supervisor import StopRequested, stop_signals
 from tixxety.up import listen, serve_many
 from tixxety.up import up as run_up
+from tixxety.verifying import verify
 
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Port = Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes a free one.")]
@@ -133,6 +134,9 @@ def revoke(email: Email, role: Role, home: Home = None) -> None:
     from api.accounts import revoke as take
 
     change_roles(home, take, email, role)
+
+
+app.command()(verify)
 
 
 @app.command()
