@@ -47,6 +47,7 @@ class Rule(StrEnum):
     HOLD_LENGTH = "hold-length"
     NEVER_HELD = "never-held"
     # What is made from the history.
+    FILE_ALTERED = "file-altered"
     SNAPSHOT_DIFFERS = "snapshot-differs"
     PROJECTION_DIFFERS = "projection-differs"
 
@@ -100,9 +101,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     newest_seal: int | None
     sealed_through: int
     unsealed: int
-    # The rest is None where a file was verified: it has no tables.
+    # None where a file was verified: it has no tables.
     projections_position: int | None = None
     append_only: str | None = None
+    # The ids of the keys that a file's seals are signed with; None where a database was verified.
+    signed_by: list[str] | None = None
     findings_count: int
     findings: list[Finding]
 

@@ -148,7 +148,8 @@ async def seal_next(connection: Connection) -> Seal | None:
         previous_sha256=sha256_of(before.jws) if before else NONE_BEFORE,
         sealed_at=now.astimezone(UTC),
     )
-    jws = sign(await seal_keys.in_use(connection), claims)
-    seal = Seal(claims.number, claims.first_position, last_position, claims.sealed_at, jws, fingerprints(leaves))
-    await connection.execute(ADD, seal._asdict())
+    async with connection.transaction():
+        jws = sign(await seal_keys.in_use(connection), claims)
+        seal = Seal(claims.number, claims.first_position, last_position, claims.sealed_at, jws, fingerprints(leaves))
+        await connection.execute(ADD, seal._asdict())
     return seal

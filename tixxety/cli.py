@@ -15,10 +15,12 @@ import typer
 from api.tokens import ROLES
 from eventstore.failures import Failure as StoreFailure
 from tixxety import __version__, logs, testing
+from tixxety.exporting import export
 from tixxety.failures import Failure
 from tixxety.migrate import migrate as migrate_database
 from tixxety.options import Home, box_office, expect_current_schema
 from tixxety.processes import end_with_uv
+from tixxety.sealing import newest_seal, rotate_seal_key
 from tixxety.settings import database, read_settings
 from tixxety.supervisor import StopRequested, stop_signals
 from tixxety.up import listen, serve_many
@@ -142,6 +144,11 @@ def secrets() -> None:
     """Print new secrets as an .env file for compose.yml."""
     for name in SECRETS:
         typer.echo(f"{name}={randomness.token_urlsafe(32)}")
+
+
+app.command()(export)
+app.command()(newest_seal)
+app.command()(rotate_seal_key)
 
 
 def change_roles(

@@ -26,23 +26,52 @@ SealFile = Annotated[
     Path | None,
     typer.Option("--seal", metavar="FILE", help="A seal that was kept elsewhere, which has to be there still."),
 ]
+ExportFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--file", metavar="FILE", help="Verify an export instead: neither settings nor a database are needed."
+    ),
+]
 
 
 class FileUnreadable(Failure):
     """The file cannot be read."""
 
 
-def verify(home: Home = None, as_json: AsJson = False, since_seal: SinceSeal = None, seal: SealFile = None) -> None:
-    """Prove the history and all that is made of it; ends with 1 unless all is well."""
+class CannotVerify(Failure):
+    """What was asked for cannot be verified."""
+
+
+def verify(
+    home: Home = None,
+    as_json: AsJson = False,
+    since_seal: SinceSeal = None,
+    seal: SealFile = None,
+    file: ExportFile = None,
+) -> None:
+    """Prove the history and all that is made of it, or an export of it; ends with 1 unless all is well."""
     import msgspec
 
-    from auditing.verification import verify as verify_database
-
     kept = read_seal(seal) if seal is not None else None
-    with box_office(home) as url, progress_bar("verifying") as told:
-        report = asyncio.run(verify_database(url, since_seal=since_seal, kept=kept, told=told))
+    if file is None:
+        report = verify_box_office(home, since_seal, kept)
+    elif since_seal is not None:
+        raise CannotVerify("Give --file or --since-seal: a file is verified as a whole.")
+    else:
+        from auditing.verify_file import verify_file
+
+        with progress_bar("verifying") as told:
+            report = verify_file(file, kept=kept, told=told)
     typer.echo(msgspec.json.format(msgspec.json.encode(report)) if as_json else "\n".join(in_words(report)))
     raise typer.Exit(0 if report.ok else 1)
+
+
+def verify_box_office(home: str | None, since_seal: int | None, kept: KeptSeal | None) -> Report:
+    """What the settings mean."""
+    from auditing.verification import verify as verify_database
+
+    with box_office(home) as url, progress_bar("verifying") as told:
+        return asyncio.run(verify_database(url, since_seal=since_seal, kept=kept, told=told))
 
 
 def read_seal(path: Path) -> KeptSeal:
@@ -62,15 +91,18 @@ def in_words(report: Report) -> Iterator[str]:
     since = f" Only seal {report.since_seal}, and what came after it." if report.since_seal else ""
     yield f"Verified {report.domain_events:,} domain events, up to position {report.head:,}.{since}"
     if report.newest_seal is None:
-        yield "Nothing is sealed yet: whoever may write to the database could have changed it."
+        yield "Nothing is sealed yet: whoever may write to it could have changed it."
     else:
         tail = f"; {report.unsealed:,} after it are not sealed yet" if report.unsealed else ""
         yield f"Sealed up to position {report.sealed_through:,} by seal {report.newest_seal:,}{tail}."
-    if report.projections_position is not None:
+    if report.signed_by is not None:
+        keys = ", ".join(report.signed_by) or "no key"
+        yield f"The file's seals are signed with {keys}: compare with what the box office publishes, or give --seal."
+    elif report.projections_position is not None:
         yield f"The tables for reading are folded up to position {report.projections_position:,}."
     else:
         yield "The tables for reading are of another version of this program, and were not compared."
-    if report.append_only != BY_BOTH:
+    if report.append_only not in (None, BY_BOTH):
         yield f"The database keeps this login from changing the history by {report.append_only}: run tixxety migrate."
     if report.ok:
         yield "All is well."
