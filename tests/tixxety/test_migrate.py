@@ -29,6 +29,7 @@ ALL_TABLES = [
     ("projections.checkpoint",),
     ("projections.events",),
     ("projections.reservations",),
+    ("projections.sales_by_minute",),
     ("projections.ticket_types",),
     ("tixxety.accounts",),
     ("tixxety.audit_reads",),
