@@ -9,6 +9,8 @@ from eventstore.connections import HISTORY_SCHEMA, Connection
 CREATE = sql.SQL("CREATE SCHEMA IF NOT EXISTS {}")
 # What is made stands in the first; views may look into the history's too.
 ENTER = sql.SQL("SET LOCAL search_path = {}, {}")
+# What the files of views are named after: they come once all tables are there.
+VIEWS = "views"
 GRANT_USAGE = sql.SQL("GRANT USAGE ON SCHEMA {} TO {}")
 GRANT_ROWS = sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {} TO {}")
 
@@ -18,7 +20,7 @@ async def make(connection: Connection, schema: str) -> None:
     await connection.execute(CREATE.format(sql.Identifier(schema)))
     await enter(connection, schema)
     files = [file for file in resources.files("projections").iterdir() if file.name.endswith(".sql")]
-    for file in sorted(files, key=lambda file: file.name):
+    for file in sorted(files, key=lambda file: (file.name.startswith(VIEWS), file.name)):
         await connection.execute(file.read_bytes())
 
 

@@ -88,7 +88,8 @@ def test_every_domain_event_is_folded_by_some_table() -> None:
 
 def test_each_table_is_made_by_the_file_of_its_name() -> None:
     names = {file.name for file in resources.files("projections").iterdir() if file.name.endswith(".sql")}
-    assert names == {"checkpoint.sql", *(f"{table.name}.sql" for table in TABLES)}
+    views = {"views.sql", "views_of_history.sql"}
+    assert names == {"checkpoint.sql", *(f"{table.name}.sql" for table in TABLES)} | views
 
 
 async def test_the_tables_refuse_what_can_not_be(database_url: str) -> None:
