@@ -1,7 +1,6 @@
 """Makes both schemas, in one repeatable step that any number of processes may take at once."""
 
 import asyncio
-from importlib import resources
 from typing import Any, LiteralString
 
 import psycopg
@@ -13,6 +12,7 @@ from eventstore.connections import APP_ROLE, HISTORY_SCHEMA, MAY_ACT_AS, PROJECT
 from eventstore.failures import SchemaOutdated
 from eventstore.locks import LOCK_CLASS, MIGRATION_KEY, POSITION_KEY
 from eventstore.schema import SCHEMA_VERSION, steps
+from projections import checkpoint, schema
 from projections.checkpoint import DEFINITIONS_VERSION
 
 ROLE_TRIES = 20
@@ -24,7 +24,6 @@ VERSION = "SELECT version FROM schema_version"
 FIRST_VERSION = "INSERT INTO schema_version (version) VALUES (%s)"
 NEXT_VERSION = "UPDATE schema_version SET version = %s"
 HAS_PROJECTIONS = "SELECT to_regclass('checkpoint') IS NOT NULL"
-PROJECTIONS_ARE_OURS = "SELECT definitions_version = %(version)s FROM checkpoint"
 HAS_ROLE = "SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = %(role)s)"
 IS_SUPERUSER = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
 ADVISORY_FUNCTIONS = """
@@ -55,9 +54,9 @@ NO_ROLE = (
     f"This login can neither create the role {APP_ROLE} nor act as it. "
     "The history is protected by its trigger alone, not by privileges as well."
 )
-FOLDED_AGAIN = (
-    "The projections have new definitions: they were emptied, and the worker folds them again from the whole history. "
-    "Until it has caught up, lists show what is folded so far."
+REBUILD_DUE = (
+    "The tables for reading are of an older version than this program, and a rebuild is due: run tixxety rebuild. "
+    "Until then they go on serving, and whoever folds them goes on."
 )
 OPEN_LOCKS = (
     "Any login to this database can take advisory locks and so stop all sales: only a superuser may revoke that. "
@@ -111,7 +110,7 @@ async def _migrate(database_url: str) -> list[str]:
         async with connection.transaction():
             await _make_history(connection)
             if await _make_projections(connection):
-                notes.append(FOLDED_AGAIN)
+                notes.append(REBUILD_DUE)
             if has_role:
                 await _grant(connection)
         async with connection.transaction():
@@ -167,18 +166,16 @@ async def _make_history(connection: Connection) -> None:
 
 
 async def _make_projections(connection: Connection) -> bool:
-    """Make the tables where there are none of our definitions; whether others had to give way."""
-    await _enter(connection, PROJECTIONS_SCHEMA)
-    outdated = await _asks(connection, HAS_PROJECTIONS)
-    if outdated and await _asks(connection, PROJECTIONS_ARE_OURS, version=DEFINITIONS_VERSION):
-        return False
-    if outdated:
-        await connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(PROJECTIONS_SCHEMA)))
-        await _enter(connection, PROJECTIONS_SCHEMA)
-    files = [file for file in resources.files("projections").iterdir() if file.name.endswith(".sql")]
-    for file in sorted(files, key=lambda file: file.name):
-        await connection.execute(file.read_bytes())
-    return outdated
+    """Make the tables where there are none; whether those that are there have older definitions than ours."""
+    await schema.enter(connection, PROJECTIONS_SCHEMA)
+    if not await _asks(connection, HAS_PROJECTIONS):
+        await schema.make(connection, PROJECTIONS_SCHEMA)
+    version = (await checkpoint.read(connection)).definitions_version
+    if version > DEFINITIONS_VERSION:
+        raise SchemaOutdated(
+            f"The tables for reading were made by version {version}; this program knows {DEFINITIONS_VERSION}."
+        )
+    return version < DEFINITIONS_VERSION
 
 
 async def _enter(connection: Connection, name: str) -> None:
@@ -188,16 +185,11 @@ async def _enter(connection: Connection, name: str) -> None:
 
 async def _grant(connection: Connection) -> None:
     role = sql.Identifier(APP_ROLE)
-    for schema in (HISTORY_SCHEMA, PROJECTIONS_SCHEMA):
-        await connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(schema), role))
+    await connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(HISTORY_SCHEMA), role))
     for table, rights in HISTORY_RIGHTS.items():
         grant = sql.SQL("GRANT {} ON {} TO {}")
         await connection.execute(grant.format(sql.SQL(rights), sql.Identifier(HISTORY_SCHEMA, table), role))
-    await connection.execute(
-        sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {} TO {}").format(
-            sql.Identifier(PROJECTIONS_SCHEMA), role
-        )
-    )
+    await schema.grant(connection, PROJECTIONS_SCHEMA, APP_ROLE)
 
 
 async def _guard_advisory_locks(connection: Connection, functions: list[LiteralString]) -> None:
