@@ -27,8 +27,6 @@ from projections.runner import FOLD_SETTINGS, TRY_LOCK
 from projections.swap import DROP, LOCK_MIGRATION, Swap, standing_still, views_of_others
 from projections.tables import TABLES
 
-PATIENCE_SECONDS = 60.0
-
 OWNER_SETTINGS = {
     "search_path": f"{PROJECTIONS_SCHEMA}, {HISTORY_SCHEMA}",
     "idle_in_transaction_session_timeout": "10s",
@@ -84,9 +82,7 @@ Tell = Callable[[Progress], None]
 TellDifferences = Callable[[Differences], None]
 
 
-async def rebuild(
-    database_url: str, tell: Tell, tell_differences: TellDifferences, patience_seconds: float = PATIENCE_SECONDS
-) -> Rebuilt:
+async def rebuild(database_url: str, tell: Tell, tell_differences: TellDifferences, patience_seconds: float) -> Rebuilt:
     """Rebuild all tables; `tell` hears of every batch, and `tell_differences` of the comparison before the swap.
 
     Costs about 15 µs a domain event, and memory for two batches. Whatever ends it early leaves the live tables as they

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tixxety.migrate import migrate
+from eventstore.failures import Failure
 from tixxety.options import Home, expect_current_schema
 from tixxety.processes import spare_collector
-from tixxety.settings import Settings, database, read_settings
+from tixxety.settings import database, read_settings
+from tixxety.supervisor import say
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from projections.differences import Differences
     from projections.rebuild import Progress, Rebuilt
 
+PATIENCE_SECONDS = 60.0
 LINE_SECONDS = 5.0
 STEPS = {
     "fold": "Folding the history into fresh tables",
@@ -37,7 +39,9 @@ Patience = Annotated[float, typer.Option(min=0, help="How many seconds to wait f
 AsJson = Annotated[bool, typer.Option("--json", help="Print what was done as one JSON object.")]
 
 
-def rebuild(home: Home = None, drop_old: DropOld = False, patience: Patience = 60.0, as_json: AsJson = False) -> None:
+def rebuild(
+    home: Home = None, drop_old: DropOld = False, patience: Patience = PATIENCE_SECONDS, as_json: AsJson = False
+) -> None:
     """Fold all tables for reading anew from the whole history, while they serve; then swap."""
     settings = read_settings(home)
     with database(settings, brief=True) as url:
@@ -74,10 +78,15 @@ def drop_tables_put_aside(database_url: str) -> bool:
     return asyncio.run(drop())
 
 
-def bring_up_to_date(settings: Settings, database_url: str) -> list[str]:
-    """Migrate, and rebuild where that is due, before anything serves; what the operator should know."""
-    url = settings.migrate_database_url or database_url
-    return migrate(url)
+def rebuild_first(database_url: str) -> None:
+    """Rebuild before anything serves; where it can't be done now, say why and let the older tables serve."""
+    say("The tables for reading are of an older version: rebuilding them first. Stopped, it goes on at the next start.")
+    try:
+        rebuilt = run_rebuild(database_url, PATIENCE_SECONDS)
+    except Failure as failure:
+        say(f"{failure} Until they are rebuilt, the older tables serve.")
+    else:
+        say(f"The tables for reading are rebuilt, at position {rebuilt.position:,}.")
 
 
 class Report:
