@@ -101,7 +101,8 @@ async def rebuild(database_url: str, tell: Tell, tell_differences: TellDifferenc
             tell_differences(found := await fresh.compare(database_url))
             await fresh.catch_up()
             tell(Progress("swap", fresh.position, fresh.position))
-            await Swap(owner, connection, fresh.reach).swap(patience_seconds)
+            async with await connect_as_owner(database_url) as watcher:
+                await Swap(owner, watcher, fresh.reach).swap(patience_seconds)
         position = fresh.position
         await fold_on(database_url, tell)
         return Rebuilt(resumed_at, position, found, await views_of_others(owner))

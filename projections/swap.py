@@ -41,12 +41,13 @@ KEEP_VACUUM_AWAY = sql.SQL("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE")
 KEEP_ALL_AWAY = sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE")
 WAIT_SHORTLY = "SELECT set_config('lock_timeout', %(timeout)s, true)"
 # Sessions that have a snapshot, or have read one of the tables in a transaction that goes on, and do not wait for us.
+# Whatever a login may not see of another's session is null; autovacuum has no login.
 READERS = """
 SELECT v.virtualxid, a.pid, a.usename::text AS login, coalesce(a.application_name, '') AS application,
-       coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0)::float8 AS seconds
+       extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS seconds
 FROM pg_stat_activity a
 JOIN pg_locks v ON v.pid = a.pid AND v.locktype = 'virtualxid' AND v.virtualxid = v.virtualtransaction
-WHERE a.datname = current_database() AND a.backend_type = 'client backend' AND a.pid <> ALL(%(ours)s::int[])
+WHERE a.datname = current_database() AND a.usesysid IS NOT NULL AND a.pid <> ALL(%(ours)s::int[])
   AND (%(among)s::text[] IS NULL OR v.virtualxid = ANY(%(among)s::text[]))
   AND (a.backend_xmin IS NOT NULL OR EXISTS (
       SELECT FROM pg_locks r JOIN pg_class t ON t.oid = r.relation
@@ -76,11 +77,12 @@ class Reader(NamedTuple):
     pid: int
     login: str | None
     application: str
-    seconds: float
+    seconds: float | None
 
     def __str__(self) -> str:
         application = f", {self.application}" if self.application else ""
-        return f"process {self.pid} (login {self.login}{application}), for {self.seconds:.0f} s"
+        since = f", for {self.seconds:.0f} s now" if self.seconds is not None else ""
+        return f"process {self.pid} (login {self.login}{application}{since})"
 
 
 class HeldUp(Exception):
@@ -99,7 +101,10 @@ async def standing_still(owner: Connection) -> AsyncIterator[int]:
 
 
 class Swap:
-    """One swap. `follow(position)` folds the fresh tables up to where the live ones are; `watcher` is in autocommit."""
+    """One swap. `follow(position)` folds the fresh tables up to where the live ones are.
+
+    `watcher` is in autocommit: within a transaction the list of sessions never changes.
+    """
 
     def __init__(self, owner: Connection, watcher: Connection, follow: Callable[[int], Awaitable[None]]) -> None:
         self._owner = owner
