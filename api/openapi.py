@@ -79,7 +79,7 @@ def _document_problems(path: str, operation: dict[str, Any]) -> None:
     if path.startswith("/auth/"):
         codes += ["rate-limited", "database-away"]
     if ("query", "min_position") in parameters:
-        codes += ["projection-behind", "database-away"]
+        codes += ["projection-behind", "rebuild-due", "database-away"]
     if any(p["schema"].get("format") == "uuid" for (place, _), p in parameters.items() if place == "path"):
         codes.append("not-found")
     for code in codes:

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from psycopg.errors import UndefinedColumn, UndefinedTable
 from psycopg_pool import TooManyRequests
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -71,6 +72,7 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "internal-error": ProblemType(500, "Something broke", http.InternalError()),
     "overloaded": ProblemType(503, "Overloaded", failures.Overloaded(1)),
     "database-away": ProblemType(503, "Database away", failures.DatabaseAway()),
+    "rebuild-due": ProblemType(503, "Rebuild due", http.RebuildDue(60)),
     "projection-behind": ProblemType(503, "Projections behind", http.ProjectionBehind(1042, 1040)),
 }
 
@@ -101,6 +103,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(failures.Failure, _refused)
     for connection_lost in CONNECTION_LOST:
         app.add_exception_handler(connection_lost, _database_away)
+    for not_there_yet in (UndefinedTable, UndefinedColumn):
+        app.add_exception_handler(not_there_yet, _rebuild_due)
     app.add_exception_handler(RequestValidationError, _not_understood)
     app.add_exception_handler(HTTPException, _http)
 
@@ -136,6 +140,10 @@ async def _refused(request: Request, no: Exception) -> Response:
 async def _database_away(request: Request, error: Exception) -> Response:
     queue_is_full = isinstance(error, TooManyRequests)
     return problem_response(failures.Overloaded() if queue_is_full else failures.DatabaseAway(), request.scope)
+
+
+async def _rebuild_due(request: Request, _error: Exception) -> Response:
+    return problem_response(http.RebuildDue(), request.scope)
 
 
 async def _http(request: Request, error: Exception) -> Response:

@@ -94,6 +94,16 @@ class ProjectionBehind(Failure):
         self.retry_after_seconds = retry_after_seconds
 
 
+class RebuildDue(Failure):
+    """The database has not yet the tables that this answer is read from. Its operator makes them: tixxety rebuild."""
+
+    code = "rebuild-due"
+
+    def __init__(self, retry_after_seconds: int = 60) -> None:
+        super().__init__()
+        self.retry_after_seconds = retry_after_seconds
+
+
 class InternalError(Failure):
     """Something broke on our side. Try again, and name the request_id if you report it."""
 

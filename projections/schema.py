@@ -1,6 +1,8 @@
-"""Makes the tables and views of the projections, in whatever schema they shall stand."""
+"""Makes the tables and views of the projections, in whatever schema they shall stand, and hands rights on."""
 
+import hashlib
 from importlib import resources
+from typing import Any
 
 from psycopg import sql
 
@@ -13,6 +15,16 @@ ENTER = sql.SQL("SET LOCAL search_path = {}, {}")
 VIEWS = "views"
 GRANT_USAGE = sql.SQL("GRANT USAGE ON SCHEMA {} TO {}")
 GRANT_ROWS = sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {} TO {}")
+RIGHTS_ON_SCHEMA = """
+SELECT privilege_type, grantee::regrole::text, grantee = 0, is_grantable
+FROM pg_namespace, aclexplode(nspacl) WHERE nspname = %(schema)s AND grantee <> nspowner
+"""
+RIGHTS_ON_RELATIONS = """
+SELECT c.relname, privilege_type, grantee::regrole::text, grantee = 0, is_grantable
+FROM pg_class c, aclexplode(c.relacl)
+WHERE c.relnamespace = %(schema)s::regnamespace AND grantee <> c.relowner AND c.relname IN (
+    SELECT relname FROM pg_class WHERE relnamespace = %(other)s::regnamespace)
+"""
 
 
 async def make(connection: Connection, schema: str) -> None:
@@ -33,3 +45,35 @@ async def grant(connection: Connection, schema: str, role: str) -> None:
     """Let the role that serves read and fold the tables of this schema."""
     for right in (GRANT_USAGE, GRANT_ROWS):
         await connection.execute(right.format(sql.Identifier(schema), sql.Identifier(role)))
+
+
+async def copy_rights(connection: Connection, source: str, target: str) -> None:
+    """Give everybody the rights in one schema that they have in another, on it and on what has the same name there.
+
+    Rights on single columns, and default privileges, are not among them.
+    """
+    on_schema = await connection.execute(RIGHTS_ON_SCHEMA, {"schema": source})
+    for right, *whom in await on_schema.fetchall():
+        await _give(connection, right, sql.SQL("SCHEMA {}").format(sql.Identifier(target)), *whom)
+    on_relations = await connection.execute(RIGHTS_ON_RELATIONS, {"schema": source, "other": target})
+    for relation, right, *whom in await on_relations.fetchall():
+        await _give(connection, right, sql.Identifier(target, relation), *whom)
+
+
+async def _give(
+    connection: Connection, right: Any, what: sql.Composable, grantee: Any, is_public: bool, may_grant: bool
+) -> None:
+    """`right` and `grantee` are the catalogue's own words, quoted where they have to be."""
+    whom = sql.SQL("PUBLIC" if is_public else grantee)
+    how = sql.SQL("WITH GRANT OPTION" if may_grant else "")
+    await connection.execute(sql.SQL("GRANT {} ON {} TO {} {}").format(sql.SQL(right), what, whom, how))
+
+
+def fingerprint() -> str:
+    """SHA-256 of all code and SQL of this package: tables of another fingerprint may have been folded otherwise."""
+    digest = hashlib.sha256()
+    files = [file for file in resources.files("projections").iterdir() if file.name.endswith((".py", ".sql"))]
+    for file in sorted(files, key=lambda file: file.name):
+        content = file.read_bytes()
+        digest.update(b"%s %d\n%s" % (file.name.encode(), len(content), content))
+    return digest.hexdigest()

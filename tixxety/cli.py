@@ -21,6 +21,7 @@ from tixxety.migrate import migrate as migrate_database
 from tixxety.options import Home, box_office, expect_current_schema
 from tixxety.processes import end_with_uv
 from tixxety.sealing import newest_seal, rotate_seal_key
+from tixxety.rebuilding import rebuild
 from tixxety.settings import database, read_settings
 from tixxety.supervisor import StopRequested, stop_signals
 from tixxety.up import listen, serve_many
@@ -118,6 +119,9 @@ def migrate(home: Home = None) -> None:
     for note in notes:
         typer.echo(note, err=True)
     typer.echo("The schema is current.")
+
+
+app.command()(rebuild)
 
 
 @app.command()
