@@ -20,6 +20,7 @@ CREATE TABLE refusals (
     CHECK ((capacity IS NULL) = (reserved IS NULL) AND (capacity IS NULL) = (paid IS NULL))
 );
 CREATE INDEX refusals_of_buyer ON refusals (event_id, account_id, position);
+CREATE INDEX refusals_of_reservation ON refusals (reservation_id, position) WHERE reservation_id IS NOT NULL;
 CREATE INDEX refusals_by_age ON refusals USING brin (refused_at) WITH (pages_per_range = 16, autosummarize = on);
 COMMENT ON TABLE refusals IS 'One row per refused attempt: who asked for what, and why not. No part of the history: nothing is folded from it, and old rows may be deleted at any time.';
 COMMENT ON COLUMN refusals.request_id IS 'The request that was refused: the X-Request-Id of its answer.';
