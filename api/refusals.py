@@ -16,6 +16,12 @@ class InvalidCredentials(Refusal):
     code = "invalid-credentials"
 
 
+class AuditorsOnly(Refusal):
+    """Only auditors may read this. Have the role granted with "tixxety grant", then log in again."""
+
+    code = "forbidden"
+
+
 class EmailTaken(Refusal):
     """There is an account with this e-mail already. Log in, or register with another e-mail."""
 

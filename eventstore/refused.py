@@ -38,7 +38,12 @@ SELECT request_id, refused_at, account_id, command, event_id, reservation_id, ti
        code, facts::text AS facts, capacity, reserved, paid, position, last_kept
 FROM refused_together, unnest(request_ids, account_ids) AS attempt (request_id, account_id)
 WHERE event_id = %(event_id)s AND account_ids @> ARRAY[%(account_id)s::uuid] AND account_id = %(account_id)s::uuid
-ORDER BY position, refused_at, request_id
+ORDER BY position, refused_at, request_id LIMIT %(limit)s
+"""
+OF_RESERVATION = """
+SELECT request_id, refused_at, account_id, command, event_id, reservation_id, ticket_type_id, quantity,
+       code, facts::text AS facts, capacity, reserved, paid, position, last_kept
+FROM refusals WHERE reservation_id = %(reservation_id)s ORDER BY position, refused_at, request_id LIMIT %(limit)s
 """
 FORGET = """
 DELETE FROM refused_together WHERE first_request_id IN (
@@ -160,16 +165,25 @@ class Refusals:
             await connection.execute(KEEP, values)
 
 
-async def of_buyer(connection: Connection, event_id: UUID, account_id: UUID) -> list[RefusedAttempt]:
-    """What an account was refused at an event, in order."""
-    cursor = connection.cursor(binary=True, row_factory=args_row(RefusedAttempt))
-    await cursor.execute(OF_BUYER, {"event_id": event_id, "account_id": account_id})
-    return await cursor.fetchall()
+async def of_buyer(connection: Connection, event_id: UUID, account_id: UUID, limit: int) -> list[RefusedAttempt]:
+    """What an account was refused at an event, in order, the first `limit`."""
+    return await _attempts(connection, OF_BUYER, event_id=event_id, account_id=account_id, limit=limit)
+
+
+async def of_reservation(connection: Connection, reservation_id: UUID, limit: int) -> list[RefusedAttempt]:
+    """What anybody was refused who wanted to pay or cancel a reservation, in order, the first `limit`."""
+    return await _attempts(connection, OF_RESERVATION, reservation_id=reservation_id, limit=limit)
 
 
 async def forget(connection: Connection, days: int) -> int:
     """Delete some of what is older than `days`; how many rows that were, 0 once nothing is left to do."""
     return (await connection.execute(FORGET, {"days": days, "limit": AGE_ROWS})).rowcount
+
+
+async def _attempts(connection: Connection, query: str, **values: Any) -> list[RefusedAttempt]:
+    cursor = connection.cursor(binary=True, row_factory=args_row(RefusedAttempt))
+    await cursor.execute(query, values)
+    return await cursor.fetchall()
 
 
 def _stock_asked_for(command: AnyCommand, event: TicketedEvent | None) -> Stock | None:

@@ -22,6 +22,7 @@ CREATE TABLE refused_together (
     CHECK ((capacity IS NULL) = (reserved IS NULL) AND (capacity IS NULL) = (paid IS NULL))
 );
 CREATE INDEX refused_together_by_event ON refused_together (event_id, position);
+CREATE INDEX refused_together_by_reservation ON refused_together (reservation_id) WHERE reservation_id IS NOT NULL;
 CREATE INDEX refused_together_by_age ON refused_together USING brin (refused_at) WITH (pages_per_range = 16, autosummarize = on);
 COMMENT ON TABLE refused_together IS 'Refused attempts: one row for all of one group that asked for the same and were refused alike, so that a flood of them is cheap. No part of the history: nothing is folded from it, and old rows may be deleted at any time. The view refusals shows them one by one.';
 COMMENT ON COLUMN refused_together.first_request_id IS 'The first of the requests. A group that is tried again finds what it has kept.';
