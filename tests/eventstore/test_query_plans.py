@@ -33,7 +33,6 @@ QUERIES = {
     "newest seal": (seals.NEWEST, {}),
     "refusals of a buyer": (refused.OF_BUYER, {"event_id": IDS[0], "account_id": IDS[0], "limit": 100}),
     "refusals of a reservation": (refused.OF_RESERVATION, {"reservation_id": IDS[0], "limit": 100}),
-    "refusals of a reservation": (refused.OF_RESERVATION, {"reservation_id": IDS[0], "limit": 9}),
     "newest snapshot": (snapshots.NEWEST, STREAM | {"shape_version": snapshots.SHAPE_VERSION}),
 }
 
