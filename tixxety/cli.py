@@ -15,6 +15,7 @@ import typer
 from api.tokens import ROLES
 from eventstore.failures import Failure as StoreFailure
 from tixxety import __version__, logs, testing
+from tixxety.analysts import analyst_url
 from tixxety.failures import Failure
 from tixxety.migrate import migrate as migrate_database
 from tixxety.options import Home, box_office, expect_current_schema
@@ -131,6 +132,9 @@ def revoke(email: Email, role: Role, home: Home = None) -> None:
     from api.accounts import revoke as take
 
     change_roles(home, take, email, role)
+
+
+app.command()(analyst_url)
 
 
 @app.command()
