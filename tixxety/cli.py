@@ -16,6 +16,7 @@ from api.tokens import ROLES
 from eventstore.failures import Failure as StoreFailure
 from tixxety import __version__, logs, testing
 from tixxety.exporting import export
+from tixxety.analysts import analyst_url
 from tixxety.failures import Failure
 from tixxety.migrate import migrate as migrate_database
 from tixxety.options import Home, box_office, expect_current_schema
@@ -141,6 +142,7 @@ def revoke(email: Email, role: Role, home: Home = None) -> None:
 
 
 app.command()(verify)
+app.command()(analyst_url)
 
 
 @app.command()

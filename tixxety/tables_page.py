@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import psycopg
 
@@ -59,20 +58,23 @@ FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_attr
 WHERE n.nspname = %(schema)s AND c.relkind IN ('r', 'v') AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY c.relname, a.attnum
 """
+ESCAPED_BAR = "\\|"
 SHORT_TYPES = {"timestamp with time zone": "timestamptz", "double precision": "float8"}
 
 
 def page(database_url: str) -> str:
-    """The page, from a migrated database. Raises KeyError for a table or view without an example."""
+    """The page, from a migrated database. Raises ValueError for a table or view without an example."""
     with psycopg.connect(database_url, autocommit=True) as connection:
-        relations = {row[0]: row for row in connection.execute(RELATIONS, {"schema": PROJECTIONS_SCHEMA})}
+        relations = connection.execute(RELATIONS, {"schema": PROJECTIONS_SCHEMA}).fetchall()
         columns = connection.execute(COLUMNS, {"schema": PROJECTIONS_SCHEMA}).fetchall()
-    names = sorted(relations, key=list(EXAMPLES).index)
-    return HEAD + "".join(_section(*relations[name], [row[1:] for row in columns if row[0] == name]) for name in names)
+    rows: dict[str, list[str]] = {name: [] for name, _, _ in relations}
+    for name, column, kind, comment in columns:
+        rows[name].append(f"| `{column}` | {SHORT_TYPES.get(kind, kind)} | {comment.replace('|', ESCAPED_BAR)} |")
+    relations.sort(key=lambda relation: list(EXAMPLES).index(relation[0]))
+    return HEAD + "".join(_section(name, comment, key, rows[name]) for name, comment, key in relations)
 
 
-def _section(name: str, comment: str, key: list[str] | None, columns: list[tuple[Any, ...]]) -> str:
-    rows = [f"| `{column}` | {SHORT_TYPES.get(kind, kind)} | {_cell(text)} |" for column, kind, text in columns]
+def _section(name: str, comment: str, key: list[str] | None, rows: list[str]) -> str:
     question, query = EXAMPLES[name]
     return SECTION.format(
         name=name,
@@ -82,10 +84,6 @@ def _section(name: str, comment: str, key: list[str] | None, columns: list[tuple
         question=question,
         query=query.strip(),
     )
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 def main() -> None:

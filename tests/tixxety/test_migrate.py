@@ -16,9 +16,11 @@ from eventstore.connections import APP_ROLE, Connection, connect
 from eventstore.failures import SchemaOutdated
 from eventstore.group_commit import GroupCommit
 from eventstore.schema import SCHEMA_VERSION, steps
+from projections import schema as projections_schema
 from tests import box_office
+from tixxety import analysts
 from tixxety import migrate as migration
-from tixxety.migrate import NO_ROLE, OPEN_LOCKS, expect_this_version, migrate, schema_version
+from tixxety.migrate import NO_ANALYSTS, NO_ROLE, OPEN_LOCKS, expect_this_version, migrate, schema_version
 
 TABLES = """
 SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -112,6 +114,16 @@ def own_role(server_url: str, login: MakeLogin, monkeypatch: pytest.MonkeyPatch)
     name = f"app_{uuid4().hex}"
     for module in (connections, migration):
         monkeypatch.setattr(module, "APP_ROLE", name)
+    yield name
+    run(server_url, sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def own_analysts(server_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The same for the role of the analysts."""
+    name = f"analysts_{uuid4().hex}"
+    for module in (projections_schema, analysts):
+        monkeypatch.setattr(module, "ANALYST_ROLE", name)
     yield name
     run(server_url, sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
 
@@ -239,6 +251,28 @@ def test_a_login_that_may_create_the_role_serves_in_it(own_role: str, login: Mak
         assert migrate(url) == [OPEN_LOCKS]
     asyncio.run(serves_as(url, own_role))
     asyncio.run(sell(url))
+
+
+def test_a_login_that_may_not_create_the_role_of_the_analysts_is_told(
+    own_analysts: str, login: MakeLogin, database: MakeDatabase
+) -> None:
+    url = database(login("NOCREATEROLE"))
+    assert migrate(url) == [NO_ROLE, NO_ANALYSTS, OPEN_LOCKS]
+    with pytest.raises(analysts.NoLogin, match=f"no role {own_analysts} yet: run tixxety migrate"):
+        analysts.hand_out(url, "ann")
+
+
+def test_a_login_that_may_create_roles_hands_out_logins_to_analysts(
+    own_role: str, own_analysts: str, login: MakeLogin, database: MakeDatabase, server_url: str
+) -> None:
+    url = database(login("CREATEROLE"))
+    assert migrate(url) == [OPEN_LOCKS]
+    for _ in range(2):
+        assert rows(analysts.hand_out(url, "ann"), "SELECT position FROM freshness") == [(0,)]
+    with pytest.raises(analysts.NoLogin, match="may not make, change or drop the role"):
+        analysts.hand_out(as_login(url, login("NOCREATEROLE"), urlsplit(url).path[1:]), "ben")
+    analysts.take_back(url, "ann")
+    assert own_role in [name for (name,) in rows(server_url, "SELECT rolname FROM pg_roles")]
 
 
 def test_locks_that_a_superuser_has_taken_away_are_complained_of_no_more(
