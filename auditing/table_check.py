@@ -1,6 +1,7 @@
 """Projection tables against a fresh fold of the history, row by row and column by column."""
 
 from collections.abc import Iterable, Set
+from operator import attrgetter
 from typing import Any
 
 from auditing.findings import Findings, Rule
@@ -47,7 +48,8 @@ class TableCheck:
             return
         columns = [name for name in row.__struct_fields__ if getattr(row, name) != getattr(wanted, name)]
         told = "; ".join(f"{name} is {getattr(row, name)}, not {getattr(wanted, name)}" for name in columns)
-        self._tell(wanted, f"By the history this row is different: {told}.")
+        newer = max(row, wanted, key=attrgetter("position"))
+        self._tell(newer, f"By the history this row is different: {told}.")
 
     def _tell(self, row: Any, sentence: str) -> None:
         named = " ".join(f"{column} {getattr(row, column)}" for column in self.table.key_columns)

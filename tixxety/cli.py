@@ -15,14 +15,14 @@ import typer
 from api.tokens import ROLES
 from eventstore.failures import Failure as StoreFailure
 from tixxety import __version__, logs, testing
-from tixxety.exporting import export
 from tixxety.analysts import analyst_url
+from tixxety.exporting import export
 from tixxety.failures import Failure
 from tixxety.migrate import migrate as migrate_database
 from tixxety.options import Home, box_office, expect_current_schema
 from tixxety.processes import end_with_uv
-from tixxety.sealing import newest_seal, rotate_seal_key
 from tixxety.rebuilding import rebuild
+from tixxety.sealing import newest_seal, rotate_seal_key
 from tixxety.settings import database, read_settings
 from tixxety.supervisor import StopRequested, stop_signals
 from tixxety.up import listen, serve_many
