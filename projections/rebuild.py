@@ -27,6 +27,9 @@ from projections.runner import FOLD_SETTINGS, TRY_LOCK
 from projections.swap import DROP, LOCK_MIGRATION, Swap, standing_still, views_of_others
 from projections.tables import TABLES
 
+# What is missing then is folded in moments while the live tables stand still.
+NEARLY_THERE_DOMAIN_EVENTS = 1_000
+
 OWNER_SETTINGS = {
     "search_path": f"{PROJECTIONS_SCHEMA}, {HISTORY_SCHEMA}",
     "idle_in_transaction_session_timeout": "10s",
@@ -156,8 +159,11 @@ class Fresh:
             self._tell(Progress("fold", self.position, position))
 
     async def catch_up(self) -> None:
-        """Fold until no more than a batch is missing."""
-        while (goal := (await checkpoint.read(self._owner)).position) - self.position > BATCH_DOMAIN_EVENTS // 4:
+        """Fold until hardly more than the latest writes is missing."""
+        missing = NEARLY_THERE_DOMAIN_EVENTS
+        while missing >= NEARLY_THERE_DOMAIN_EVENTS:
+            goal = (await checkpoint.read(self._owner)).position
+            missing = goal - self.position
             await self.reach(goal)
 
     async def finish(self) -> None:

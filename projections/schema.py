@@ -7,6 +7,7 @@ from typing import Any
 from psycopg import sql
 
 from eventstore.connections import HISTORY_SCHEMA, Connection
+from projections import checkpoint
 
 CREATE = sql.SQL("CREATE SCHEMA IF NOT EXISTS {}")
 # What is made stands in the first; views may look into the history's too.
@@ -45,6 +46,7 @@ async def make(connection: Connection, schema: str) -> None:
     files = [file for file in resources.files("projections").iterdir() if file.name.endswith(".sql")]
     for file in sorted(files, key=lambda file: (file.name.startswith(VIEWS), file.name)):
         await connection.execute(file.read_bytes())
+    await checkpoint.begin(connection)
     await open_to_analysts(connection, schema)
 
 

@@ -115,7 +115,7 @@ class Report:
         for difference in found.shown:
             self.say(str(difference))
         for table, rows in found.rows.items():
-            self.say(f"{table}: {f'{rows:,} rows differ' if rows else 'equal'}")
+            self.say(f"{table}: {f'rows that differ: {rows:,}' if rows else 'equal'}")
 
     def say(self, line: str) -> None:
         """One line, above the bar where there is one."""
@@ -128,6 +128,8 @@ class Report:
     def _line(self, progress: Progress, now: float) -> str:
         began_at, began_position = self._began
         folded, missing = progress.position - began_position, progress.goal - progress.position
+        if progress.position == progress.goal and not folded:
+            return STEPS[progress.step]
         line = f"{STEPS[progress.step]}: {progress.position:,} of {progress.goal:,}"
         if not folded or now == began_at:
             return line
