@@ -10,6 +10,7 @@ from psycopg import sql
 from auditing import verification
 from auditing.findings import Finding, Report, Rule
 from auditing.plan import NoSuchSeal
+from auditing.protection import TableAltered
 from auditing.reading import BY_POSITION, BY_STREAMS
 from auditing.verification import verify
 from eventstore import seal_keys, seals
@@ -237,3 +238,9 @@ async def test_verifying_in_the_middle_of_sales_finds_nothing(database_url: str)
         reports.append(await verify(database_url))
     assert [report.findings for report in reports if not report.ok] == []
     assert reports[-1].head == reports[-1].projections_position
+
+
+async def test_a_table_that_was_altered_is_one_sentence(sealed_url: str, history: SealedHistory) -> None:
+    await alter(sealed_url, "ALTER TABLE seals ALTER COLUMN jws DROP NOT NULL")
+    with pytest.raises(TableAltered, match="The column jws of the table seals may be empty"):
+        await verify(sealed_url)
