@@ -1,7 +1,6 @@
 """Projection tables against a fresh fold of the history, row by row and column by column."""
 
 from collections.abc import Iterable, Set
-from operator import attrgetter
 from typing import Any
 
 from auditing.findings import Findings, Rule
@@ -48,7 +47,7 @@ class TableCheck:
             return
         columns = [name for name in row.__struct_fields__ if getattr(row, name) != getattr(wanted, name)]
         told = "; ".join(f"{name} is {getattr(row, name)}, not {getattr(wanted, name)}" for name in columns)
-        newer = max(row, wanted, key=attrgetter("position"))
+        newer = max(row, wanted, key=lambda one: one.position or 0)
         self._tell(newer, f"By the history this row is different: {told}.")
 
     def _tell(self, row: Any, sentence: str) -> None:
