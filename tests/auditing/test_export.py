@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from hashlib import sha256
@@ -27,6 +28,12 @@ ROWS = """
 SELECT position, stream::text AS stream, type, event_id::text AS event_id FROM (
     SELECT position, stream, type, coalesce(state ->> 'event_id', stream::text) AS event_id FROM history) AS told
 ORDER BY position
+"""
+# Streams of one domain event each, with states of the usual size.
+MANY = """
+INSERT INTO stored_events
+SELECT gen_random_uuid(), 1, 'ReservationPlaced', convert_to(json_build_object('timestamp', repeat('x', 400))::text,
+       'UTF8'), n, n FROM generate_series(%(first)s::int, %(last)s::int) AS n
 """
 DAMAGE = """
 UPDATE tixxety.stored_events SET state = %(state)s WHERE notification_id = 5
@@ -197,3 +204,22 @@ async def test_what_is_no_domain_event_is_named_and_not_exported(
         await superuser.execute(DAMAGE, {"state": state})
     with pytest.raises(Unexportable, match="position 5 is no domain event"):
         await as_ndjson(database_url)
+
+
+async def test_memory_does_not_grow_with_the_history(connection: Connection, database_url: str) -> None:
+    class Nowhere(io.BytesIO):
+        """Forgets what it is given."""
+
+        def write(self, _given: Any) -> int:
+            return 0
+
+    peaks = []
+    for first, last in ((1, 10_000), (10_001, 30_000)):
+        await connection.execute(MANY, {"first": first, "last": last})
+        await seals.seal_next(connection)
+        tracemalloc.start()
+        end = await export(database_url, None, Ndjson(Nowhere()), nobody)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert (end.domain_events, end.seals) == (last, len(peaks))
+    assert peaks[1] < 1.2 * peaks[0] < 30_000_000
