@@ -103,7 +103,10 @@ class SealPass:
                 sentence = f"The fingerprints of seal {seal.number} are not those of what it seals."
                 self._tell(first_position, Rule.SEAL_ALTERED, seal, sentence)
             return
-        if not self._tell_what_differs(promise, dict(zip(positions, leaves, strict=True))):
+        by_position: dict[int, bytes] = {}
+        for position, leaf in zip(positions, leaves, strict=True):
+            by_position[position] = b"" if position in by_position else leaf
+        if not self._tell_what_differs(promise, by_position):
             sentence = (
                 f"Positions {first_position} to {last_position} are not what was sealed by seal {seal.number}; "
                 "its fingerprints do not tell which."
@@ -111,7 +114,10 @@ class SealPass:
             self._tell(first_position, Rule.SEAL_BROKEN, seal, sentence)
 
     def _tell_what_differs(self, promise: Promise, leaves: Mapping[int, bytes]) -> bool:
-        """Name the positions that the fingerprints show to be gone or altered; whether there are any."""
+        """Name the positions that the fingerprints show to be gone or altered; whether there are any.
+
+        A position that is there twice has no leaf that could match.
+        """
         seal, found = promise.seal, False
         for place in range(len(seal.fingerprints) // FINGERPRINT_BYTES):
             position = promise.first_position + place

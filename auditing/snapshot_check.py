@@ -54,12 +54,12 @@ class SnapshotCheck:
         if part:
             self._tell(row.position, snapshot, f"The snapshot has another {part} than the stream at its version.")
 
-    def end_stream(self, stream_id: UUID, version: int, position: int) -> None:
-        """The stream has ended with this version, at this position."""
+    def end_stream(self, stream_id: UUID, version: int) -> None:
+        """The stream has ended with this version."""
         if self._expected and self._expected[0].stream_id == stream_id:
             snapshot = self._expected.popleft()
             if not 1 <= snapshot.version <= version:
-                self._tell(position, snapshot, f"The snapshot is beyond the stream, which ends with {version}.")
+                self._tell(None, snapshot, f"The snapshot is beyond the stream, which ends with {version}.")
 
     def end(self) -> None:
         """There are no more streams."""

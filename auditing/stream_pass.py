@@ -51,7 +51,6 @@ class StreamPass:
         self._folded: dict[str, Rows] = {table.name: {} for table in tables}
         self._unfoldable: set[UUID] = set()
         self._ended_through: UUID | None = None
-        self._position = 0
         self._snapshot_version = 0
 
     def expect(self, snapshots: Iterable[StoredSnapshot]) -> None:
@@ -69,7 +68,7 @@ class StreamPass:
                 self._snapshot_version = self._snapshots.begin_stream(row.stream_id)
             if row.version != self._version + 1:
                 self._jumped(row)
-            self._version, self._position = row.version, row.position
+            self._version = row.version
             try:
                 it = row.recorded().domain_event
                 if is_first:
@@ -146,7 +145,7 @@ class StreamPass:
     def _end_stream(self) -> None:
         if self._stream_id is None:
             return
-        self._snapshots.end_stream(self._stream_id, self._version, self._position)
+        self._snapshots.end_stream(self._stream_id, self._version)
         for name, rows in self._folding.items():
             self._folded[name].update(rows)
             rows.clear()
