@@ -17,7 +17,7 @@ from bench.context import Bench
 from bench.house import open_house
 from bench.measuring import Comparison
 from bench.report import as_dict, table
-from bench.scenarios import aged, cold, expire, fold, hot, many, memory, pay, read, sold_out, two, verify
+from bench.scenarios import aged, cold, expire, export, fold, hot, many, memory, pay, read, sold_out, two, verify
 
 SCENARIOS: dict[str, ModuleType] = {
     "hot": hot,
@@ -29,6 +29,7 @@ SCENARIOS: dict[str, ModuleType] = {
     "read": read,
     "fold": fold,
     "verify": verify,
+    "export": export,
     "expire": expire,
     "cold": cold,
     "memory": memory,
