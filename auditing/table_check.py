@@ -49,7 +49,9 @@ class TableCheck:
             return
         columns = [name for name in row.__struct_fields__ if getattr(row, name) != getattr(wanted, name)]
         told = "; ".join(f"{name} is {getattr(row, name)}, not {getattr(wanted, name)}" for name in columns)
-        self._tell(max(row, wanted, key=attrgetter("position")), key, f"By the history this row is different: {told}.")
+        self._tell(
+            max(row, wanted, key=lambda one: one.position or 0), key, f"By the history this row is different: {told}."
+        )
 
     def _tell(self, row: Any, key: Any, sentence: str) -> None:
         place = f"table {self.table.name}, {self.table.key} {key}"

@@ -8,7 +8,7 @@ from auditing.collecting import sparing_collector
 from auditing.findings import REPORTED_FINDINGS, Findings, Report, Rule
 from auditing.kept_seal import KeptSeal
 from auditing.plan import Plan, plan
-from auditing.protection import append_only
+from auditing.protection import append_only, expect_tables_unaltered
 from auditing.seal_pass import SealPass
 from auditing.streams_apart import streams_apart
 from auditing.verify_history import verify_history
@@ -34,7 +34,7 @@ async def verify(
 
     Memory is bounded by the largest event; 50,000 domain events a second take two processors. With `since_seal` only
     that seal and what came after it is read, and the streams that have grown since. Raises `NoSuchSeal`,
-    `StreamsUnread` and `psycopg.Error`.
+    `TableAltered`, `StreamsUnread` and `psycopg.Error`.
     """
     with sparing_collector():
         async with reading.moment(database_url) as connection:
@@ -49,6 +49,7 @@ async def verify_moment(
     database_url: str | None = None,
 ) -> Report:
     """The same for what an open transaction sees; with its database's URL a second process may help."""
+    await expect_tables_unaltered(connection)
     what = await plan(connection, since_seal)
     findings = Findings()
     if kept is not None:

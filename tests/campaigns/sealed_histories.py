@@ -34,7 +34,7 @@ async def make_history(connection: Connection, seed: int) -> SealedHistory:
     commands = box_office.commands(dice.randint(*COMMANDS))
     batches = Batches(connection, await checkpoint.read(connection))
     snapshot_streams: set[UUID] = set()
-    unsealed, unfolded = dice.randint(0, 6), dice.choice((0, 0, 3))
+    unsealed, unfolded = dice.randint(0, 6), dice.choice((0, 0, 40))
     upto = len(commands) - unsealed
     start = head = 0
     while start < upto:

@@ -199,9 +199,8 @@ async def truncate_table(connection: Connection, dice: Random, history: SealedHi
 
 async def move_checkpoint(connection: Connection, dice: Random, history: SealedHistory) -> Expected:
     (position,) = await one(connection, "SELECT position FROM checkpoint")
-    to, where = dice.choice(
-        ((position - 1, f"table audit_trail, position {position}"), (history.head + 1, "table checkpoint"))
-    )
+    ahead = "table checkpoint" if position == history.head else f"table audit_trail, position {position + 1}"
+    to, where = dice.choice(((position - 1, f"table audit_trail, position {position}"), (history.head + 1, ahead)))
     await connection.execute("UPDATE checkpoint SET position = %(to)s", {"to": to})
     return Expected("the checkpoint is moved", (), (where,))
 
