@@ -15,6 +15,7 @@ from auditing.export_records import (
     PublicKey,
     Record,
     SealRecord,
+    lines,
     record,
 )
 from eventstore.failures import Failure
@@ -54,31 +55,28 @@ class NdjsonFile:
 
     def records(self) -> Iterator[list[Record]]:
         """All records, part by part. Raises `FileBroken` at the first line that is none, or is not to be there."""
-        while lines := self._lines():
-            records = [self._record(line) for line in lines]
-            self._digest.update(b"".join(lines[:-1] if self._before is End else lines))
+        while part := self._part():
+            records = [self._record(line) for line in part]
+            self._digest.update(b"".join(part[:-1] if self._before is End else part))
             yield records
         if self._before is not End:
             raise FileBroken(f"{self._name} was cut: it ends after line {self._number:,}, without its last record.")
 
-    def _lines(self) -> list[bytes]:
-        lines = []
-        for _ in range(PART_LINES):
-            line = self._file.readline(LINE_BYTES)
-            if not line:
-                break
-            lines.append(line)
-        return lines
+    def _part(self) -> list[bytes]:
+        read = (self._file.readline(LINE_BYTES) for _ in range(PART_LINES))
+        return [line for line in read if line]
 
     def _record(self, line: bytes) -> Record:
         self._number += 1
+        if not line.endswith(b"\n"):
+            if len(line) == LINE_BYTES:
+                raise FileBroken(self._told("is longer than any record."))
+            raise FileBroken(f"{self._name} was cut in the middle of line {self._number:,}.")
         try:
             read = record(line)
         except msgspec.ValidationError as error:
             raise FileBroken(self._told(f"is no record of an export: {error}.")) from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            if not line.endswith(b"\n") and len(line) < LINE_BYTES:
-                raise FileBroken(f"{self._name} was cut in the middle of line {self._number:,}.") from error
             raise FileBroken(self._told("is no JSON.")) from error
         kind = type(read)
         if kind not in FOLLOWERS[self._before]:
@@ -86,6 +84,9 @@ class NdjsonFile:
         if isinstance(read, Head) and read.format_version != FORMAT_VERSION:
             known = f"this program reads {FORMAT_VERSION}"
             raise FileBroken(f"{self._name} has the format {read.format_version}; {known}.")
+        # Its own bytes are in no digest.
+        if isinstance(read, End) and line != lines([read]):
+            raise FileBroken(self._told("is not as it was written."))
         self._before = kind
         return read
 

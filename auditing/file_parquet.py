@@ -56,7 +56,8 @@ class ParquetFile:
         with self._wrong():
             file = pq.ParquetFile(self._file, page_checksum_verification=True)
             metadata: dict[bytes, bytes] = file.metadata.metadata or {}
-        if not file.schema_arrow.equals(SCHEMA) or HEAD.encode() not in metadata:
+            has_our_columns = file.schema_arrow.equals(SCHEMA)
+        if not has_our_columns or HEAD.encode() not in metadata:
             raise FileBroken(f"{self._name} is no export of a history: it has other columns.")
         beginning: list[Record] = []
         for key, kind in ((HEAD, Head), (KEYS, PublicKey), (FIRST_SEALS, SealRecord)):
@@ -77,7 +78,7 @@ class ParquetFile:
         """What Arrow says of a broken file, in a sentence."""
         try:
             yield
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise FileBroken(f"{self._name} is broken: {' '.join(str(error).split())}") from error
 
     def _counted(self, records: list[Record]) -> list[Record]:
@@ -90,6 +91,8 @@ class ParquetFile:
             records = [record(line) for line in text.splitlines()]
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise FileBroken(f"{self._name} has something in it that is no record: {error}.") from error
+        if lines(records) != text:
+            raise FileBroken(f"{self._name} has a {kind.__name__} in it that is not as it was written.")
         if any(type(one) is not kind for one in records):
             raise FileBroken(f"{self._name} has a record of another kind than {kind.__name__} in its place.")
         return records

@@ -153,6 +153,7 @@ class Kept:
     """Looks for a seal that was kept elsewhere among those of the file."""
 
     def __init__(self, findings: Findings, kept: KeptSeal) -> None:
+        # Whether anything could be said about it.
         self.is_known = False
         self._findings = findings
         self._kept = kept
@@ -171,6 +172,7 @@ class Kept:
 
     def missing(self) -> None:
         """It has to be there, and is not."""
+        self.is_known = True
         claims = self._kept.claims
         self._tell(f"Seal {claims.number}, which was kept, is gone; it covered up to position {claims.last_position}.")
 

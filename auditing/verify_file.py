@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from auditing.collecting import sparing_collector
 from auditing.export_records import DomainEventRecord, End, Head, PublicKey, Record, SealRecord
 from auditing.file_ndjson import FileBroken, NdjsonFile
 from auditing.file_seals import FileSeals, Kept, PartSeals, WholeSeals
@@ -47,7 +46,7 @@ def verify_file(path: Path, *, kept: KeptSeal | None, told: Told) -> Report:
     Memory is bounded by the largest event; the disk takes as much as the export for a while. Raises `FileBroken`.
     """
     findings = Findings()
-    with sparing_collector(), _opened(path, findings) as file, stream_sorter() as sorter:
+    with _opened(path, findings) as file, stream_sorter() as sorter:
         one = FileVerification(findings, sorter, kept)
         for records in file.records():
             one.take(records)

@@ -17,7 +17,22 @@ from bench.context import Bench
 from bench.house import open_house
 from bench.measuring import Comparison
 from bench.report import as_dict, table
-from bench.scenarios import aged, audited, cold, expire, fold, hot, many, memory, pay, read, sold_out, two, verify
+from bench.scenarios import (
+    aged,
+    audited,
+    cold,
+    expire,
+    export,
+    fold,
+    hot,
+    many,
+    memory,
+    pay,
+    read,
+    sold_out,
+    two,
+    verify,
+)
 
 SCENARIOS: dict[str, ModuleType] = {
     "hot": hot,
@@ -30,6 +45,7 @@ SCENARIOS: dict[str, ModuleType] = {
     "read": read,
     "fold": fold,
     "verify": verify,
+    "export": export,
     "expire": expire,
     "cold": cold,
     "memory": memory,

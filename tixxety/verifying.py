@@ -58,9 +58,10 @@ def verify(
     elif since_seal is not None:
         raise CannotVerify("Give --file or --since-seal: a file is verified as a whole.")
     else:
+        from auditing.collecting import sparing_collector
         from auditing.verify_file import verify_file
 
-        with progress_bar("verifying") as told:
+        with sparing_collector(), progress_bar("verifying") as told:
             report = verify_file(file, kept=kept, told=told)
     typer.echo(msgspec.json.format(msgspec.json.encode(report)) if as_json else "\n".join(in_words(report)))
     raise typer.Exit(0 if report.ok else 1)

@@ -1,12 +1,10 @@
 """Random histories in the database, sealed in ranges of any size, and exports of them."""
 
 import io
-from pathlib import Path
 from uuid import UUID
 
 from auditing.export import CloudEvents, Ndjson, export
 from auditing.export_parquet import Parquet
-from auditing.export_records import End
 from eventstore import seals
 from eventstore.connections import Connection
 from tests.projections.histories import BoxOffice, append
@@ -30,22 +28,24 @@ async def sealed_history(connection: Connection, seed: int = 1, commands: int = 
 async def as_ndjson(database_url: str, event_id: UUID | None = None) -> bytes:
     """What an export writes."""
     file = io.BytesIO()
-    await export(database_url, event_id, Ndjson(file), _nobody)
+    await export(database_url, event_id, Ndjson(file), nobody)
     return file.getvalue()
 
 
 async def as_cloud_events(database_url: str, event_id: UUID | None = None) -> bytes:
     """The same for other systems."""
     file = io.BytesIO()
-    await export(database_url, event_id, CloudEvents(file), _nobody)
+    await export(database_url, event_id, CloudEvents(file), nobody)
     return file.getvalue()
 
 
-async def as_parquet(database_url: str, path: Path, event_id: UUID | None = None) -> End:
-    """The same as a Parquet file."""
-    with path.open("wb") as file, Parquet(file) as parquet:
-        return await export(database_url, event_id, parquet, _nobody)
+async def as_parquet(database_url: str, event_id: UUID | None = None) -> bytes:
+    """The same as Parquet."""
+    file = io.BytesIO()
+    with Parquet(file) as parquet:
+        await export(database_url, event_id, parquet, nobody)
+    return file.getvalue()
 
 
-def _nobody(_done: int, _total: int) -> None:
-    pass
+def nobody(_done: int, _total: int) -> None:
+    """Does not want to know how far it is."""

@@ -3,10 +3,10 @@
 import asyncio
 import io
 import json
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -20,7 +20,7 @@ from eventstore import history, seal_keys, seals
 from eventstore.connections import Connection, connect
 from eventstore.history import StoredRow
 from eventstore.merkle import leaf_hash, root_with_proof
-from tests.auditing.sealed_histories import as_cloud_events, as_ndjson, as_parquet, sealed_history
+from tests.auditing.sealed_histories import as_cloud_events, as_ndjson, as_parquet, nobody, sealed_history
 from tests.projections.histories import append
 
 Line = dict[str, Any]
@@ -28,6 +28,12 @@ ROWS = """
 SELECT position, stream::text AS stream, type, event_id::text AS event_id FROM (
     SELECT position, stream, type, coalesce(state ->> 'event_id', stream::text) AS event_id FROM history) AS told
 ORDER BY position
+"""
+# Streams of one domain event each, with states of the usual size.
+MANY = """
+INSERT INTO stored_events
+SELECT gen_random_uuid(), 1, 'ReservationPlaced', convert_to(json_build_object('timestamp', repeat('x', 400))::text,
+       'UTF8'), n, n FROM generate_series(%(first)s::int, %(last)s::int) AS n
 """
 DAMAGE = """
 UPDATE tixxety.stored_events SET state = %(state)s WHERE notification_id = 5
@@ -129,17 +135,16 @@ async def test_nothing_that_is_recorded_meanwhile_is_in_it(connection: Connectio
                 others.submit(asyncio.run, record_more()).result()
             super().write(records, lines)
 
-    await export(database_url, None, Meanwhile(file), lambda _done, _head: None)
+    await export(database_url, None, Meanwhile(file), nobody)
     assert len(exported_rows(file.getvalue())) == before
     assert of_kind(file.getvalue(), "seal")[-1]["last_position"] < before < await history.head(connection)
 
 
-async def test_parquet_says_the_same(connection: Connection, database_url: str, tmp_path: Path) -> None:
+async def test_parquet_says_the_same(connection: Connection, database_url: str) -> None:
     await sealed_history(connection, seed=6)
-    path = tmp_path / "everything.parquet"
-    await as_parquet(database_url, path)
+    file = io.BytesIO(await as_parquet(database_url))
     exported = await as_ndjson(database_url)
-    table = pq.read_table(path)
+    table = pq.read_table(file)
     stored = await history.rows_after(connection, 0, 10_000)
     columns = ("position", "command_position", "stream", "version", "type", "state")
     assert [tuple(row[name] for name in columns) for row in table.to_pylist()] == [
@@ -148,18 +153,15 @@ async def test_parquet_says_the_same(connection: Connection, database_url: str, 
     ]
     in_rows = [json.loads(line) for text in table["seals"].to_pylist() if text for line in text.splitlines()]
     assert in_rows == of_kind(exported, "seal")
-    metadata = pq.read_metadata(path).metadata
+    metadata = pq.read_metadata(file).metadata
     assert [json.loads(line) for line in metadata[b"tixxety.keys"].splitlines()] == of_kind(exported, "key")
     assert json.loads(metadata[b"tixxety.export"])["head"] == len(stored)
     assert json.loads(metadata[b"tixxety.end"])["domain_events"] == len(stored)
 
 
-async def test_parquet_has_columns_for_what_a_state_says(
-    connection: Connection, database_url: str, tmp_path: Path
-) -> None:
+async def test_parquet_has_columns_for_what_a_state_says(connection: Connection, database_url: str) -> None:
     box_office = await sealed_history(connection, seed=7)
-    await as_parquet(database_url, tmp_path / "it.parquet", box_office.events[0])
-    for row in pq.read_table(tmp_path / "it.parquet").to_pylist():
+    for row in pq.read_table(io.BytesIO(await as_parquet(database_url, box_office.events[0]))).to_pylist():
         state = json.loads(row["state"])
         assert row["recorded_at"] == datetime.fromisoformat(state["timestamp"])
         assert row["event_id"] == str(box_office.events[0])
@@ -175,11 +177,10 @@ async def test_cloud_events_are_the_domain_events_alone(connection: Connection, 
     assert [int(one["id"]) for one in sent] == [row.position for row in await history.rows_after(connection, 0, 10_000)]
 
 
-async def test_an_empty_history_is_a_whole_export(database_url: str, tmp_path: Path) -> None:
+async def test_an_empty_history_is_a_whole_export(database_url: str) -> None:
     exported = await as_ndjson(database_url)
     assert [json.loads(line)["kind"] for line in exported.splitlines()] == ["export", "key", "end"]
-    await as_parquet(database_url, tmp_path / "it.parquet")
-    assert pq.read_table(tmp_path / "it.parquet").num_rows == 0
+    assert pq.read_table(io.BytesIO(await as_parquet(database_url))).num_rows == 0
 
 
 async def test_an_event_that_is_none_is_said_so_before_anything_is_written(
@@ -203,3 +204,22 @@ async def test_what_is_no_domain_event_is_named_and_not_exported(
         await superuser.execute(DAMAGE, {"state": state})
     with pytest.raises(Unexportable, match="position 5 is no domain event"):
         await as_ndjson(database_url)
+
+
+async def test_memory_does_not_grow_with_the_history(connection: Connection, database_url: str) -> None:
+    class Nowhere(io.BytesIO):
+        """Forgets what it is given."""
+
+        def write(self, _given: Any) -> int:
+            return 0
+
+    peaks = []
+    for first, last in ((1, 10_000), (10_001, 30_000)):
+        await connection.execute(MANY, {"first": first, "last": last})
+        await seals.seal_next(connection)
+        tracemalloc.start()
+        end = await export(database_url, None, Ndjson(Nowhere()), nobody)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert (end.domain_events, end.seals) == (last, len(peaks))
+    assert peaks[1] < 1.2 * peaks[0] < 30_000_000
