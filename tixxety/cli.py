@@ -13,12 +13,14 @@ import psycopg
 import typer
 
 from api.tokens import ROLES
+from domain.refusals import Refusal
 from eventstore.failures import Failure as StoreFailure
 from tixxety import __version__, logs, testing
 from tixxety.failures import Failure
 from tixxety.migrate import migrate as migrate_database
 from tixxety.options import Home, box_office, expect_current_schema
 from tixxety.processes import end_with_uv
+from tixxety.replaying import replay
 from tixxety.settings import database, read_settings
 from tixxety.supervisor import StopRequested, stop_signals
 from tixxety.up import listen, serve_many
@@ -42,8 +44,8 @@ def main() -> None:
             app(prog_name="tixxety")
     except StopRequested:
         sys.exit(0)
-    except (Failure, StoreFailure) as failure:
-        sys.exit(f"tixxety: {failure}")
+    except (Failure, StoreFailure, Refusal) as no:
+        sys.exit(f"tixxety: {no}")
     except psycopg.Error as error:
         sys.exit(f"tixxety: The database refuses or does not answer: {' '.join(str(error).split())}")
 
@@ -131,6 +133,9 @@ def revoke(email: Email, role: Role, home: Home = None) -> None:
     from api.accounts import revoke as take
 
     change_roles(home, take, email, role)
+
+
+app.command()(replay)
 
 
 @app.command()
