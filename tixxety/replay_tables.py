@@ -19,7 +19,7 @@ from domain.refusals import spoken
 WIDTH_ELSEWHERE = 140
 MOST_HOLDS_SHOWN = 20
 NUMBERS = ("capacity", "reserved", "paid", "available", "tickets")
-BAR_CELLS = 30
+BAR_CELLS = 20
 PAID, RESERVED, LEFT = "#", "+", "."
 STYLES = {PAID: "green", RESERVED: "yellow", LEFT: "dim"}
 
@@ -59,22 +59,24 @@ def line_printer() -> Callable[[Step], None]:
         return lambda step: _write(line_of(step))
 
     def print_coloured(step: Step) -> None:
-        text = Text(line_of(step), no_wrap=True, overflow="ellipsis")
-        start = text.plain.index("[") + 1
-        for place, cell in enumerate(text.plain[start : start + BAR_CELLS], start):
-            text.stylize(STYLES[cell], place, place + 1)
-        console.print(text)
+        text = Text(line_of(step))
+        end = text.plain.index("[") + 1
+        drawn = text.plain[end : end + BAR_CELLS]
+        for cell, style in STYLES.items():
+            start, end = end, end + drawn.count(cell)
+            text.stylize(style, start, end)
+        console.print(text, no_wrap=True, overflow="ellipsis")
 
     return print_coloured
 
 
 def line_of(step: Step) -> str:
-    """Position, time, how much is paid, reserved and left, and what happened."""
+    """Position, time, how much is paid, reserved and left, what happened, and the count."""
     capacity = sum(row.capacity for row in step.ticket_types)
     paid = sum(row.paid for row in step.ticket_types)
     taken = paid + sum(row.reserved for row in step.ticket_types)
-    at = spoken(step.at)
-    return f"{step.position:>11,}  {at:<27}  [{bar(paid, taken, capacity)}] {taken:,}/{capacity:,}  {step.what}"
+    at = f"{step.at:%Y-%m-%d %H:%M:%S}.{step.at.microsecond // 1000:03}Z"
+    return f"{step.position:>9,}  {at}  [{bar(paid, taken, capacity)}]  {step.what}; {taken:,} of {capacity:,} taken"
 
 
 def bar(paid: int, taken: int, capacity: int) -> str:

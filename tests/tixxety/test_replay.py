@@ -49,9 +49,9 @@ def test_a_moment_is_shown_for_people_and_for_machines(event_id: UUID, capsys: p
 def test_a_whole_on_sale_is_played_as_lines(event_id: UUID, capsys: pytest.CaptureFixture[str]) -> None:
     replay(str(event_id), follow=True, speed="1000")
     lines = capsys.readouterr().out.splitlines()
-    at = (YESTERDAY + timedelta(seconds=4)).isoformat().replace("+00:00", "Z")
+    at = f"{YESTERDAY + timedelta(seconds=4):%Y-%m-%d %H:%M:%S}.000Z"
     assert len(lines) == 7
-    assert lines[-1].split() == ["13", at, f"[{'#' * 6}{'+' * 6}{'.' * 18}]", "4/10", "1", "Standing", "paid"]
+    assert lines[-1] == f"       13  {at}  [####++++............]  1 Standing paid; 4 of 10 taken"
 
 
 def test_machines_get_a_line_of_json_for_each_command(
