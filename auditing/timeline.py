@@ -5,10 +5,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from auditing import streams
 from auditing.shown import Shown
+from auditing.streams import Connected
 from auditing.words import plain
 from domain.aggregate import SYSTEM
-from domain.refusals import EventNotFound, spoken
+from domain.refusals import spoken
 from domain.ticketed_event import (
     CapacityChanged,
     EventCancelled,
@@ -20,13 +22,8 @@ from domain.ticketed_event import (
     TicketsReleased,
     TicketsSold,
 )
-from eventstore import history
-from eventstore.connections import Connection
 from eventstore.history import Recorded
 from projections.ticket_types import TicketTypeRow
-
-# Read at a time.
-BATCH_ROWS = 2_000
 
 RELEASED = {"expired": "expired", "buyer": "given back", "event-cancelled": "cancelled with the event"}
 
@@ -77,15 +74,12 @@ class Timeline:
         )
 
 
-async def steps(connection: Connection, event_id: UUID) -> AsyncIterator[Step]:
+async def steps(connected: Connected, event_id: UUID) -> AsyncIterator[Step]:
     """Every step of an event up to now, in order, at constant memory. Raises `EventNotFound`."""
-    timeline, rows = Timeline(), await history.stream_after(connection, event_id, 0, BATCH_ROWS)
-    if not rows or rows[0].topic != EventCreated.TOPIC:
-        raise EventNotFound
-    while rows:
-        for step in timeline.follow(row.recorded() for row in rows):
+    timeline = Timeline()
+    async for recorded in streams.of_event(connected, event_id):
+        for step in timeline.follow(recorded):
             yield step
-        rows = await history.stream_after(connection, event_id, rows[-1].version, BATCH_ROWS)
     for step in timeline.end():
         yield step
 

@@ -93,12 +93,13 @@ def speed_of(text: str) -> float:
 async def look(database_url: str, event_id: UUID, at: datetime | None, position: int) -> Moment:
     """The event at an instant, else at a position. Raises what `auditing.as_of` raises."""
     from auditing import as_of
+    from auditing.streams import always
     from eventstore.connections import connect
 
     async with await connect(database_url) as connection:
         if at is not None:
-            return await as_of.at_instant(connection, event_id, at)
-        return await as_of.at_position(connection, event_id, position)
+            return await as_of.at_instant(always(connection), event_id, at)
+        return await as_of.at_position(always(connection), event_id, position)
 
 
 def show(moment: Moment, *, as_json: bool) -> None:
@@ -115,6 +116,7 @@ def show(moment: Moment, *, as_json: bool) -> None:
 
 async def play(database_url: str, event_id: UUID, speed: float | None, *, as_json: bool) -> None:
     """Print every step; at `speed` times the recorded pace, else as fast as it goes. Raises EventNotFound."""
+    from auditing.streams import always
     from auditing.timeline import steps
     from eventstore.connections import connect
     from tixxety.replay_tables import json_line, line_printer
@@ -122,7 +124,7 @@ async def play(database_url: str, event_id: UUID, speed: float | None, *, as_jso
     print_line = line_printer()
     before: datetime | None = None
     async with await connect(database_url) as connection:
-        async for step in steps(connection, event_id):
+        async for step in steps(always(connection), event_id):
             if speed is not None and before is not None and step.at > before:
                 sys.stdout.flush()
                 await asyncio.sleep((step.at - before).total_seconds() / speed)

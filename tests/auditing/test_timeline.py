@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from auditing.streams import always
 from auditing.timeline import RELEASED, Step, Timeline, steps, what_happened
 from domain.refusals import EventNotFound
 from eventstore.connections import connect
@@ -69,10 +70,10 @@ async def test_the_steps_of_an_event_are_read_in_parts(database_url: str, monkey
     async with await connect(database_url) as connection:
         await append(connection, commands)
         event_id = commands[0][0].originator_id
-        at_once = [step async for step in steps(connection, event_id)]
-        monkeypatch.setattr("auditing.timeline.BATCH_ROWS", 3)
-        in_parts: list[Step] = [step async for step in steps(connection, event_id)]
+        at_once = [step async for step in steps(always(connection), event_id)]
+        monkeypatch.setattr("auditing.streams.PART_ROWS", 3)
+        in_parts: list[Step] = [step async for step in steps(always(connection), event_id)]
         assert in_parts == at_once
         assert len(at_once) > 10
         with pytest.raises(EventNotFound):
-            [step async for step in steps(connection, commands[0][0].request_id)]
+            [step async for step in steps(always(connection), commands[0][0].request_id)]
