@@ -47,11 +47,10 @@ async def read_event_as_of(
     if (at is None) == (position is None):
         raise unusable("query", "at", EXACTLY_ONE)
     services = await auditor.reads()
-    async with services.pool.connection() as connection:
-        if at is not None:
-            moment = await as_of.at_instant(connection, event_id, at)
-        else:
-            moment = await as_of.at_position(connection, event_id, position or 0)
+    if at is not None:
+        moment = await as_of.at_instant(services.pool.connection, event_id, at)
+    else:
+        moment = await as_of.at_position(services.pool.connection, event_id, position or 0)
     return Response(json_of_moment(moment), media_type=MEDIA_TYPE)
 
 
@@ -63,8 +62,7 @@ async def read_event_as_of(
 async def read_story_of_reservation(reservation_id: Id, auditor: TheAuditor) -> Response:
     """The story of a reservation in order: what happened or was refused, when, by whom, in which request, and why."""
     services = await auditor.reads()
-    async with services.pool.connection() as connection:
-        story = await stories.of_reservation(connection, reservation_id)
+    story = await stories.of_reservation(services.pool.connection, reservation_id)
     return Response(json_of_story(story), media_type=MEDIA_TYPE)
 
 
@@ -76,8 +74,7 @@ async def read_story_of_reservation(reservation_id: Id, auditor: TheAuditor) -> 
 async def read_story_of_buyer(event_id: Id, buyer_id: Id, auditor: TheAuditor) -> Response:
     """The story of an account at an event: all of its reservations and all that it was refused there."""
     services = await auditor.reads()
-    async with services.pool.connection() as connection:
-        story = await stories.of_buyer(connection, event_id, buyer_id)
+    story = await stories.of_buyer(services.pool.connection, event_id, buyer_id)
     return Response(json_of_story(story), media_type=MEDIA_TYPE)
 
 

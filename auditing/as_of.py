@@ -1,25 +1,23 @@
 """An event as it was at a past moment, folded from its own stream by the code that folds the live tables."""
 
 from collections.abc import Callable
+from contextlib import aclosing
 from datetime import datetime
 from itertools import takewhile
 from typing import NamedTuple
 from uuid import UUID
 
+from auditing import streams
 from auditing.refusals import BeyondTheEnd, InTheFuture, NotCreatedYet
 from auditing.shown import Shown
+from auditing.streams import Connected
 from domain.inventory import Hold
-from domain.refusals import EventNotFound
-from domain.ticketed_event import EventCreated, TicketedEvent
+from domain.ticketed_event import TicketedEvent
 from eventstore import history
 from eventstore.aggregates import fold
-from eventstore.connections import Connection
 from eventstore.history import Recorded
 from projections.events import EventRow
 from projections.ticket_types import TicketTypeRow
-
-# Folded at a time, so that the event loop runs in between.
-BATCH_ROWS = 500
 
 NOW = "SELECT clock_timestamp()"
 
@@ -61,41 +59,41 @@ class Replay:
         return Moment(self._last.command_position, at, self._shown.event, self._shown.ticket_types, self._event.holds)
 
 
-async def at_position(connection: Connection, event_id: UUID, position: int) -> Moment:
+async def at_position(connected: Connected, event_id: UUID, position: int) -> Moment:
     """The event after all of its commands that had ended by `position`.
 
     Raises `EventNotFound`, `NotCreatedYet`, and `BeyondTheEnd` of the history. Costs about 10 µs for each domain event
     of the event up to there, and lets the event loop run in between.
     """
-    last_position = await history.head(connection)
+    async with connected() as connection:
+        last_position = await history.head(connection)
     if position > last_position:
         raise BeyondTheEnd(last_position)
-    return await _replay(connection, event_id, lambda one: one.command_position <= position)
+    return await _replay(connected, event_id, lambda one: one.command_position <= position)
 
 
-async def at_instant(connection: Connection, event_id: UUID, at: datetime) -> Moment:
+async def at_instant(connected: Connected, event_id: UUID, at: datetime) -> Moment:
     """The event after all of its commands that were recorded by `at`, as `at_position` does it.
 
     Raises `EventNotFound`, `NotCreatedYet`, and `InTheFuture` by the database's clock.
     """
-    ((now,),) = await (await connection.execute(NOW)).fetchall()
+    async with connected() as connection:
+        ((now,),) = await (await connection.execute(NOW)).fetchall()
     if at > now:
         raise InTheFuture(at, now)
-    return await _replay(connection, event_id, lambda one: one.domain_event.timestamp <= at)
+    return await _replay(connected, event_id, lambda one: one.domain_event.timestamp <= at)
 
 
-async def _replay(connection: Connection, event_id: UUID, counts: Callable[[Recorded], bool]) -> Moment:
-    replay, version, rows = Replay(), 0, await history.stream_after(connection, event_id, 0, BATCH_ROWS)
-    if not rows or rows[0].topic != EventCreated.TOPIC:
-        raise EventNotFound
-    created = rows[0].recorded()
-    while rows:
-        recorded = list(takewhile(counts, (row.recorded() for row in rows)))
-        replay.fold(recorded)
-        version += len(recorded)
-        rows = (
-            await history.stream_after(connection, event_id, version, BATCH_ROWS) if len(recorded) == len(rows) else []
-        )
+async def _replay(connected: Connected, event_id: UUID, counts: Callable[[Recorded], bool]) -> Moment:
+    replay, created = Replay(), None
+    async with aclosing(streams.of_event(connected, event_id)) as parts:
+        async for recorded in parts:
+            created = created or recorded[0]
+            counted = list(takewhile(counts, recorded))
+            replay.fold(counted)
+            if len(counted) < len(recorded):
+                break
     if moment := replay.moment:
         return moment
+    assert created is not None  # noqa: S101 - an event's stream begins with it
     raise NotCreatedYet(created.domain_event.timestamp, created.position)

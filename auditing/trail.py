@@ -1,20 +1,15 @@
 """The audit trail with what each domain event says: the index from the projections, the state from the history."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
 from typing import NamedTuple
 
+from auditing.streams import PART_ROWS, Connected
 from eventstore import history
 from eventstore.connections import Connection
 from eventstore.history import StoredRow
 from projections import checkpoint, trail
 from projections.audit_trail import AuditRow
 from projections.trail import Filters, Span
-
-# Read at a time when all is read: a few milliseconds of work.
-BATCH_ROWS = 500
-
-Connected = Callable[[], AbstractAsyncContextManager[Connection]]
 
 
 class Entry(NamedTuple):
@@ -46,7 +41,7 @@ async def pages(connected: Connected, filters: Filters) -> AsyncIterator[list[En
         within = await trail.span(connection, filters, (await checkpoint.read(connection)).position)
     while True:
         async with connected() as connection:
-            entries, after = await _page(connection, filters, within, BATCH_ROWS)
+            entries, after = await _page(connection, filters, within, PART_ROWS)
         yield entries
         if after is None:
             return

@@ -8,9 +8,10 @@ from uuid import UUID
 import pytest
 from msgspec.structs import asdict
 
-from auditing import as_of
+from auditing import as_of, streams
 from auditing.as_of import Moment
 from auditing.refusals import BeyondTheEnd, InTheFuture, NotCreatedYet
+from auditing.streams import always
 from domain.refusals import EventNotFound
 from eventstore.connections import Connection, connect
 from tests.projections.histories import BoxOffice, Command, append, with_ends
@@ -86,10 +87,10 @@ async def test_at_every_position_it_is_what_an_independent_fold_says(connection:
             known = newest(expected, position)
             if known is None:
                 with pytest.raises(NotCreatedYet) as refused:
-                    await as_of.at_position(connection, event_id, position)
+                    await as_of.at_position(always(connection), event_id, position)
                 assert (refused.value.created_at, refused.value.position) == (expected[0].at, expected[0].position)
             else:
-                assert told(await as_of.at_position(connection, event_id, position)) == known
+                assert told(await as_of.at_position(always(connection), event_id, position)) == known
                 compared += bool(known.holds)
     assert compared > 20
 
@@ -97,19 +98,19 @@ async def test_at_every_position_it_is_what_an_independent_fold_says(connection:
 async def test_at_every_instant_it_is_what_an_independent_fold_says(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(as_of, "BATCH_ROWS", 7)
+    monkeypatch.setattr(streams, "PART_ROWS", 7)
     commands = history(3, 80)
     await append(connection, commands)
     for event_id, expected in expectations(commands).items():
         for one in expected:
             known = [other for other in expected if other.at <= one.at][-1]
-            assert told(await as_of.at_instant(connection, event_id, one.at)) == known
+            assert told(await as_of.at_instant(always(connection), event_id, one.at)) == known
             before = [other for other in expected if other.at <= one.at - TICK]
             if before:
-                assert told(await as_of.at_instant(connection, event_id, one.at - TICK)) == before[-1]
+                assert told(await as_of.at_instant(always(connection), event_id, one.at - TICK)) == before[-1]
             else:
                 with pytest.raises(NotCreatedYet):
-                    await as_of.at_instant(connection, event_id, one.at - TICK)
+                    await as_of.at_instant(always(connection), event_id, one.at - TICK)
 
 
 async def test_what_nobody_can_know_is_refused_with_a_sentence(connection: Connection) -> None:
@@ -117,11 +118,11 @@ async def test_what_nobody_can_know_is_refused_with_a_sentence(connection: Conne
     last = await append(connection, commands)
     event_id = commands[0][0].originator_id
     with pytest.raises(BeyondTheEnd, match=f"ends at position {last}") as beyond:
-        await as_of.at_position(connection, event_id, last + 1)
+        await as_of.at_position(always(connection), event_id, last + 1)
     assert beyond.value.last_position == last
     with pytest.raises(InTheFuture, match="lies in the future"):
-        await as_of.at_instant(connection, event_id, datetime.now(UTC) + timedelta(hours=1))
+        await as_of.at_instant(always(connection), event_id, datetime.now(UTC) + timedelta(hours=1))
     reservation_id = next(e.originator_id for command in commands for e in command if e.TOPIC == "ReservationPlaced")
     for unknown in (UUID(int=7), reservation_id):
         with pytest.raises(EventNotFound):
-            await as_of.at_position(connection, unknown, last)
+            await as_of.at_position(always(connection), unknown, last)
