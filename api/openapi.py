@@ -22,6 +22,7 @@ ABOUT: dict[str, Any] = {
         {"name": "accounts", "description": "Register, log in, look at yourself, leave."},
         {"name": "events", "description": "What people attend: the catalogue, and the organiser's work."},
         {"name": "reservations", "description": "Reserve tickets, then pay or cancel before the hold ends."},
+        {"name": "analytics", "description": "How an event sells: for its organiser and for analysts."},
         {"name": "health", "description": "For operators and orchestrators."},
         {"name": "problems", "description": "What each problem type means."},
     ],

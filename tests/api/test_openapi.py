@@ -27,6 +27,7 @@ METHODS_AND_PATHS = {
     "GET /reservations/{reservation_id}": {200, 401, 404, 413, 422, 500, 503},
     "POST /reservations/{reservation_id}/pay": {200, 400, 401, 404, 409, 408, 413, 422, 500, 503},
     "POST /reservations/{reservation_id}/cancel": {200, 400, 401, 404, 409, 408, 413, 422, 500, 503},
+    "GET /analytics/events/{event_id}/sales": {200, 401, 403, 404, 413, 422, 500, 503},
     "GET /health/live": {200, 413, 422, 500},
     "GET /health/ready": {200, 413, 422, 500, 503},
     "GET /problems": {200, 413, 422, 500},
