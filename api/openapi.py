@@ -26,6 +26,7 @@ ABOUT: dict[str, Any] = {
             "name": "audit",
             "description": "For auditors: the history, past moments, stories, seals. Every read is kept.",
         },
+        {"name": "analytics", "description": "How an event sells: for its organiser and for analysts."},
         {"name": "health", "description": "For operators and orchestrators."},
         {"name": "problems", "description": "What each problem type means."},
     ],

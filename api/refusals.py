@@ -28,6 +28,12 @@ class EmailTaken(Refusal):
     code = "email-taken"
 
 
+class AnalystsOnly(Refusal):
+    """Only its organiser and analysts may look into the sales of this event. Ask an operator for the role analyst."""
+
+    code = "forbidden"
+
+
 class NotFound(Refusal):
     """There is nothing at this address. Check the path and the id in it."""
 

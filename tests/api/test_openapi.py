@@ -32,6 +32,7 @@ METHODS_AND_PATHS = {
     "GET /audit/events/{event_id}/buyers/{buyer_id}": {200, 401, 403, 404, 413, 422, 500, 503},
     "GET /audit/reservations/{reservation_id}": {200, 401, 403, 404, 413, 422, 500, 503},
     "GET /audit/seals": {200, 401, 403, 413, 422, 500, 503},
+    "GET /analytics/events/{event_id}/sales": {200, 401, 403, 404, 413, 422, 500, 503},
     "GET /health/live": {200, 413, 422, 500},
     "GET /health/ready": {200, 413, 422, 500, 503},
     "GET /problems": {200, 413, 422, 500},

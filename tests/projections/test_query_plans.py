@@ -8,7 +8,7 @@ from uuid import UUID
 import psycopg
 
 from eventstore.connections import Connection, connect
-from projections import catalogue, queries
+from projections import catalogue, queries, sales_queries
 from projections.runner import FOLD_SETTINGS
 from projections.tables import TABLES
 from tests.projections.histories import NOON
@@ -70,6 +70,7 @@ NO_FILTER: dict[str, Any] = dict.fromkeys(
 NO_PLACE: dict[str, Any] = dict.fromkeys(("city", "state", "country", "after_starts_at", "after_event_id"))
 AFTER = {"after_starts_at": NOON + timedelta(days=9), "after_event_id": UUID(int=1)}
 OF_BUYER: dict[str, Any] = dict.fromkeys(("status", "event_id", "after_placed_at", "after_reservation_id"))
+OF_EVENT: dict[str, Any] = {"event_id": UUID(int=1), "after_begins_at": NOON, "after_ticket_type_id": UUID(int=1)}
 
 PLANS = [
     (catalogue.EVENTS, NO_FILTER, {"events_by_start"}),
@@ -89,6 +90,9 @@ PLANS = [
     (queries.RESERVATION, {"reservation_id": UUID(int=1)}, {"reservations_pkey"}),
     (queries.RESERVATIONS, OF_BUYER | {"buyer_id": UUID(int=7)}, {"reservations_of_buyer"}),
     (queries.RESERVATIONS, OF_BUYER | {"buyer_id": UUID(int=7), "status": "paid"}, {"reservations_of_buyer"}),
+    (sales_queries.ORGANISER, {"event_id": UUID(int=1)}, {"events_pkey"}),
+    (sales_queries.MINUTES, OF_EVENT, {"sales_by_minute_pkey"}),
+    (sales_queries.BUCKETS, OF_EVENT | {"bucket": "day"}, {"sales_by_minute_pkey"}),
     (queries.DUE, {}, {"reservations_due"}),
     (queries.NEXT_DUE, {}, {"reservations_due"}),
     (queries.OF_CANCELLED_EVENTS, {"after_position": 10_000}, {"events_cancelled", "reservations_open"}),
