@@ -17,7 +17,7 @@ from bench.context import Bench
 from bench.house import open_house
 from bench.measuring import Comparison
 from bench.report import as_dict, table
-from bench.scenarios import aged, cold, expire, fold, hot, many, memory, pay, read, sold_out, two
+from bench.scenarios import aged, cold, expire, fold, hot, many, memory, pay, read, rebuild, sold_out, two
 
 SCENARIOS: dict[str, ModuleType] = {
     "hot": hot,
@@ -28,6 +28,7 @@ SCENARIOS: dict[str, ModuleType] = {
     "pay": pay,
     "read": read,
     "fold": fold,
+    "rebuild": rebuild,
     "expire": expire,
     "cold": cold,
     "memory": memory,

@@ -28,13 +28,13 @@ from tests.proof import faults
 from tests.running import ROOT, free_port, running, until_ready
 
 DOMAIN_EVENTS = 100_000
-PACE_SECONDS = 0.02
+PACE_SECONDS = 0.012
 POSITIONS = "SELECT c.position, (SELECT max(position) FROM audit_trail) FROM checkpoint c"
 LAST = "SELECT coalesce(max(position), 0) FROM audit_trail"
 
 
 class Watch:
-    """Readers and buyers, each at fifty a second; what goes wrong, and how long the slowest waited."""
+    """Readers and buyers, 200 queries a second together; what goes wrong, and how long the slowest waited."""
 
     def __init__(self, api_url: str, database_url: str) -> None:
         self.over = asyncio.Event()
