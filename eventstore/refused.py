@@ -182,7 +182,7 @@ async def forget(connection: Connection, days: int) -> int:
 
 async def _attempts(connection: Connection, query: str, **values: Any) -> list[RefusedAttempt]:
     cursor = connection.cursor(binary=True, row_factory=args_row(RefusedAttempt))
-    await cursor.execute(query, values)
+    await cursor.execute(query, values, prepare=False)
     return await cursor.fetchall()
 
 
