@@ -98,9 +98,9 @@ class Watch:
                 nonlocal seen
                 async with connection.transaction():
                     await connection.execute("SELECT 1")
-                    await asyncio.sleep(0.005)
+                    await connection.execute("SELECT pg_sleep(0.005)")
                     (last,) = await numbers(connection, LAST)
-                    await asyncio.sleep(0.005)
+                    await connection.execute("SELECT pg_sleep(0.005)")
                     position = (await checkpoint.read(connection)).position
                 if position != last or position < seen:
                     self.wrong.append(f"a transaction saw {last} and {position}, after {seen} was seen")
