@@ -90,6 +90,9 @@ def _judge(pipe: Pipe, database_url: str, shared: str, plan: Plan) -> None:
 
     try:
         asyncio.run(judge())
+    except BrokenPipeError:
+        # Whoever asked has died.
+        return
     except (psycopg.Error, Failure) as error:
         pipe.send(" ".join(str(error).split()))
     else:
