@@ -1,4 +1,4 @@
-"""The streams judged in a process of their own, at the same moment of the database as everything else."""
+"""The streams judged in a process of their own, while this one judges everything else."""
 
 import asyncio
 import signal
@@ -10,11 +10,8 @@ from typing import NamedTuple
 
 import psycopg
 
-from auditing import reading
 from auditing.collecting import sparing_collector
 from auditing.findings import Finding, Findings
-from auditing.plan import Plan
-from auditing.verify_streams import verify_streams
 from eventstore.failures import Failure
 
 
@@ -49,6 +46,13 @@ class StreamsApart:
             told()
         findings.take(*self._found)
 
+    def wait(self, told: Callable[[], None], findings: Findings) -> None:
+        """The same where nothing else has to go on meanwhile."""
+        while self._found is None:
+            self._hear()
+            told()
+        findings.take(*self._found)
+
     def _hear(self) -> None:
         try:
             match self._pipe.recv():
@@ -63,11 +67,14 @@ class StreamsApart:
 
 
 @contextmanager
-def streams_apart(database_url: str, shared: str, plan: Plan) -> Iterator[StreamsApart]:
-    """Start the process; it ends with the block, whatever it has done by then."""
+def streams_apart(judge: Callable[..., None], *arguments: object) -> Iterator[StreamsApart]:
+    """Start the process, which calls `judge(findings, tell, *arguments)` and ends, or else with the block.
+
+    `tell` is for the number of domain events judged by now.
+    """
     context = get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_judge, args=(theirs, database_url, shared, plan), daemon=True)
+    process = context.Process(target=_judge, args=(theirs, judge, arguments), daemon=True)
     process.start()
     theirs.close()
     try:
@@ -78,18 +85,13 @@ def streams_apart(database_url: str, shared: str, plan: Plan) -> Iterator[Stream
         ours.close()
 
 
-def _judge(pipe: Pipe, database_url: str, shared: str, plan: Plan) -> None:
+def _judge(pipe: Pipe, judge: Callable[..., None], arguments: tuple[object, ...]) -> None:
     """What the other process does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     findings = Findings()
-
-    async def judge() -> None:
-        with sparing_collector():
-            async with reading.moment(database_url, shared) as connection:
-                await verify_streams(connection, plan, findings, pipe.send)
-
     try:
-        asyncio.run(judge())
+        with sparing_collector():
+            judge(findings, pipe.send, *arguments)
     except BrokenPipeError:
         # Whoever asked has died.
         return

@@ -12,7 +12,7 @@ from auditing.protection import append_only, expect_tables_unaltered
 from auditing.seal_pass import SealPass
 from auditing.streams_apart import streams_apart
 from auditing.verify_history import verify_history
-from auditing.verify_streams import verify_streams
+from auditing.verify_streams import verify_streams, verify_streams_apart
 from eventstore import seals
 from eventstore.connections import Connection
 
@@ -70,7 +70,8 @@ async def _one_after_the_other(connection: Connection, what: Plan, findings: Fin
 
 async def _apart(database_url: str, connection: Connection, what: Plan, findings: Findings, told: Told) -> SealPass:
     total = what.head - what.after
-    with streams_apart(database_url, await reading.share(connection), what) as apart:
+    shared = await reading.share(connection)
+    with streams_apart(verify_streams_apart, database_url, shared, what) as apart:
         done = 0
 
         def tell(rows: int) -> None:

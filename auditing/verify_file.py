@@ -1,39 +1,31 @@
 """Proves an export on a machine without the database: form, seals, order, and the rules of every stream in it."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol
 
+from auditing.export_file import ExportFile, opened
 from auditing.export_records import DomainEventRecord, End, Head, PublicKey, Record, SealRecord
-from auditing.file_ndjson import FileBroken, NdjsonFile
+from auditing.file_ndjson import FileBroken
 from auditing.file_seals import FileSeals, Kept, PartSeals, WholeSeals
+from auditing.file_streams import verify_streams_of_file
 from auditing.findings import REPORTED_FINDINGS, Findings, Report, Rule, place_of
 from auditing.history_pass import HistoryPass
 from auditing.kept_seal import KeptSeal
 from auditing.purchases import OF_RESERVATIONS
-from auditing.stream_pass import StreamPass
-from auditing.stream_sorter import StreamSorter, stream_sorter
+from auditing.stream_sorter import Creations, creations
+from auditing.streams_apart import streams_apart
 from eventstore.history import StoredRow
 from eventstore.seal_keys import Jwk, thumbprint
 from eventstore.seals import SealInvalid, key_id_of
 
-PARQUET_MAGIC, NDJSON_MAGIC = b"PAR1", b"{"
 RESERVATION_TOPICS = frozenset(domain_event.TOPIC for domain_event in OF_RESERVATIONS)
+# Smaller files are not worth a second process.
+APART_FROM_BYTES = 20_000_000
 
 Told = Callable[[int, int], None]
-
-
-class ExportFile(Protocol):
-    """Some format."""
-
-    @property
-    def digest(self) -> str:
-        """The SHA-256 of what was read before the last record, in hexadecimal."""
-
-    def records(self) -> Iterator[list[Record]]:
-        """All records, part by part."""
 
 
 class SealElsewhere(FileBroken):
@@ -41,56 +33,48 @@ class SealElsewhere(FileBroken):
 
 
 def verify_file(path: Path, *, kept: KeptSeal | None, told: Told) -> Report:
-    """Read an export and say which rules are broken. `told` gets how far it is, and of how much, in domain events.
+    """Read an export and say which rules are broken. `told` gets how far it is, and of how much, in positions.
 
     Memory is bounded by the largest event; the disk takes as much as the export for a while. Raises `FileBroken`.
     """
     findings = Findings()
-    with _opened(path, findings) as file, stream_sorter() as sorter:
-        one = FileVerification(findings, sorter, kept)
-        for records in file.records():
-            one.take(records)
-            told(one.position // 2, one.total)
-        one.end(file.digest)
-        if kept is not None and not one.knows_kept:
-            raise SealElsewhere(f"{path} does not have seal {kept.claims.number}: the kept one says nothing about it.")
-        streams = StreamPass(findings)
-        for rows in sorter.by_stream():
-            streams.feed(rows)
-            told((one.total + one.total * streams.rows // one.rows) // 2, one.total)
-        streams.end()
+    with tempfile.TemporaryDirectory(prefix="tixxety-verify-") as name, ExitStack() as stack:
+        folder = Path(name)
+        file = stack.enter_context(opened(path, findings))
+        one = FileVerification(findings, stack.enter_context(creations(folder)), kept)
+        if path.stat().st_size < APART_FROM_BYTES:
+            _verify_history(file, one, lambda: told(one.position // 2, one.total), path)
+            verify_streams_of_file(findings, lambda rows: told(one.done(rows), one.total), path, folder)
+        else:
+            apart = stack.enter_context(streams_apart(verify_streams_of_file, path, folder))
+
+            def tell() -> None:
+                apart.look()
+                told(one.done(apart.rows), one.total)
+
+            _verify_history(file, one, tell, path)
+            apart.wait(tell, findings)
         return one.report()
 
 
-@contextmanager
-def _opened(path: Path, findings: Findings) -> Iterator[ExportFile]:
-    try:
-        with path.open("rb") as file:
-            magic = file.read(len(PARQUET_MAGIC))
-            file.seek(0)
-            yield _in_format(file, path, magic, findings)
-    except OSError as error:
-        raise FileBroken(f"{path} cannot be read: {error.strerror or error}.") from error
-
-
-def _in_format(file: BinaryIO, path: Path, magic: bytes, findings: Findings) -> ExportFile:
-    if magic == PARQUET_MAGIC:
-        from auditing.file_parquet import ParquetFile  # a large library, and only needed here
-
-        return ParquetFile(file, path, findings)
-    if magic.startswith(NDJSON_MAGIC):
-        return NdjsonFile(file, path)
-    raise FileBroken(f"{path} is {'something else than an export' if magic else 'empty'}.")
+def _verify_history(file: ExportFile, one: "FileVerification", told: Callable[[], None], path: Path) -> None:
+    """All but the streams. Raises `FileBroken`."""
+    for records in file.records():
+        one.take(records)
+        told()
+    one.end(file.digest)
+    if not one.knows_kept:
+        raise SealElsewhere(f"{path} has no seal by which the kept one could be judged: it says nothing about it.")
 
 
 class FileVerification:
-    """Takes the records of an export in order, and hands the rows on to be judged stream by stream."""
+    """Takes the records of an export in order, and judges all but the streams."""
 
-    def __init__(self, findings: Findings, sorter: StreamSorter, kept: KeptSeal | None) -> None:
+    def __init__(self, findings: Findings, created: Creations, kept: KeptSeal | None) -> None:
         self.position = 0
         self.rows = 0
         self._findings = findings
-        self._sorter = sorter
+        self._created = created
         self._kept = Kept(findings, kept) if kept else None
         self._keys: dict[str, Jwk] = {}
         self._seal_count = 0
@@ -102,6 +86,10 @@ class FileVerification:
     def total(self) -> int:
         """How far the positions go."""
         return self._head.head
+
+    def done(self, in_streams: int) -> int:
+        """How far it is with so many rows judged in their streams."""
+        return (self.position + self.position * min(in_streams, self.rows) // max(1, self.rows)) // 2
 
     @property
     def knows_kept(self) -> bool:
@@ -182,10 +170,10 @@ class FileVerification:
         self._after_seal += len(rows)
         self.position = rows[-1].position
         self._seals.feed(rows)
-        self._sorter.add(rows)
+        self._created.add(rows)
         self._history.feed(rows)
         if unknown := self._history.unknown_events():
-            self._history.learn(self._sorter.creations(unknown))
+            self._history.learn(self._created.of(unknown))
         if self._head.event_id is not None:
             self._expect_event(rows)
 

@@ -1,5 +1,6 @@
 """The streams of a database, with the snapshots and the projection tables that are made of them."""
 
+import asyncio
 from collections.abc import Callable
 
 from auditing import reading
@@ -41,3 +42,15 @@ async def verify_streams(connection: Connection, plan: Plan, findings: Findings,
         async for part in live.rest():
             check.compare(part, folded.unfoldable)
         check.settle(folded.unfoldable)
+
+
+def verify_streams_apart(
+    findings: Findings, told: Callable[[int], None], database_url: str, shared: str, plan: Plan
+) -> None:
+    """The same for another process, at the moment that the first one has shared."""
+
+    async def verify() -> None:
+        async with reading.moment(database_url, shared) as connection:
+            await verify_streams(connection, plan, findings, told)
+
+    asyncio.run(verify())

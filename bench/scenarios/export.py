@@ -16,7 +16,8 @@ from bench.context import Bench
 from bench.house import ROOT, connect
 from bench.measuring import Comparison, Goal, Measured, in_turn
 from bench.scenarios.fold import fill
-from bench.scenarios.verify import KILOBYTE, MEGABYTE, by_memory
+from bench.scenarios.verify import MEGABYTE, by_memory
+from bench.verifying import KILOBYTE
 from eventstore import seals
 from eventstore.connections import BY_INDEX
 from eventstore.connections import connect as connect_async
