@@ -16,7 +16,8 @@ from bench.context import Bench
 from bench.house import ROOT, connect
 from bench.measuring import Comparison, Goal, Measured, in_turn
 from bench.scenarios.fold import fill
-from bench.scenarios.verify import KILOBYTE, MEGABYTE, by_memory
+from bench.scenarios.verify import MEGABYTE, by_memory
+from bench.verifying import most_bytes
 from eventstore import seals
 from eventstore.connections import BY_INDEX
 from eventstore.connections import connect as connect_async
@@ -131,12 +132,6 @@ def verify(_database_url: str, path: Path) -> int:
         report = verify_file(path, kept=None, told=untold)
     assert report.ok, report.findings
     return report.domain_events
-
-
-def most_bytes() -> int:
-    """The most memory that this program has had; getrusage would count what its parent had when it was started."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) * KILOBYTE
 
 
 def main() -> None:

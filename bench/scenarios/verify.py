@@ -2,13 +2,9 @@
 
 import asyncio
 import json
-import resource
 import subprocess
 import sys
-import time
 
-from auditing import reading
-from auditing.verification import verify
 from bench.context import Bench
 from bench.house import ROOT
 from bench.measuring import Comparison, Goal, Measured, in_turn
@@ -24,8 +20,6 @@ OURS, READ = "tixxety", "only read, once in each order"
 SMALL, LARGE = "a fifth", "the whole"
 DOMAIN_EVENTS = 300_000
 MEGABYTE = 1_000_000
-# Of getrusage's ru_maxrss.
-KILOBYTE = 1_024
 
 
 def measure(bench: Bench) -> list[Comparison]:
@@ -76,38 +70,7 @@ def by_memory(run: Measured) -> Measured:
 
 def in_process(what: str, database_url: str) -> Measured:
     """Timed within the process, so that starting Python does not count."""
-    command = [sys.executable, "-m", "bench.scenarios.verify", what, database_url]
+    command = [sys.executable, "-m", "bench.verifying", what, database_url]
     told = json.loads(subprocess.check_output(command, cwd=ROOT))
     seen = {"seconds": told["seconds"], "most_mb": told["most_bytes"] / MEGABYTE}
     return Measured(told["domain_events"] / told["seconds"], seen, told["faults"])
-
-
-async def read(database_url: str) -> int:
-    """All rows in both orders, and nothing done with them; how many there are."""
-    count = 0
-    async with reading.moment(database_url) as connection:
-        async for rows in reading.rows(connection, 0):
-            count += len(rows)
-        async for _ in reading.rows_by_stream(connection, 0):
-            pass
-    return count
-
-
-def main() -> None:
-    """Verify or read, and tell what that took."""
-    what, database_url = sys.argv[1:]
-    began, faults = time.monotonic(), []
-    if what == "verify":
-        report = asyncio.run(verify(database_url))
-        domain_events = report.domain_events
-        faults = [finding.sentence for finding in report.findings]
-    else:
-        domain_events = asyncio.run(read(database_url))
-    seconds = time.monotonic() - began
-    most = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    told = {"domain_events": domain_events, "seconds": seconds, "most_bytes": most * KILOBYTE, "faults": faults}
-    sys.stdout.write(json.dumps(told) + "\n")
-
-
-if __name__ == "__main__":
-    main()
