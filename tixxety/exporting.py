@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 from uuid import UUID
@@ -14,7 +14,7 @@ import typer
 
 from tixxety.failures import Failure
 from tixxety.options import Home, box_office
-from tixxety.progress import progress_bar
+from tixxety.progress import Tell, progress_bar
 from tixxety.whole_files import written_whole
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def export(
     with ExitStack() as stack:
         writer = stack.enter_context(opened(form, to))
         url = stack.enter_context(box_office(home))
-        tell = stack.enter_context(progress_bar("exporting"))
+        tell = stack.enter_context(progress(to))
         end = asyncio.run(write_export(url, event_id, writer, tell))
     if to is not None:
         typer.echo(f"{to} has {end.domain_events:,} domain events and {end.seals:,} seals.", err=True)
@@ -72,9 +72,16 @@ def export_table(name: str, form: str, to: Path | None, home: str | None) -> Non
         from projections.parquet import write_parquet
 
         write = write_parquet
-    with output(to) as file, box_office(home) as url, progress_bar("exporting") as tell:
+    with output(to) as file, box_office(home) as url, progress(to) as tell:
         written = asyncio.run(tables.export_table(url, name, write, file, tell))
     typer.echo(f"{name} has {written.rows:,} rows at position {written.position:,}.", err=True)
+
+
+def progress(to: Path | None) -> AbstractContextManager[Tell]:
+    """None on a terminal that shows the export itself."""
+    if to is None and sys.stdout.isatty():
+        return nullcontext(lambda _done, _total: None)
+    return progress_bar("exporting")
 
 
 def event_id_of(text: str) -> UUID:
