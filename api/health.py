@@ -15,6 +15,7 @@ from eventstore.connections import APP_ROLE, Connection
 from eventstore.history import first_after
 from eventstore.schema import SCHEMA_VERSION
 from projections import queries
+from projections.checkpoint import DEFINITIONS_VERSION
 
 DATABASE_PATIENCE_SECONDS = 1.0
 LONGEST_LAG_SECONDS = 10.0
@@ -106,8 +107,10 @@ def _runner(sightings: RunnerSightings, *, is_there: bool) -> Check:
 
 
 async def _projections(connection: Connection, folded: queries.Readiness, now: datetime) -> Check:
-    if not folded.definitions_are_ours:
-        return Check(ok=False, problem="the tables for reading are of another version: run tixxety migrate")
+    if folded.definitions_version < DEFINITIONS_VERSION:
+        return Check(ok=False, problem="the tables for reading are of an older version: run tixxety rebuild")
+    if folded.definitions_version > DEFINITIONS_VERSION:
+        return Check(ok=False, problem="the tables for reading are of a newer version than this program")
     unfolded = await first_after(connection, folded.position)
     if unfolded is None:
         return Check(ok=True)

@@ -22,6 +22,11 @@ ABOUT: dict[str, Any] = {
         {"name": "accounts", "description": "Register, log in, look at yourself, leave."},
         {"name": "events", "description": "What people attend: the catalogue, and the organiser's work."},
         {"name": "reservations", "description": "Reserve tickets, then pay or cancel before the hold ends."},
+        {
+            "name": "audit",
+            "description": "For auditors: the history, past moments, stories, seals. Every read is kept.",
+        },
+        {"name": "analytics", "description": "How an event sells: for its organiser and for analysts."},
         {"name": "health", "description": "For operators and orchestrators."},
         {"name": "problems", "description": "What each problem type means."},
     ],
@@ -79,7 +84,7 @@ def _document_problems(path: str, operation: dict[str, Any]) -> None:
     if path.startswith("/auth/"):
         codes += ["rate-limited", "database-away"]
     if ("query", "min_position") in parameters:
-        codes += ["projection-behind", "database-away"]
+        codes += ["projection-behind", "rebuild-due", "database-away"]
     if any(p["schema"].get("format") == "uuid" for (place, _), p in parameters.items() if place == "path"):
         codes.append("not-found")
     for code in codes:

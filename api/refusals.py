@@ -16,10 +16,22 @@ class InvalidCredentials(Refusal):
     code = "invalid-credentials"
 
 
+class AuditorsOnly(Refusal):
+    """Only auditors may read this. Have the role granted with "tixxety grant", then log in again."""
+
+    code = "forbidden"
+
+
 class EmailTaken(Refusal):
     """There is an account with this e-mail already. Log in, or register with another e-mail."""
 
     code = "email-taken"
+
+
+class AnalystsOnly(Refusal):
+    """Only its organiser and analysts may look into the sales of this event. Ask an operator for the role analyst."""
+
+    code = "forbidden"
 
 
 class NotFound(Refusal):
@@ -91,6 +103,16 @@ class ProjectionBehind(Failure):
         super().__init__()
         self.min_position = min_position
         self.position = position
+        self.retry_after_seconds = retry_after_seconds
+
+
+class RebuildDue(Failure):
+    """The database has not yet the tables that this answer is read from. Its operator makes them: tixxety rebuild."""
+
+    code = "rebuild-due"
+
+    def __init__(self, retry_after_seconds: int = 60) -> None:
+        super().__init__()
         self.retry_after_seconds = retry_after_seconds
 
 

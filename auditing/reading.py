@@ -74,8 +74,9 @@ class Ordered(NamedTuple):
 
 def in_order(table: Table) -> Ordered:
     """By position where that is the key, by the reservation's stream where it has one, else by the event's."""
-    is_by_key = table.key == "position" or all(keys is one_per_stream for keys in table.touches.values())
-    return Ordered(table, table.key if is_by_key else "event_id")
+    if table.key == "position" or all(keys is one_per_stream for keys in table.touches.values()):
+        return Ordered(table, str(table.key))
+    return Ordered(table, "event_id")
 
 
 BY_POSITION = tuple(in_order(table) for table in TABLES if table.key == "position")

@@ -1,7 +1,6 @@
 """Projection tables against a fresh fold of the history, row by row and column by column."""
 
 from collections.abc import Iterable, Set
-from operator import attrgetter
 from typing import Any
 
 from auditing.findings import Findings, Rule
@@ -20,7 +19,7 @@ class TableCheck:
         self.table = table
         self.name = table.name
         self._stream = stream
-        self._key_of = attrgetter(table.key)
+        self._key_of = table.key_of
         self._demanded: Rows = {}
 
     def demand(self, rows: Rows) -> None:
@@ -37,22 +36,21 @@ class TableCheck:
 
     def settle(self, unfoldable: Set[Any] = frozenset()) -> None:
         """All that was demanded should have come by now."""
-        for key, row in self._demanded.items():
+        for row in self._demanded.values():
             if getattr(row, self._stream) not in unfoldable:
-                self._tell(row, key, "The row is missing.")
+                self._tell(row, "The row is missing.")
         self._demanded = {}
 
     def _differs(self, row: Any, wanted: Row | None) -> None:
-        key = self._key_of(row)
         if wanted is None:
-            self._tell(row, key, "No domain event makes this row.")
+            self._tell(row, "No domain event makes this row.")
             return
         columns = [name for name in row.__struct_fields__ if getattr(row, name) != getattr(wanted, name)]
         told = "; ".join(f"{name} is {getattr(row, name)}, not {getattr(wanted, name)}" for name in columns)
-        self._tell(
-            max(row, wanted, key=lambda one: one.position or 0), key, f"By the history this row is different: {told}."
-        )
+        newer = max(row, wanted, key=lambda one: one.position or 0)
+        self._tell(newer, f"By the history this row is different: {told}.")
 
-    def _tell(self, row: Any, key: Any, sentence: str) -> None:
-        place = f"table {self.table.name}, {self.table.key} {key}"
+    def _tell(self, row: Any, sentence: str) -> None:
+        named = " ".join(f"{column} {getattr(row, column)}" for column in self.table.key_columns)
+        place = f"table {self.table.name}, {named}"
         self._findings.add(row.position, Rule.PROJECTION_DIFFERS, place, sentence)

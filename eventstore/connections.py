@@ -8,6 +8,9 @@ from psycopg_pool import AsyncConnectionPool
 
 HISTORY_SCHEMA = "tixxety"
 PROJECTIONS_SCHEMA = "projections"
+# A rebuild makes the next set of tables, and keeps the one before.
+NEXT_PROJECTIONS_SCHEMA = "projections_next"
+OLD_PROJECTIONS_SCHEMA = "projections_old"
 APP_ROLE = "tixxety_app"
 
 # Nothing that loses a promise is inherited from the server: a frozen process must not hold a hot event.
@@ -40,6 +43,7 @@ SELECT pg_has_role(current_user, oid, CASE WHEN current_setting('server_version_
                                            THEN 'SET' ELSE 'MEMBER' END)
 FROM pg_roles WHERE rolname = %(role)s
 """
+LEAVE_ROLE = "RESET ROLE"
 TAKE_ROLE = f"SELECT set_config('role', %(role)s, false) WHERE ({MAY_ACT_AS})"
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
@@ -50,6 +54,17 @@ async def connect(database_url: str, **settings: str) -> Connection:
     connection = await psycopg.AsyncConnection.connect(database_url, autocommit=True, **KEEPALIVES)
     try:
         await _configure(connection, settings)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+async def connect_as_owner(database_url: str, **settings: str) -> Connection:
+    """The same in the login's own name, not in the role that serves: for who makes and renames schemas."""
+    connection = await connect(database_url, **settings)
+    try:
+        await connection.execute(LEAVE_ROLE)
     except BaseException:
         await connection.close()
         raise

@@ -13,6 +13,7 @@ DEFINITIONS_VERSION = 2
 CHANNEL = "projections"
 
 READ = "SELECT position, definitions_version, generation, folded_at FROM checkpoint"
+BEGIN = "INSERT INTO checkpoint (definitions_version) VALUES (%(definitions_version)s)"
 ADVANCE = """
 UPDATE checkpoint SET position = %(position)s, folded_at = clock_timestamp()
 WHERE position = %(position_before)s AND generation = %(generation)s
@@ -27,6 +28,11 @@ class Checkpoint(NamedTuple):
     definitions_version: int
     generation: int
     folded_at: datetime
+
+
+async def begin(connection: Connection) -> None:
+    """Put the tables that were just made at position 0."""
+    await connection.execute(BEGIN, {"definitions_version": DEFINITIONS_VERSION})
 
 
 async def read(connection: Connection) -> Checkpoint:

@@ -13,5 +13,3 @@ COMMENT ON COLUMN checkpoint.position IS 'The position of the last domain event 
 COMMENT ON COLUMN checkpoint.definitions_version IS 'The version of the tables and of the code that folds them. Other code does not write here.';
 COMMENT ON COLUMN checkpoint.generation IS 'Drawn at random when the schema is made. It is part of the runner''s lock and of each of its writes, so that after a rename no runner writes into a schema it did not mean.';
 COMMENT ON COLUMN checkpoint.folded_at IS 'When the last batch was written, by the database''s clock.';
-
-INSERT INTO checkpoint (definitions_version) VALUES (2);

@@ -21,3 +21,21 @@ class FoldFailed(Failure):
 
 class CheckpointMoved(Failure):
     """Another runner has written in between. What this one remembers of the tables may be outdated."""
+
+
+class RebuildUnderWay(Failure):
+    """Another rebuild of these tables is under way."""
+
+
+class SwapHeldUp(Failure):
+    """Somebody reads the tables without end. What is rebuilt is kept: run tixxety rebuild again when nobody does."""
+
+
+class OldTablesInUse(Failure):
+    """Views of somebody else read the tables that the last rebuild has put aside."""
+
+    def __init__(self, views: list[str]) -> None:
+        super().__init__(
+            f"{', '.join(views)} read the tables that the last rebuild has put aside: a view keeps to the tables that "
+            "it was made on. Drop them or make them again, and run it once more."
+        )

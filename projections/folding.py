@@ -62,8 +62,8 @@ class Folding:
 
     def learn(self, table: Table, rows: Iterable[Row]) -> None:
         """Take rows as they are in the table."""
-        key = table.key
-        self.rows[table.name].update((getattr(row, key), row) for row in rows)
+        key_of = table.key_of
+        self.rows[table.name].update((key_of(row), row) for row in rows)
 
     def fold(self, recorded: Iterable[Recorded]) -> dict[str, Rows]:
         """Fold domain events in order; returns the rows that changed, by table. Raises `FoldFailed`.

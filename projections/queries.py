@@ -9,7 +9,6 @@ from psycopg.rows import args_row
 from domain.reservation import Status
 from eventstore.connections import Connection
 from eventstore.locks import RUNNER_CLASS
-from projections.checkpoint import DEFINITIONS_VERSION
 from projections.reservations import ReservationRow
 
 RESERVATION = """
@@ -61,10 +60,10 @@ class OpenReservation(NamedTuple):
 
 
 class Readiness(NamedTuple):
-    """Whether reading can be trusted: the tables are this program's, and a runner holds their lock."""
+    """Whether reading can be trusted: whose the tables are, and whether a runner holds their lock."""
 
     position: int
-    definitions_are_ours: bool
+    definitions_version: int
     runner_holds_lock: bool
 
 
@@ -131,4 +130,4 @@ async def readiness(connection: Connection) -> Readiness:
     row = await (await connection.execute(READINESS, {"runner_class": RUNNER_CLASS})).fetchone()
     if row is None:
         raise AssertionError("the checkpoint has no row")
-    return Readiness(row[0], row[1] == DEFINITIONS_VERSION, row[2])
+    return Readiness(*row)

@@ -30,6 +30,7 @@ FIRST_BACK_OFF_SECONDS, LAST_BACK_OFF_SECONDS = 0.1, 1.0
 TRY_LOCK = "SELECT pg_try_advisory_lock(%(lock_class)s, generation), generation FROM checkpoint"
 UNLOCK = "SELECT pg_advisory_unlock_all()"
 HEARTBEAT = "SELECT"
+NEWER_DEFINITIONS = "The tables for reading are of a newer version than this program: start the newer one."
 
 log = structlog.get_logger()
 
@@ -49,8 +50,9 @@ class Runner:
     async def run(self) -> None:
         """Fold until cancelled. A lost connection is made again, with back-off.
 
-        Raises `FoldFailed` when a domain event can't be folded, and `SchemaOutdated` when the tables are those of
-        another version of this program. Whatever ends it releases the lock.
+        Tables of an older version are left to that version's runners, until a rebuild has swapped. Raises `FoldFailed`
+        when a domain event can't be folded, and `SchemaOutdated` when the tables are those of a newer version of this
+        program. Whatever ends it releases the lock.
         """
         while True:
             try:
@@ -64,9 +66,10 @@ class Runner:
 
     async def _lead(self) -> None:
         async with await connect(self._database_url, idle_session_timeout=HOLDER_TIMEOUT) as holder:
+            await _until_rebuilt(holder)
             start = await _lock(holder)
             if start.definitions_version != DEFINITIONS_VERSION:
-                raise SchemaOutdated
+                raise SchemaOutdated(NEWER_DEFINITIONS)
             await _first_to_end(_keep_alive(holder), self._fold(start))
 
     async def _fold(self, start: Checkpoint) -> None:
@@ -105,6 +108,16 @@ async def _hear(connection: Connection, patience_seconds: float) -> None:
     """Wait for an append; what has been heard already counts and is cleared away."""
     async for _ in connection.notifies(timeout=patience_seconds, stop_after=1):
         pass
+
+
+async def _until_rebuilt(holder: Connection) -> None:
+    """Wait while the tables are those of an older version, without asking for the lock: its runners need it."""
+    told = False
+    while (version := (await checkpoint.read(holder)).definitions_version) < DEFINITIONS_VERSION:
+        if not told:
+            log.warning("the tables are of an older version: run tixxety rebuild", theirs=version)
+        told = True
+        await asyncio.sleep(STANDBY_SECONDS)
 
 
 async def _lock(holder: Connection) -> Checkpoint:

@@ -13,13 +13,17 @@ import psycopg
 import typer
 
 from api.tokens import ROLES
+from domain.refusals import Refusal
 from eventstore.failures import Failure as StoreFailure
 from tixxety import __version__, logs, testing
+from tixxety.analysts import analyst_url
 from tixxety.exporting import export
 from tixxety.failures import Failure
 from tixxety.migrate import migrate as migrate_database
 from tixxety.options import Home, box_office, expect_current_schema
 from tixxety.processes import end_with_uv
+from tixxety.rebuilding import rebuild
+from tixxety.replaying import replay
 from tixxety.sealing import newest_seal, rotate_seal_key
 from tixxety.settings import database, read_settings
 from tixxety.supervisor import StopRequested, stop_signals
@@ -45,8 +49,8 @@ def main() -> None:
             app(prog_name="tixxety")
     except StopRequested:
         sys.exit(0)
-    except (Failure, StoreFailure) as failure:
-        sys.exit(f"tixxety: {failure}")
+    except (Failure, StoreFailure, Refusal) as no:
+        sys.exit(f"tixxety: {no}")
     except psycopg.Error as error:
         sys.exit(f"tixxety: The database refuses or does not answer: {' '.join(str(error).split())}")
 
@@ -120,6 +124,9 @@ def migrate(home: Home = None) -> None:
     typer.echo("The schema is current.")
 
 
+app.command()(rebuild)
+
+
 @app.command()
 def grant(email: Email, role: Role, home: Home = None) -> None:
     """Give an account a role; it counts from the next login."""
@@ -137,6 +144,8 @@ def revoke(email: Email, role: Role, home: Home = None) -> None:
 
 
 app.command()(verify)
+app.command()(analyst_url)
+app.command()(replay)
 
 
 @app.command()

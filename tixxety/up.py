@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 from tixxety import logs
 from tixxety.embedded_postgres import EmbeddedPostgres, can_connect
 from tixxety.failures import AlreadyRunning, Failure
-from tixxety.migrate import migrate
+from tixxety.migrate import REBUILD_DUE, migrate
+from tixxety.rebuilding import rebuild_first
 from tixxety.settings import Settings
 from tixxety.supervisor import Program, Service, say, stop_programs, supervise
 
@@ -48,8 +49,9 @@ def up(settings: Settings, host: str, port: int) -> None:
             services.append(postgres)
             notice = Notice(url, postgres)
         environment = settings.serving_environment(database_url)
-        for note in migrate(settings.migrate_database_url or database_url):
-            say(note)
+        owner_url = settings.migrate_database_url or database_url
+        for note in migrate(owner_url):
+            say(note) if note != REBUILD_DUE else rebuild_first(owner_url)
         api = program("api", ["serve", "--listener", str(listener.fileno())], environment, listener)
         programs = [api, program("worker", ["worker"], environment)]
         stack.callback(stop_programs, programs)

@@ -29,7 +29,7 @@ ONE_BY_ONE_SECONDS = 3.0
 SAMPLE_SECONDS = 0.005
 QUIET_PER_SECOND = 200
 
-EMPTY = "TRUNCATE events, ticket_types, reservations"
+EMPTY = "TRUNCATE events, ticket_types, reservations, sales_by_minute, audit_trail"
 BEGIN_AGAIN = "UPDATE checkpoint SET position = 0"
 SAMPLE = "SELECT (SELECT max(notification_id) FROM stored_events), position FROM checkpoint"
 

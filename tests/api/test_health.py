@@ -16,6 +16,7 @@ from psycopg import sql
 
 from api.app import ApiConfig, create_app
 from api.health import LONGEST_LAG_SECONDS
+from projections.checkpoint import DEFINITIONS_VERSION
 from projections.runner import Runner
 from tests.api.conftest import LogIn, problem_of
 from tests.api.programme import new_event
@@ -139,14 +140,28 @@ async def test_not_ready_with_another_schema_version(client: httpx2.AsyncClient,
         assert "no version" in body["checks"]["schema"]["problem"]
 
 
+@pytest.mark.parametrize(
+    ("version", "said"), [(1, "run tixxety rebuild"), (DEFINITIONS_VERSION + 1, "a newer version")]
+)
 async def test_not_ready_with_another_version_of_the_tables_for_reading(
+    client: httpx2.AsyncClient, database_url: str, version: int, said: str
+) -> None:
+    with psycopg.connect(database_url, autocommit=True, options="-c search_path=projections") as connection:
+        connection.execute("UPDATE checkpoint SET definitions_version = %s", (version,))
+    status, body = await readiness(client)
+    assert status == 503
+    assert said in body["checks"]["projections"]["problem"]
+
+
+async def test_tables_that_an_older_version_lacks_are_missed_by_their_routes_alone(
     client: httpx2.AsyncClient, database_url: str
 ) -> None:
     with psycopg.connect(database_url, autocommit=True, options="-c search_path=projections") as connection:
-        connection.execute("UPDATE checkpoint SET definitions_version = definitions_version + 1")
-    status, body = await readiness(client)
-    assert status == 503
-    assert "run tixxety migrate" in body["checks"]["projections"]["problem"]
+        connection.execute("UPDATE checkpoint SET definitions_version = 1")
+        connection.execute("ALTER TABLE events DROP COLUMN search_text")
+    missed = problem_of(await client.get("/events", params={"q": "jazz"}), 503, "rebuild-due")
+    assert missed["retry_after_seconds"] == 60
+    assert (await client.get(f"/events/{uuid4()}")).status_code == 404
 
 
 async def test_without_a_database_alive_but_not_ready_until_it_is_back(

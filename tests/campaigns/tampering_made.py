@@ -23,6 +23,7 @@ OTHER_VALUES: dict[str, str] = {
     "text": "coalesce({}, '') || 'x'",
     "integer": "coalesce({}, 0) + 1",
     "bigint": "coalesce({}, 0) + 1",
+    "numeric": "coalesce({}, 0) + 1",
     "timestamp with time zone": "coalesce({} + interval '1 second', now())",
 }
 
@@ -163,7 +164,7 @@ async def edit_row(connection: Connection, dice: Random, history: SealedHistory)
     table = dice.choice(TABLES)
     key = await any_key(connection, dice, table)
     columns = await (await connection.execute(COLUMNS, {"table": table.name})).fetchall()
-    column, kind = dice.choice([(name, kind) for name, kind in columns if name not in identity(table)])
+    column, kind = dice.choice([(name, kind) for name, kind in columns if name not in table.key_columns])
     value = OTHER_VALUES[kind].format(column)
     statement = f"UPDATE {table.name} SET {column} = {value} WHERE {matches(table)}"
     await connection.execute(statement.encode(), key)
@@ -181,7 +182,7 @@ async def insert_row(connection: Connection, dice: Random, history: SealedHistor
     """A copy of a row, under a key that no domain event makes."""
     table = dice.choice([table for table in TABLES if table.name != "ticket_types"])
     key = await any_key(connection, dice, table)
-    changed = identity(table)[0]
+    changed = table.key_columns[0]
     other = history.head + 7 if changed == "position" else UUID(int=dice.getrandbits(128))
     columns = [name for name, _ in await (await connection.execute(COLUMNS, {"table": table.name})).fetchall()]
     selected = ", ".join("%(other)s" if name == changed else name for name in columns)
@@ -205,23 +206,18 @@ async def move_checkpoint(connection: Connection, dice: Random, history: SealedH
     return Expected("the checkpoint is moved", (), (where,))
 
 
-def identity(table: Table) -> tuple[str, ...]:
-    """The columns that tell rows apart."""
-    return (table.key,) if isinstance(table.key, str) else tuple(table.key)
-
-
 def matches(table: Table) -> str:
-    return " AND ".join(f"{name} = %({name})s" for name in identity(table))
+    return " AND ".join(f"{name} = %({name})s" for name in table.key_columns)
 
 
 def place(table: Table, key: dict[str, Any]) -> str:
-    return f"table {table.name}, {table.key} {key[table.key]}"
+    return f"table {table.name}, " + " ".join(f"{column} {key[column]}" for column in table.key_columns)
 
 
 async def any_key(connection: Connection, dice: Random, table: Table) -> dict[str, Any]:
-    names = ", ".join(identity(table))
+    names = ", ".join(table.key_columns)
     rows = await (await connection.execute(f"SELECT {names} FROM {table.name} ORDER BY {names}".encode())).fetchall()
-    return dict(zip(identity(table), dice.choice(rows), strict=True))
+    return dict(zip(table.key_columns, dice.choice(rows), strict=True))
 
 
 async def one(connection: Connection, query: str, **values: Any) -> Any:

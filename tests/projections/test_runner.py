@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib import resources
 from pathlib import Path
 
 import psycopg
@@ -16,7 +15,7 @@ from psycopg import sql
 from eventstore.connections import PROJECTIONS_SCHEMA, Connection, connect
 from eventstore.failures import SchemaOutdated
 from eventstore.history import CHANNEL, head
-from projections import checkpoint
+from projections import checkpoint, schema
 from projections.batches import Batches
 from projections.failures import CheckpointMoved
 from projections.runner import Runner
@@ -220,19 +219,17 @@ async def test_a_batch_from_an_outdated_checkpoint_changes_nothing(database_url:
 
 async def test_after_a_rename_an_old_runner_does_not_write_into_the_new_tables(database_url: str) -> None:
     commands = BoxOffice(7).commands(80)
-    schema, fresh, old = (sql.Identifier(name) for name in (PROJECTIONS_SCHEMA, "fresh", "old"))
+    live, fresh, old = (sql.Identifier(name) for name in (PROJECTIONS_SCHEMA, "fresh", "old"))
     async with owner(database_url) as connection, owner(database_url) as builder:
         await append(connection, commands[:40])
         batches = Batches(connection, await checkpoint.read(connection))
         await batches.fold_next()
-        await builder.execute(sql.SQL("CREATE SCHEMA {}; SET search_path = {}").format(fresh, fresh))
-        for file in resources.files("projections").iterdir():
-            if file.name.endswith(".sql"):
-                await builder.execute(file.read_bytes())
-        await builder.execute("UPDATE checkpoint SET position = %s", (batches.position,))
         async with builder.transaction():
-            await builder.execute(sql.SQL("ALTER SCHEMA {} RENAME TO {}").format(schema, old))
-            await builder.execute(sql.SQL("ALTER SCHEMA {} RENAME TO {}").format(fresh, schema))
+            await schema.make(builder, "fresh")
+            await builder.execute("UPDATE checkpoint SET position = %s", (batches.position,))
+        async with builder.transaction():
+            await builder.execute(sql.SQL("ALTER SCHEMA {} RENAME TO {}").format(live, old))
+            await builder.execute(sql.SQL("ALTER SCHEMA {} RENAME TO {}").format(fresh, live))
         await append(connection, commands[40:])
         with pytest.raises(CheckpointMoved):
             await batches.fold_next()

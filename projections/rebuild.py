@@ -1,0 +1,226 @@
+"""Rebuild: folds the whole history into fresh tables while the live ones serve, compares both, and swaps them."""
+
+import json
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+from psycopg import sql
+
+from eventstore import history
+from eventstore.connections import (
+    APP_ROLE,
+    HISTORY_SCHEMA,
+    NEXT_PROJECTIONS_SCHEMA,
+    PROJECTIONS_SCHEMA,
+    Connection,
+    connect,
+    connect_as_owner,
+)
+from eventstore.failures import SchemaOutdated
+from eventstore.locks import LOCK_CLASS, MIGRATION_KEY, REBUILD_KEY, RUNNER_CLASS
+from projections import checkpoint, schema
+from projections.batches import BATCH_DOMAIN_EVENTS, Batches
+from projections.checkpoint import DEFINITIONS_VERSION
+from projections.differences import Differences, differences
+from projections.failures import CheckpointMoved, RebuildUnderWay
+from projections.runner import FOLD_SETTINGS, TRY_LOCK
+from projections.swap import DROP, LOCK_MIGRATION, Swap, standing_still, views_of_others
+from projections.tables import TABLES
+
+# What is missing then is folded in moments while the live tables stand still.
+NEARLY_THERE_DOMAIN_EVENTS = 1_000
+
+OWNER_SETTINGS = {
+    "search_path": f"{PROJECTIONS_SCHEMA}, {HISTORY_SCHEMA}",
+    "idle_in_transaction_session_timeout": "10s",
+    "maintenance_work_mem": "128MB",
+}
+READER_SETTINGS = {
+    "search_path": f"{PROJECTIONS_SCHEMA}, {HISTORY_SCHEMA}",
+    "default_transaction_isolation": "repeatable read",
+    "idle_in_transaction_session_timeout": "0",
+    "work_mem": "64MB",
+    "jit": "off",
+}
+FRESH_SETTINGS = FOLD_SETTINGS | {
+    "search_path": f"{HISTORY_SCHEMA}, {NEXT_PROJECTIONS_SCHEMA}",
+    "idle_in_transaction_session_timeout": "10s",
+}
+TRY_TO_LOCK = "SELECT pg_try_advisory_lock(%(lock_class)s, %(lock_key)s)"
+HAS_ROLE = "SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = %(role)s)"
+NOTE = "SELECT obj_description(to_regnamespace(%(schema)s), 'pg_namespace')"
+SET_NOTE = sql.SQL("COMMENT ON SCHEMA {} IS {}")
+# Those that keep no promise can wait until the rows are there.
+INDEXES = """
+SELECT c.relname, pg_get_indexdef(indexrelid) FROM pg_index i JOIN pg_class c ON c.oid = indexrelid
+WHERE c.relnamespace = %(schema)s::regnamespace AND NOT indisunique ORDER BY c.relname
+"""
+DROP_INDEX = sql.SQL("DROP INDEX {}")
+ANALYZE = sql.SQL("ANALYZE {}")
+
+Step = Literal["fold", "index", "compare", "swap", "fold on"]
+
+
+class Progress(NamedTuple):
+    """What is being done; `position` of `goal` is folded. The goal moves while writes go on."""
+
+    step: Step
+    position: int
+    goal: int
+
+
+class Rebuilt(NamedTuple):
+    """What a rebuild has done: it went on from `resumed_at`, and has swapped at `position`.
+
+    `stale_views` are views of others that still read the tables put aside.
+    """
+
+    resumed_at: int
+    position: int
+    differences: Differences
+    stale_views: list[str]
+
+
+Tell = Callable[[Progress], None]
+TellDifferences = Callable[[Differences], None]
+
+
+async def rebuild(database_url: str, tell: Tell, tell_differences: TellDifferences, patience_seconds: float) -> Rebuilt:
+    """Rebuild all tables; `tell` hears of every batch, and `tell_differences` of the comparison before the swap.
+
+    Costs about 15 µs a domain event, and memory for two batches. Whatever ends it early leaves the live tables as they
+    are, and the next rebuild goes on where this one stopped. Raises `RebuildUnderWay`, `SchemaOutdated`, `FoldFailed`,
+    and what `Swap.swap` raises.
+    """
+    async with await connect_as_owner(database_url, **OWNER_SETTINGS) as owner:
+        if not await _asks(owner, TRY_TO_LOCK, lock_class=LOCK_CLASS, lock_key=REBUILD_KEY):
+            raise RebuildUnderWay
+        await _prepare(owner)
+        async with await connect(database_url, **FRESH_SETTINGS) as connection:
+            fresh = Fresh(owner, connection, Batches(connection, await checkpoint.read(connection)), tell)
+            resumed_at = fresh.position
+            await fresh.catch_up()
+            await fresh.finish()
+            tell_differences(found := await fresh.compare(database_url))
+            await fresh.catch_up()
+            tell(Progress("swap", fresh.position, fresh.position))
+            async with await connect_as_owner(database_url) as watcher:
+                await Swap(owner, watcher, fresh.reach).swap(patience_seconds)
+        position = fresh.position
+        await fold_on(database_url, tell)
+        return Rebuilt(resumed_at, position, found, await views_of_others(owner))
+
+
+async def _prepare(owner: Connection) -> None:
+    """Make the fresh tables, unless those of a rebuild by this very code are there that was interrupted."""
+    async with owner.transaction():
+        await owner.execute(LOCK_MIGRATION, {"lock_class": LOCK_CLASS, "lock_key": MIGRATION_KEY})
+        live = await checkpoint.read(owner)
+        if live.definitions_version > DEFINITIONS_VERSION:
+            raise SchemaOutdated(
+                f"The tables for reading were made by version {live.definitions_version}; "
+                f"this program knows {DEFINITIONS_VERSION}."
+            )
+        fingerprint = schema.fingerprint()
+        note = await _note(owner)
+        if note.get("fingerprint") == fingerprint:
+            await schema.enter(owner, NEXT_PROJECTIONS_SCHEMA)
+            if (await checkpoint.read(owner)).position <= live.position:
+                return
+        await owner.execute(DROP.format(sql.Identifier(NEXT_PROJECTIONS_SCHEMA)))
+        await schema.make(owner, NEXT_PROJECTIONS_SCHEMA)
+        await schema.copy_rights(owner, PROJECTIONS_SCHEMA, NEXT_PROJECTIONS_SCHEMA)
+        if await _asks(owner, HAS_ROLE, role=APP_ROLE):
+            await schema.grant(owner, NEXT_PROJECTIONS_SCHEMA, APP_ROLE)
+        indexes = await (await owner.execute(INDEXES, {"schema": NEXT_PROJECTIONS_SCHEMA})).fetchall()
+        for name, _ in indexes:
+            await owner.execute(DROP_INDEX.format(sql.Identifier(NEXT_PROJECTIONS_SCHEMA, name)))
+        await _set_note(owner, {"fingerprint": fingerprint, "indexes": [definition for _, definition in indexes]})
+
+
+class Fresh:
+    """The fresh tables, on their way to where the live ones are; never beyond, so that both can be compared."""
+
+    def __init__(self, owner: Connection, connection: Connection, batches: Batches, tell: Tell) -> None:
+        self._owner = owner
+        self._connection = connection
+        self._batches = batches
+        self._tell = tell
+
+    @property
+    def position(self) -> int:
+        """How far they are folded."""
+        return self._batches.position
+
+    async def reach(self, position: int) -> None:
+        """Fold up to this position of the live tables, which is the end of a command."""
+        while (missing := position - self.position) > 0:
+            await self._batches.fold_next(min(missing, BATCH_DOMAIN_EVENTS))
+            self._tell(Progress("fold", self.position, position))
+
+    async def catch_up(self) -> None:
+        """Fold until hardly more than the latest writes is missing."""
+        missing = NEARLY_THERE_DOMAIN_EVENTS
+        while missing >= NEARLY_THERE_DOMAIN_EVENTS:
+            goal = (await checkpoint.read(self._owner)).position
+            missing = goal - self.position
+            await self.reach(goal)
+
+    async def finish(self) -> None:
+        """Make the indexes that folding went without, and let the planner know the tables."""
+        note = await _note(self._owner)
+        if not note["indexes"]:
+            return
+        self._tell(Progress("index", self.position, self.position))
+        async with self._owner.transaction():
+            for definition in note["indexes"]:
+                await self._owner.execute(definition)
+            for table in TABLES:
+                await self._owner.execute(ANALYZE.format(sql.Identifier(NEXT_PROJECTIONS_SCHEMA, table.name)))
+            await _set_note(self._owner, note | {"indexes": []})
+
+    async def compare(self, database_url: str) -> Differences:
+        """Compare with the live tables, in one snapshot in which both are at one position."""
+        async with await connect_as_owner(database_url, **READER_SETTINGS) as reader, reader.transaction():
+            async with standing_still(self._owner) as position:
+                await self.reach(position)
+                live = await checkpoint.read(reader)
+            self._tell(Progress("compare", self.position, self.position))
+            await schema.enter(reader, NEXT_PROJECTIONS_SCHEMA)
+            if live.position != (await checkpoint.read(reader)).position:
+                raise CheckpointMoved
+            return await differences(reader, PROJECTIONS_SCHEMA, NEXT_PROJECTIONS_SCHEMA)
+
+
+async def fold_on(database_url: str, tell: Tell) -> None:
+    """Where no runner is at work, fold the live tables up to the head of the history; else it does that."""
+    async with await connect(database_url, **FOLD_SETTINGS) as connection:
+        row = await (await connection.execute(TRY_LOCK, {"lock_class": RUNNER_CLASS})).fetchone()
+        if not row or not row[0]:
+            return
+        batches, goal = Batches(connection, await checkpoint.read(connection)), await history.head(connection)
+        try:
+            while batches.position < goal and await batches.fold_next():
+                tell(Progress("fold on", batches.position, goal))
+        except CheckpointMoved:
+            return
+
+
+async def _asks(connection: Connection, question: Any, **values: object) -> bool:
+    row = await (await connection.execute(question, values)).fetchone()
+    return bool(row and row[0])
+
+
+async def _note(owner: Connection) -> dict[str, Any]:
+    """What a rebuild has written down about its tables: the code's fingerprint, and the indexes still to be made."""
+    row = await (await owner.execute(NOTE, {"schema": NEXT_PROJECTIONS_SCHEMA})).fetchone()
+    try:
+        note = json.loads(row[0]) if row and row[0] else {}
+    except ValueError:
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+async def _set_note(owner: Connection, note: dict[str, Any]) -> None:
+    name, text = sql.Identifier(NEXT_PROJECTIONS_SCHEMA), sql.Literal(json.dumps(note))
+    await owner.execute(SET_NOTE.format(name, text))

@@ -1,0 +1,101 @@
+"""Makes the tables and views of the projections, in whatever schema they shall stand, and hands rights on."""
+
+import hashlib
+from importlib import resources
+from typing import Any
+
+from psycopg import sql
+
+from eventstore.connections import HISTORY_SCHEMA, Connection
+from projections import checkpoint
+
+CREATE = sql.SQL("CREATE SCHEMA IF NOT EXISTS {}")
+# What is made stands in the first; views may look into the history's too.
+ENTER = sql.SQL("SET LOCAL search_path = {}, {}")
+# Who may read the projections, and nothing else.
+ANALYST_ROLE = "tixxety_analyst"
+HAS_ROLE = "SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = %(role)s)"
+OPEN_TO_READERS = (
+    sql.SQL("GRANT USAGE ON SCHEMA {} TO {}"),
+    sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA {} TO {}"),
+    sql.SQL("ALTER DEFAULT PRIVILEGES IN SCHEMA {} GRANT SELECT ON TABLES TO {}"),
+)
+# What the files of views are named after: they come once all tables are there.
+VIEWS = "views"
+GRANT_USAGE = sql.SQL("GRANT USAGE ON SCHEMA {} TO {}")
+GRANT_ROWS = sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {} TO {}")
+RIGHTS_ON_SCHEMA = """
+SELECT privilege_type, grantee::regrole::text, grantee = 0, is_grantable
+FROM pg_namespace, aclexplode(nspacl) WHERE nspname = %(schema)s AND grantee <> nspowner
+"""
+RIGHTS_ON_RELATIONS = """
+SELECT c.relname, privilege_type, grantee::regrole::text, grantee = 0, is_grantable
+FROM pg_class c, aclexplode(c.relacl)
+WHERE c.relnamespace = %(schema)s::regnamespace AND grantee <> c.relowner AND c.relname IN (
+    SELECT relname FROM pg_class WHERE relnamespace = %(other)s::regnamespace)
+"""
+
+
+async def make(connection: Connection, schema: str) -> None:
+    """Make the schema with all tables, empty and at position 0, and open it to analysts.
+
+    Belongs in a transaction, by who may create schemas.
+    """
+    await connection.execute(CREATE.format(sql.Identifier(schema)))
+    await enter(connection, schema)
+    files = [file for file in resources.files("projections").iterdir() if file.name.endswith(".sql")]
+    for file in sorted(files, key=lambda file: (file.name.startswith(VIEWS), file.name)):
+        await connection.execute(file.read_bytes())
+    await checkpoint.begin(connection)
+    await open_to_analysts(connection, schema)
+
+
+async def enter(connection: Connection, schema: str) -> None:
+    """Mean the tables of this schema until the end of the transaction."""
+    await connection.execute(ENTER.format(sql.Identifier(schema), sql.Identifier(HISTORY_SCHEMA)))
+
+
+async def grant(connection: Connection, schema: str, role: str) -> None:
+    """Let the role that serves read and fold the tables of this schema."""
+    for right in (GRANT_USAGE, GRANT_ROWS):
+        await connection.execute(right.format(sql.Identifier(schema), sql.Identifier(role)))
+
+
+async def open_to_analysts(connection: Connection, schema: str) -> None:
+    """Let analysts read this schema and whatever its owner makes in it later, where there is the role for them."""
+    cursor = await connection.execute(HAS_ROLE, {"role": ANALYST_ROLE})
+    if await cursor.fetchone() == (True,):
+        for right in OPEN_TO_READERS:
+            await connection.execute(right.format(sql.Identifier(schema), sql.Identifier(ANALYST_ROLE)))
+
+
+async def copy_rights(connection: Connection, source: str, target: str) -> None:
+    """Give everybody the rights in one schema that they have in another, on it and on what has the same name there.
+
+    Rights on single columns, and default privileges, are not among them.
+    """
+    on_schema = await connection.execute(RIGHTS_ON_SCHEMA, {"schema": source})
+    for right, *whom in await on_schema.fetchall():
+        await _give(connection, right, sql.SQL("SCHEMA {}").format(sql.Identifier(target)), *whom)
+    on_relations = await connection.execute(RIGHTS_ON_RELATIONS, {"schema": source, "other": target})
+    for relation, right, *whom in await on_relations.fetchall():
+        await _give(connection, right, sql.Identifier(target, relation), *whom)
+
+
+async def _give(
+    connection: Connection, right: Any, what: sql.Composable, grantee: Any, is_public: bool, may_grant: bool
+) -> None:
+    """`right` and `grantee` are the catalogue's own words, quoted where they have to be."""
+    whom = sql.SQL("PUBLIC" if is_public else grantee)
+    how = sql.SQL("WITH GRANT OPTION" if may_grant else "")
+    await connection.execute(sql.SQL("GRANT {} ON {} TO {} {}").format(sql.SQL(right), what, whom, how))
+
+
+def fingerprint() -> str:
+    """SHA-256 of all code and SQL of this package: tables of another fingerprint may have been folded otherwise."""
+    digest = hashlib.sha256()
+    files = [file for file in resources.files("projections").iterdir() if file.name.endswith((".py", ".sql"))]
+    for file in sorted(files, key=lambda file: file.name):
+        content = file.read_bytes()
+        digest.update(b"%s %d\n%s" % (file.name.encode(), len(content), content))
+    return digest.hexdigest()

@@ -1,0 +1,48 @@
+"""What the tests of rebuild share: an owner's connection, and a rebuild that is watched."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from eventstore.connections import PROJECTIONS_SCHEMA, Connection, connect, connect_as_owner
+from projections import checkpoint
+from projections.batches import Batches
+from projections.differences import Differences
+from projections.rebuild import Progress, Rebuilt, rebuild
+
+PATIENCE_SECONDS = 30.0
+
+
+@asynccontextmanager
+async def owner(database_url: str) -> AsyncIterator[Connection]:
+    """Who may change tables, in the schema of the live ones."""
+    async with await connect_as_owner(database_url, search_path=f"{PROJECTIONS_SCHEMA}, tixxety") as connection:
+        yield connection
+
+
+async def fold_all(database_url: str, limit: int = 4_096) -> None:
+    """Fold the live tables up to the head."""
+    async with await connect(database_url) as connection:
+        batches = Batches(connection, await checkpoint.read(connection))
+        while await batches.fold_next(limit):
+            pass
+
+
+class Watched:
+    """What a rebuild has told; `at_each` is called with every progress."""
+
+    def __init__(self, at_each: Callable[[Progress], None] = lambda _: None) -> None:
+        self.told: list[Progress | Differences] = []
+        self._at_each = at_each
+
+    def hear(self, progress: Progress) -> None:
+        self.told.append(progress)
+        self._at_each(progress)
+
+    async def rebuild(self, database_url: str, patience_seconds: float = PATIENCE_SECONDS) -> Rebuilt:
+        return await rebuild(database_url, self.hear, self.told.append, patience_seconds)
+
+    @property
+    def steps(self) -> list[str]:
+        """The steps in order, each once; `differences` is among them."""
+        names = ["differences" if isinstance(told, Differences) else told.step for told in self.told]
+        return [name for i, name in enumerate(names) if i == 0 or names[i - 1] != name]
