@@ -18,6 +18,8 @@ TYPES = {
     "int4": pa.int32(),
     "int8": pa.int64(),
     "float8": pa.float64(),
+    # Sums of whole minor units, for which int8 may be too small.
+    "numeric": pa.decimal128(38, 0),
     "bool": pa.bool_(),
     "date": pa.date32(),
     "timestamptz": pa.timestamp("us", tz="UTC"),

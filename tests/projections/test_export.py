@@ -34,12 +34,17 @@ async def folded_url(database_url: str) -> str:
     return database_url
 
 
+def key_of(name: str) -> sql.Composed:
+    """The columns of the primary key."""
+    columns = next(table.key_columns for table in TABLES if table.name == name)
+    return sql.SQL(", ").join(map(sql.Identifier, columns))
+
+
 def stored(database_url: str, name: str) -> list[dict[str, Any]]:
     """The rows by the primary key, and uuids as text."""
-    key = next(table.key for table in TABLES if table.name == name)
     with psycopg.connect(database_url, options="-c search_path=projections -c timezone=UTC") as connection:
         connection.adapters.register_loader("uuid", psycopg.types.string.TextLoader)
-        cursor = connection.execute(ROWS.format(table=sql.Identifier(name), key=sql.Identifier(key)))
+        cursor = connection.execute(ROWS.format(table=sql.Identifier(name), key=key_of(name)))
         columns = [column.name for column in cursor.description or ()]
         return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
 
@@ -77,8 +82,7 @@ async def test_ndjson_has_the_rows_after_a_line_with_the_position(folded_url: st
 
 
 async def in_json(connection: Connection, name: str) -> list[dict[str, Any]]:
-    key = next(table.key for table in TABLES if table.name == name)
-    query = sql.SQL("SELECT to_jsonb(one) FROM {} AS one ORDER BY {}").format(sql.Identifier(name), sql.Identifier(key))
+    query = sql.SQL("SELECT to_jsonb(one) FROM {} AS one ORDER BY {}").format(sql.Identifier(name), key_of(name))
     return [row for (row,) in await (await connection.execute(query)).fetchall()]
 
 
