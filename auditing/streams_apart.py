@@ -92,6 +92,9 @@ def _judge(pipe: Pipe, judge: Callable[..., None], arguments: tuple[object, ...]
     try:
         with sparing_collector():
             judge(findings, pipe.send, *arguments)
+    except BrokenPipeError:
+        # Whoever asked has died.
+        return
     except (psycopg.Error, Failure) as error:
         pipe.send(" ".join(str(error).split()))
     else:

@@ -18,7 +18,7 @@ TYPES = {
     "int4": pa.int32(),
     "int8": pa.int64(),
     "float8": pa.float64(),
-    # Sums of whole minor units, for which int8 may be too small.
+    # All that is numeric here is a whole number of a minor unit.
     "numeric": pa.decimal128(38, 0),
     "bool": pa.bool_(),
     "date": pa.date32(),

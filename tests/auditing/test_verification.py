@@ -21,9 +21,13 @@ from projections import checkpoint
 from projections.runner import Runner
 from projections.tables import TABLES
 from tests import box_office
+from tests.auditing.broken_histories import numbered
 from tests.campaigns.sealed_histories import SealedHistory, make_history
 from tests.campaigns.tampering import superuser
 from tests.conftest import drop, execute, with_database
+from tests.domain.builders import CONCERT, created
+from tests.domain.purchase import ANNS, BOBS
+from tests.projections.histories import append
 from tests.projections.waiting import running, until_folded
 
 SEED = 3
@@ -244,3 +248,13 @@ async def test_a_table_that_was_altered_is_one_sentence(sealed_url: str, history
     await alter(sealed_url, "ALTER TABLE seals ALTER COLUMN jws DROP NOT NULL")
     with pytest.raises(TableAltered, match="The column jws of the table seals may be empty"):
         await verify(sealed_url)
+
+
+async def test_a_rule_broken_by_the_code_itself_is_named(database_url: str) -> None:
+    """What the projections' own constraints would refuse to fold, the history still shows."""
+    commands = numbered([created(capacity=1)], ANNS.reserved(), BOBS.reserved())
+    async with await connect(database_url) as connection:
+        await append(connection, commands)
+        assert await seals.seal_next(connection)
+    finding = only(await verify(database_url))
+    assert (finding.position, finding.rule, finding.place) == (4, Rule.OVERSOLD, f"stream {CONCERT}, version 3")

@@ -35,7 +35,6 @@ async def folded_url(database_url: str) -> str:
 
 
 def key_of(name: str) -> sql.Composed:
-    """The columns of the primary key."""
     columns = next(table.key_columns for table in TABLES if table.name == name)
     return sql.SQL(", ").join(map(sql.Identifier, columns))
 

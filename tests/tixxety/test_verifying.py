@@ -9,6 +9,8 @@ from eventstore.connections import connect
 from tests.campaigns.sealed_histories import SealedHistory, make_history
 from tests.tixxety.test_cli import tixxety
 from tixxety.progress import lines
+from tixxety.supervisor import StopRequested
+from tixxety.verifying import VerifyingStopped, never_well_when_stopped
 
 CHANGE = "SET session_replication_role = replica; UPDATE projections.reservations SET quantity = quantity + 1"
 SEED = 5
@@ -72,3 +74,8 @@ def test_elsewhere_than_on_a_terminal_progress_is_lines(
     for done in (1, 5_000, 6_000):
         tell(done, 20_000)
     assert capsys.readouterr().err == "verifying: 5,000 of 20,000, 500/s, 30 s left\n"
+
+
+def test_stopped_it_does_not_say_that_all_is_well() -> None:
+    with pytest.raises(VerifyingStopped, match="nothing is proved"), never_well_when_stopped():
+        raise StopRequested
