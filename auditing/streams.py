@@ -38,4 +38,4 @@ async def of_event(connected: Connected, event_id: UUID) -> AsyncGenerator[list[
 
 async def _part(connected: Connected, stream_id: UUID, version: int) -> list[StoredRow]:
     async with connected() as connection:
-        return await history.stream_after(connection, stream_id, version, PART_ROWS)
+        return await history.stream_after(connection, stream_id, version, PART_ROWS, prepare=False)

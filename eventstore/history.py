@@ -70,10 +70,12 @@ async def rows_after(connection: Connection, position: int, limit: int) -> list[
     return [StoredRow(*row) for row in await _whole_commands(connection, position, limit)]
 
 
-async def stream_after(connection: Connection, stream_id: UUID, version: int, limit: int) -> list[StoredRow]:
-    """The next `limit` rows of one stream, in order."""
+async def stream_after(
+    connection: Connection, stream_id: UUID, version: int, limit: int, *, prepare: bool | None = None
+) -> list[StoredRow]:
+    """The next `limit` rows of one stream, in order; `prepare` is for connections that may keep a plan that scans."""
     values = {"stream_id": stream_id, "version": version, "limit": limit}
-    cursor = await connection.execute(READ_STREAM_AFTER, values, binary=True)
+    cursor = await connection.execute(READ_STREAM_AFTER, values, binary=True, prepare=prepare)
     return [StoredRow(*row) for row in await cursor.fetchall()]
 
 

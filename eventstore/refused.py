@@ -118,10 +118,10 @@ class Refusals:
 
     def __init__(self, keeping: Keeping) -> None:
         self._keeping = keeping
-        self._together: dict[Alike, Together] = {}
+        self.together: dict[Alike, Together] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._together)
+        return bool(self.together)
 
     def add(self, command: AnyCommand, refusal: Refusal, event: TicketedEvent | None, rows_before: int) -> None:
         """Keep a refusal of an account, unless it had too many; the group has `rows_before` rows so far."""
@@ -145,7 +145,7 @@ class Refusals:
             stock.sold if stock else None,
             count == KEPT_A_MINUTE,
         )
-        together = self._together.setdefault(alike, Together(rows_before, [], []))
+        together = self.together.setdefault(alike, Together(rows_before, [], []))
         together.request_ids.append(command.request_id)
         together.account_ids.append(account_id)
 
@@ -153,7 +153,7 @@ class Refusals:
         """Store them in the group's transaction, after the `group_rows` rows that it has appended."""
         if not group_rows:
             await connection.execute(LOSABLE)
-        for alike, (rows_before, request_ids, account_ids) in self._together.items():
+        for alike, (rows_before, request_ids, account_ids) in self.together.items():
             values: dict[str, Any] = alike._asdict() | {
                 "first_request_id": request_ids[0],
                 "request_ids": request_ids,
@@ -182,7 +182,7 @@ async def forget(connection: Connection, days: int) -> int:
 
 async def _attempts(connection: Connection, query: str, **values: Any) -> list[RefusedAttempt]:
     cursor = connection.cursor(binary=True, row_factory=args_row(RefusedAttempt))
-    await cursor.execute(query, values)
+    await cursor.execute(query, values, prepare=False)
     return await cursor.fetchall()
 
 

@@ -1,5 +1,6 @@
 """Rebuild: folds the whole history into fresh tables while the live ones serve, compares both, and swaps them."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
@@ -18,7 +19,7 @@ from eventstore.connections import (
 )
 from eventstore.failures import SchemaOutdated
 from eventstore.locks import LOCK_CLASS, MIGRATION_KEY, REBUILD_KEY, RUNNER_CLASS
-from projections import checkpoint, schema
+from projections import checkpoint, queries, schema
 from projections.batches import BATCH_DOMAIN_EVENTS, Batches
 from projections.checkpoint import DEFINITIONS_VERSION
 from projections.differences import Differences, differences
@@ -34,6 +35,7 @@ OWNER_SETTINGS = {
     "search_path": f"{PROJECTIONS_SCHEMA}, {HISTORY_SCHEMA}",
     "idle_in_transaction_session_timeout": "10s",
     "maintenance_work_mem": "128MB",
+    "client_connection_check_interval": "500ms",
 }
 READER_SETTINGS = {
     "search_path": f"{PROJECTIONS_SCHEMA}, {HISTORY_SCHEMA}",
@@ -46,6 +48,7 @@ FRESH_SETTINGS = FOLD_SETTINGS | {
     "search_path": f"{HISTORY_SCHEMA}, {NEXT_PROJECTIONS_SCHEMA}",
     "idle_in_transaction_session_timeout": "10s",
 }
+LOCK_TRIES, LOCK_AGAIN_SECONDS = 20, 0.1
 TRY_TO_LOCK = "SELECT pg_try_advisory_lock(%(lock_class)s, %(lock_key)s)"
 HAS_ROLE = "SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = %(role)s)"
 NOTE = "SELECT obj_description(to_regnamespace(%(schema)s), 'pg_namespace')"
@@ -93,8 +96,7 @@ async def rebuild(database_url: str, tell: Tell, tell_differences: TellDifferenc
     and what `Swap.swap` raises.
     """
     async with await connect_as_owner(database_url, **OWNER_SETTINGS) as owner:
-        if not await _asks(owner, TRY_TO_LOCK, lock_class=LOCK_CLASS, lock_key=REBUILD_KEY):
-            raise RebuildUnderWay
+        await _lock(owner)
         await _prepare(owner)
         async with await connect(database_url, **FRESH_SETTINGS) as connection:
             fresh = Fresh(owner, connection, Batches(connection, await checkpoint.read(connection)), tell)
@@ -103,12 +105,22 @@ async def rebuild(database_url: str, tell: Tell, tell_differences: TellDifferenc
             await fresh.finish()
             tell_differences(found := await fresh.compare(database_url))
             await fresh.catch_up()
-            tell(Progress("swap", fresh.position, fresh.position))
+            fresh.begin("swap")
+            before = await queries.readiness(owner)
             async with await connect_as_owner(database_url) as watcher:
                 await Swap(owner, watcher, fresh.reach).swap(patience_seconds)
-        position = fresh.position
-        await fold_on(database_url, tell)
-        return Rebuilt(resumed_at, position, found, await views_of_others(owner))
+        if not before.runner_holds_lock or before.definitions_version != DEFINITIONS_VERSION:
+            await fold_on(database_url, tell)
+        return Rebuilt(resumed_at, fresh.position, found, await views_of_others(owner))
+
+
+async def _lock(owner: Connection) -> None:
+    """Be the only rebuild, until the connection ends. The server needs a moment to see that one was killed."""
+    for _ in range(LOCK_TRIES):
+        if await _asks(owner, TRY_TO_LOCK, lock_class=LOCK_CLASS, lock_key=REBUILD_KEY):
+            return
+        await asyncio.sleep(LOCK_AGAIN_SECONDS)
+    raise RebuildUnderWay
 
 
 async def _prepare(owner: Connection) -> None:
@@ -146,17 +158,27 @@ class Fresh:
         self._connection = connection
         self._batches = batches
         self._tell = tell
+        self._step: Step = "fold"
 
     @property
     def position(self) -> int:
         """How far they are folded."""
         return self._batches.position
 
+    def begin(self, step: Step) -> None:
+        """The next step; what has to be folded meanwhile is part of it."""
+        self._step = step
+        self._tell(Progress(step, self.position, self.position))
+
     async def reach(self, position: int) -> None:
         """Fold up to this position of the live tables, which is the end of a command."""
         while (missing := position - self.position) > 0:
-            await self._batches.fold_next(min(missing, BATCH_DOMAIN_EVENTS))
-            self._tell(Progress("fold", self.position, position))
+            try:
+                await self._batches.fold_next(min(missing, BATCH_DOMAIN_EVENTS))
+            except CheckpointMoved:
+                # The last batch of a rebuild that was killed may come to its end after it.
+                self._batches = Batches(self._connection, await checkpoint.read(self._connection))
+            self._tell(Progress(self._step, self.position, position))
 
     async def catch_up(self) -> None:
         """Fold until hardly more than the latest writes is missing."""
@@ -171,7 +193,7 @@ class Fresh:
         note = await _note(self._owner)
         if not note["indexes"]:
             return
-        self._tell(Progress("index", self.position, self.position))
+        self.begin("index")
         async with self._owner.transaction():
             for definition in note["indexes"]:
                 await self._owner.execute(definition)
@@ -181,11 +203,11 @@ class Fresh:
 
     async def compare(self, database_url: str) -> Differences:
         """Compare with the live tables, in one snapshot in which both are at one position."""
+        self.begin("compare")
         async with await connect_as_owner(database_url, **READER_SETTINGS) as reader, reader.transaction():
             async with standing_still(self._owner) as position:
                 await self.reach(position)
                 live = await checkpoint.read(reader)
-            self._tell(Progress("compare", self.position, self.position))
             await schema.enter(reader, NEXT_PROJECTIONS_SCHEMA)
             if live.position != (await checkpoint.read(reader)).position:
                 raise CheckpointMoved
@@ -193,7 +215,7 @@ class Fresh:
 
 
 async def fold_on(database_url: str, tell: Tell) -> None:
-    """Where no runner is at work, fold the live tables up to the head of the history; else it does that."""
+    """Fold the live tables up to the head of the history, unless a runner is there already to do that."""
     async with await connect(database_url, **FOLD_SETTINGS) as connection:
         row = await (await connection.execute(TRY_LOCK, {"lock_class": RUNNER_CLASS})).fetchone()
         if not row or not row[0]:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from uuid import uuid4
 
+from psycopg import sql
+
 from bench import rushes
 from bench.context import Bench
 from bench.filling import filling
@@ -20,6 +22,7 @@ from projections import checkpoint
 from projections.batches import Batches
 from projections.queries import READINESS
 from projections.runner import FOLD_SETTINGS
+from projections.tables import TABLES
 from tests.proof import faults
 
 OURS, ONE_BY_ONE = "tixxety", "one command a transaction"
@@ -29,7 +32,7 @@ ONE_BY_ONE_SECONDS = 3.0
 SAMPLE_SECONDS = 0.005
 QUIET_PER_SECOND = 200
 
-EMPTY = "TRUNCATE events, ticket_types, reservations, sales_by_minute, audit_trail"
+EMPTY = sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(sql.Identifier(table.name) for table in TABLES))
 BEGIN_AGAIN = "UPDATE checkpoint SET position = 0"
 SAMPLE = "SELECT (SELECT max(notification_id) FROM stored_events), position FROM checkpoint"
 

@@ -29,7 +29,8 @@ from domain.inventory import TicketType
 from domain.refusals import LimitPerBuyer, Refusal, SoldOut
 from domain.ticketed_event import EventDetails, Limits, SalesWindow
 from eventstore.history import Recorded
-from eventstore.refused import Keeping, RefusedAttempt
+from eventstore.refused import Keeping, Refusals, RefusedAttempt
+from tests.refused_rows import kept_by
 
 NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 EVENT, STANDING, OLGA, ANN, BEN = (UUID(int=n) for n in range(1, 6))
@@ -72,9 +73,9 @@ class Counter:
         try:
             decision = decide(command, event, reservation, self.now)
         except Refusal as refusal:
-            attempt = self.keeping.attempt(command, refusal, event, self.now, len(self.recorded))
-            assert attempt is not None
-            self.refused.append(attempt)
+            refusals = Refusals(self.keeping)
+            refusals.add(command, refusal, event, len(self.recorded))
+            self.refused += kept_by(refusals, self.now)
             return
         end = len(self.recorded) + len(decision.domain_events)
         for it in decision.domain_events:

@@ -17,7 +17,7 @@ SMALL = ["--seconds", "1", "--repeats", "1", "--scale", "0.0005"]
 # Two halves, so that they run side by side; the first one reserves, the second one prepares and looks.
 HALVES = [
     ["hot", "many", "sold-out", "aged", "audited"],
-    ["two", "pay", "read", "fold", "verify", "export", "expire", "cold", "memory"],
+    ["two", "pay", "read", "fold", "rebuild", "verify", "export", "expire", "cold", "memory"],
 ]
 
 

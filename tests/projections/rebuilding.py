@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import pytest
+
 from eventstore.connections import PROJECTIONS_SCHEMA, Connection, connect, connect_as_owner
 from projections import checkpoint
 from projections.batches import Batches
 from projections.differences import Differences
-from projections.rebuild import Progress, Rebuilt, rebuild
+from projections.rebuild import Progress, Rebuilt, Step, rebuild
 
 PATIENCE_SECONDS = 30.0
 
@@ -25,6 +27,21 @@ async def fold_all(database_url: str, limit: int = 4_096) -> None:
         batches = Batches(connection, await checkpoint.read(connection))
         while await batches.fold_next(limit):
             pass
+
+
+class Stopped(Exception):
+    """The rebuild's process ends here."""
+
+
+async def stopped_before(step: Step, database_url: str) -> None:
+    """A rebuild whose process ends when this step begins."""
+
+    def stop(progress: Progress) -> None:
+        if progress.step == step:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        await Watched(stop).rebuild(database_url)
 
 
 class Watched:

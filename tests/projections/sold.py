@@ -3,11 +3,11 @@
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-from eventstore import refused
 from eventstore.connections import connect
 from eventstore.refused import RefusedAttempt
 from projections import checkpoint
 from projections.batches import Batches
+from tests import refused_rows
 from tests.projections.histories import NOON, Command, append
 
 
@@ -20,7 +20,7 @@ async def fill(database_url: str, commands: list[Command]) -> list[RefusedAttemp
             pass
         attempts = attempts_at(commands[0][0].originator_id)
         async with connection.transaction():
-            await refused.keep(connection, attempts, 0)
+            await refused_rows.insert(connection, attempts)
     return attempts
 
 

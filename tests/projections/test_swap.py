@@ -12,10 +12,12 @@ from projections import checkpoint
 from projections.batches import Batches
 from projections.failures import CheckpointMoved, SwapHeldUp
 from projections.follower import Follower
+from projections.rebuild import FRESH_SETTINGS
 from projections.runner import Runner
+from projections.swap import Swap
 from tests.projections.histories import BoxOffice, append
 from tests.projections.independent_fold import expected_of, shown_by
-from tests.projections.rebuilding import Watched, fold_all, owner
+from tests.projections.rebuilding import Watched, fold_all, owner, stopped_before
 from tests.projections.waiting import running, until_folded, until_somebody_leads
 
 POSITIONS = "SELECT c.position, (SELECT max(position) FROM audit_trail) FROM checkpoint c"
@@ -187,3 +189,25 @@ async def read_in_transactions(database_url: str, done: asyncio.Event) -> int:
 async def numbers(connection: Connection, query: str) -> list[int]:
     row = await (await connection.execute(query)).fetchone()  # type: ignore[call-overload]
     return list(row)
+
+
+async def test_a_reader_who_comes_just_before_both_are_equal_is_waited_for(database_url: str) -> None:
+    office = BoxOffice(6)
+    async with owner(database_url) as connection, reading(database_url, "REPEATABLE READ") as reader:
+        await append(connection, office.commands(30))
+        await fold_all(database_url)
+        await stopped_before("swap", database_url)
+        await append(connection, office.commands(30))
+        await fold_all(database_url)
+        async with await connect(database_url, **FRESH_SETTINGS) as folding, owner(database_url) as watcher:
+            batches = Batches(folding, await checkpoint.read(folding))
+
+            async def follow(position: int) -> None:
+                await reader.execute("SELECT 1")
+                while batches.position < position:
+                    await batches.fold_next(position - batches.position)
+
+            with pytest.raises(SwapHeldUp, match=f"held up by process {reader.info.backend_pid} "):
+                await Swap(connection, watcher, follow).swap(0)
+        last = (await checkpoint.read(connection)).position
+        assert await numbers(reader, POSITIONS) == [last, last]

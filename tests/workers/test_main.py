@@ -12,6 +12,7 @@ from eventstore.connections import Connection, connect
 from eventstore.group import POSITION_LOCK
 from eventstore.group_commit import GroupCommit
 from projections import checkpoint, queries
+from projections.batches import Batches
 from tests import box_office
 from tests.fault_proxy import FaultProxy
 from tests.workers.conftest import Worker
@@ -58,6 +59,23 @@ async def test_projector_expiry_and_snapshots_work_together(
     assert kept
     assert kept.version > 20
     assert await box_office.only(connection, "SELECT array_agg((reserved, paid)::text) FROM ticket_types") == ["(0,10)"]
+
+
+async def test_beside_an_older_versions_tables_all_but_folding_goes_on(
+    connection: Connection, commands: GroupCommit, worker: Worker, reaches: Reaches
+) -> None:
+    organiser, *buyers = await box_office.register(connection, 4)
+    event = box_office.create(organiser, hold_seconds=1)
+    await commands.submit(event)
+    await box_office.submit_all(commands, [box_office.reserve(event.event_id, buyer) for buyer in buyers])
+    # As the older version's runner has left them.
+    folded = Batches(connection, await checkpoint.read(connection))
+    await folded.fold_next()
+    await connection.execute("UPDATE checkpoint SET definitions_version = 1")
+    async with worker() as task:
+        await reaches("SELECT count(*) FROM history WHERE type = 'ReservationExpired'", 3)
+        assert not task.done()
+    assert (await checkpoint.read(connection)).position == folded.position
 
 
 async def test_it_ends_when_told_and_leaves_no_session(
