@@ -15,6 +15,7 @@ import typer
 from tixxety.failures import Failure
 from tixxety.options import Home, box_office
 from tixxety.progress import Tell, progress_bar
+from tixxety.supervisor import StopRequested
 from tixxety.whole_files import written_whole
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ class CannotExport(Failure):
     """What was asked for cannot be exported."""
 
 
+class ExportStopped(Failure):
+    """Stopped before the end: nothing whole was written."""
+
+
 def export(
     event: EventId = None, table: TableName = None, form: Format = "ndjson", to: To = None, home: Home = None
 ) -> None:
@@ -44,14 +49,28 @@ def export(
 
     The history as NDJSON or Parquet can be checked anywhere with tixxety verify --file.
     """
-    if table is not None:
-        if event is not None:
-            raise CannotExport("Give --event or --table: a table is exported as a whole.")
-        export_table(table, form, to, home)
-        return
+    if table is not None and event is not None:
+        raise CannotExport("Give --event or --table: a table is exported as a whole.")
+    with never_done_when_stopped():
+        if table is not None:
+            export_table(table, form, to, home)
+        else:
+            export_history(event_id_of(event) if event is not None else None, form, to, home)
+
+
+@contextmanager
+def never_done_when_stopped() -> Iterator[None]:
+    """Other commands end with 0 when they are told to stop; here that would say that the export is whole."""
+    try:
+        yield
+    except (StopRequested, KeyboardInterrupt):
+        raise ExportStopped("Stopped before the end: nothing whole was written.") from None
+
+
+def export_history(event_id: UUID | None, form: str, to: Path | None, home: str | None) -> None:
+    """Write all of it, or one event's part; how much it is, is said on standard error where that goes to a file."""
     from auditing.export import export as write_export
 
-    event_id = event_id_of(event) if event is not None else None
     with ExitStack() as stack:
         writer = stack.enter_context(opened(form, to))
         url = stack.enter_context(box_office(home))
