@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 from uuid import UUID
@@ -14,7 +14,8 @@ import typer
 
 from tixxety.failures import Failure
 from tixxety.options import Home, box_office
-from tixxety.progress import progress_bar
+from tixxety.progress import Tell, progress_bar
+from tixxety.supervisor import StopRequested
 from tixxety.whole_files import written_whole
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ class CannotExport(Failure):
     """What was asked for cannot be exported."""
 
 
+class ExportStopped(Failure):
+    """Stopped before the end: nothing whole was written."""
+
+
 def export(
     event: EventId = None, table: TableName = None, form: Format = "ndjson", to: To = None, home: Home = None
 ) -> None:
@@ -44,18 +49,32 @@ def export(
 
     The history as NDJSON or Parquet can be checked anywhere with tixxety verify --file.
     """
-    if table is not None:
-        if event is not None:
-            raise CannotExport("Give --event or --table: a table is exported as a whole.")
-        export_table(table, form, to, home)
-        return
+    if table is not None and event is not None:
+        raise CannotExport("Give --event or --table: a table is exported as a whole.")
+    with never_done_when_stopped():
+        if table is not None:
+            export_table(table, form, to, home)
+        else:
+            export_history(event_id_of(event) if event is not None else None, form, to, home)
+
+
+@contextmanager
+def never_done_when_stopped() -> Iterator[None]:
+    """Other commands end with 0 when they are told to stop; here that would say that the export is whole."""
+    try:
+        yield
+    except (StopRequested, KeyboardInterrupt):
+        raise ExportStopped("Stopped before the end: nothing whole was written.") from None
+
+
+def export_history(event_id: UUID | None, form: str, to: Path | None, home: str | None) -> None:
+    """Write all of it, or one event's part; how much it is, is said on standard error where that goes to a file."""
     from auditing.export import export as write_export
 
-    event_id = event_id_of(event) if event is not None else None
     with ExitStack() as stack:
         writer = stack.enter_context(opened(form, to))
         url = stack.enter_context(box_office(home))
-        tell = stack.enter_context(progress_bar("exporting"))
+        tell = stack.enter_context(progress(to))
         end = asyncio.run(write_export(url, event_id, writer, tell))
     if to is not None:
         typer.echo(f"{to} has {end.domain_events:,} domain events and {end.seals:,} seals.", err=True)
@@ -72,9 +91,16 @@ def export_table(name: str, form: str, to: Path | None, home: str | None) -> Non
         from projections.parquet import write_parquet
 
         write = write_parquet
-    with output(to) as file, box_office(home) as url, progress_bar("exporting") as tell:
+    with output(to) as file, box_office(home) as url, progress(to) as tell:
         written = asyncio.run(tables.export_table(url, name, write, file, tell))
     typer.echo(f"{name} has {written.rows:,} rows at position {written.position:,}.", err=True)
+
+
+def progress(to: Path | None) -> AbstractContextManager[Tell]:
+    """None on a terminal that shows the export itself."""
+    if to is None and sys.stdout.isatty():
+        return nullcontext(lambda _done, _total: None)
+    return progress_bar("exporting")
 
 
 def event_id_of(text: str) -> UUID:

@@ -48,7 +48,7 @@ async def test_what_is_no_such_file_is_one_sentence(seal: tuple[str, seal_keys.J
         b'{"seal": "x"}': "The file holds no seal",
         file_of("x", key): "This is no seal",
         file_of(jws.split(".")[0], key): "This is no seal",
-        file_of(jws[:-7], key): "signature is wrong",
+        file_of(jws[:-7], key): "no seal|signature is wrong",
         file_of(jws.replace(payload, payload[:-4]), key): "no seal|signature is wrong",
         file_of(jws, {**key, "x": key["x"][::-1]}): "signed with an unknown key",
         file_of(jws, {}): "signed with an unknown key",

@@ -17,7 +17,8 @@ from projections.export import TableUnknown
 from tests.auditing.sealed_histories import sealed_history
 from tests.running import ROOT
 from tests.tixxety.test_cli import tixxety
-from tixxety.exporting import CannotExport, export
+from tixxety.exporting import CannotExport, ExportStopped, export, never_done_when_stopped
+from tixxety.supervisor import StopRequested
 from tixxety.verifying import CannotVerify, verify
 from tixxety.whole_files import FileUnwritable, written_whole
 
@@ -87,6 +88,17 @@ def test_what_cannot_be_exported_is_one_sentence_and_no_file(
     assert "\n" not in str(failed.value)
     assert list(tmp_path.iterdir()) == []
     assert failed.type in (CannotExport, TableUnknown, FileUnwritable) or "no event" in sentence
+
+
+def test_an_export_that_was_stopped_leaves_no_file_and_does_not_end_well(tmp_path: Path) -> None:
+    def stopped() -> None:
+        with never_done_when_stopped(), written_whole(tmp_path / "it") as file:
+            file.write(b"a part")
+            raise StopRequested
+
+    with pytest.raises(ExportStopped):
+        stopped()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_verifying_a_file_since_a_seal_is_refused(tmp_path: Path) -> None:
