@@ -10,6 +10,7 @@ import pytest
 from psycopg import sql
 
 from domain.aggregate import DomainEvent
+from domain.commands import PayReservation
 from eventstore.connections import PROJECTIONS_SCHEMA, connect
 from projections import checkpoint
 from projections.batches import Batches
@@ -35,6 +36,9 @@ SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %(schema)s AND relkind = 'r' ORDER BY relname
 """
 SCHEMA = {"schema": PROJECTIONS_SCHEMA}
+PAID_A_LOT = """
+UPDATE sales_by_minute SET minute = %s, paid = 1, tickets_paid = 1, currency = 'EUR', revenue_minor = %s
+"""
 IMPOSSIBLE = {
     "a type oversold": "UPDATE ticket_types SET reserved = capacity + 1",
     "a count below nothing": "UPDATE ticket_types SET paid = -1",
@@ -138,6 +142,27 @@ async def test_the_largest_amounts_and_the_finest_instants_come_back_as_they_wer
         assert await (await connection.execute(query)).fetchall() == [(10**16, commands[1][0].timestamp)]
         available = await connection.execute("SELECT available, reserved FROM ticket_types")
         assert await available.fetchall() == [(9_990_000, 10_000)]
+
+
+async def test_more_may_be_paid_in_a_minute_than_a_bigint_holds(database_url: str) -> None:
+    """Whoever pays and cancels the dearest tickets for a minute would stop the projections otherwise."""
+    office = BoxOffice(1)
+    create = office.create()
+    offer = msgspec.structs.replace(create.ticket_types[0], capacity=10_000, amount_minor=10**12)
+    limits = msgspec.structs.replace(create.limits, max_per_buyer=10_000)
+    opened = office.submit(msgspec.structs.replace(create, ticket_types=(offer,), limits=limits))
+    reserve = msgspec.structs.replace(office.reserve(), quantity=10_000)
+    reserved = office.submit(reserve)
+    by_buyer = office.asked_by(reserve.actor.account_id, create.event_id)
+    paid = office.submit(PayReservation(**by_buyer, reservation_id=reserve.reservation_id))
+    async with await connect(database_url) as connection:
+        await append(connection, [opened, reserved])
+        await Batches(connection, await checkpoint.read(connection)).fold_next()
+        await connection.execute(PAID_A_LOT, (paid[0].timestamp.replace(second=0, microsecond=0), 2**66))
+        await append(connection, [paid])
+        await Batches(connection, await checkpoint.read(connection)).fold_next()
+        revenue = await connection.execute("SELECT revenue_minor FROM sales_by_minute")
+        assert await revenue.fetchall() == [(2**66 + 10**16,)]
 
 
 async def test_the_serving_role_may_write_rows_and_owns_nothing(database_url: str) -> None:
