@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import Depends, FastAPI
 
-from api import accounts, events, health, openapi, problem_pages, problems, reservations
+from api import accounts, analytics, audit, audit_trail, events, health, openapi, problem_pages, problems, reservations
 from api.inputs import refuse_unknown_query
 from api.middleware import BoundedBodies, Heads, LimitedRates, RequestIds
 from api.passwords import Passwords
@@ -41,7 +41,7 @@ def create_app(config: ApiConfig) -> FastAPI:
     app.add_middleware(RequestIds)
     app.add_middleware(Heads)
     problems.install(app)
-    for room in (accounts, events, reservations, health, problem_pages):
+    for room in (accounts, events, reservations, audit_trail, audit, analytics, health, problem_pages):
         app.include_router(room.router)
     openapi.install(app)
     return app

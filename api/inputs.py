@@ -108,14 +108,12 @@ Id = Annotated[UUID, Strict(False), BeforeValidator(_hyphens_only)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), Field(examples=["EUR"])]
 Place = Annotated[str, Text(1, 200)]
 
-PageLimit = Annotated[
-    int,
-    Field(ge=1, le=LARGEST_PAGE),
-    BeforeValidator(_digits_only),
-    Query(description="Items of a page, 1 to 200."),
-]
+PageSize = Annotated[int, Field(ge=1, le=LARGEST_PAGE), BeforeValidator(_digits_only)]
+PageLimit = Annotated[PageSize, Query(description="Items of a page, 1 to 200.")]
+PageLimitIfAny = Annotated[PageSize | None, Query(description="Items of a page, 1 to 200; 50 unless you say.")]
+Position = Annotated[int, Field(ge=0, le=LARGEST_POSITION), BeforeValidator(_digits_only)]
 MinPosition = Annotated[
-    Annotated[int, Field(ge=0, le=LARGEST_POSITION), BeforeValidator(_digits_only)] | None,
+    Position | None,
     Query(description="Wait until the answer includes this `Tixxety-Position`, at most 2 seconds; 0 does not wait."),
 ]
 

@@ -22,6 +22,11 @@ ABOUT: dict[str, Any] = {
         {"name": "accounts", "description": "Register, log in, look at yourself, leave."},
         {"name": "events", "description": "What people attend: the catalogue, and the organiser's work."},
         {"name": "reservations", "description": "Reserve tickets, then pay or cancel before the hold ends."},
+        {
+            "name": "audit",
+            "description": "For auditors: the history, past moments, stories, seals. Every read is kept.",
+        },
+        {"name": "analytics", "description": "How an event sells: for its organiser and for analysts."},
         {"name": "health", "description": "For operators and orchestrators."},
         {"name": "problems", "description": "What each problem type means."},
     ],

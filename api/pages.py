@@ -40,7 +40,7 @@ def page_of(
     if len(rows) <= limit:
         return rows, None
     shown = rows[:limit]
-    return shown, _write(filters, after_of(shown[-1]))
+    return shown, cursor_at(filters, after_of(shown[-1]))
 
 
 def after_cursor(cursor: str | None, filters: tuple[Any, ...], shape: type[After]) -> After | None:
@@ -55,11 +55,12 @@ def after_cursor(cursor: str | None, filters: tuple[Any, ...], shape: type[After
         after = msgspec.json.decode(written, type=tuple[str, shape])[1]  # type: ignore[valid-type]
     except (ValueError, msgspec.DecodeError) as error:
         raise unusable("query", "cursor", FOREIGN_CURSOR) from error
-    if cursor != _write(filters, after):
+    if cursor != cursor_at(filters, after):
         raise unusable("query", "cursor", FOREIGN_CURSOR)
     return after
 
 
-def _write(filters: tuple[Any, ...], after: tuple[Any, ...]) -> str:
+def cursor_at(filters: tuple[Any, ...], after: tuple[Any, ...]) -> str:
+    """The cursor that stands for a place in the list's order, good for these filters only."""
     check = hashlib.sha256(msgspec.json.encode([filters, after])).hexdigest()[:16]
     return urlsafe_b64encode(msgspec.json.encode([check, after])).decode()

@@ -48,7 +48,8 @@ async def read_problem_type(request: Request, code: str) -> Response:
     body = (
         f"<h1>{escape(description['title'])}</h1>"
         f"<p>Status {description['status']}, type <code>/problems/{code}</code></p>"
-        f"<p>{escape(description['detail'])}</p><h2>Example</h2><pre>{escape(example)}</pre>"
+        f"<p>{'</p><p>'.join(map(escape, (description['detail'], *description['other_details'])))}</p>"
+        f"<h2>Example</h2><pre>{escape(example)}</pre>"
         '<p><a href="/problems">All problems</a></p>'
     )
     return HTMLResponse(_PAGE.format(title=escape(description["title"]), body=body))
@@ -91,6 +92,7 @@ def _description(code: str) -> dict[str, Any]:
         "title": kind.title,
         "status": kind.status,
         "detail": shown["detail"],
+        "other_details": [str(no) for no in kind.others],
         "media_type": MEDIA_TYPE,
         "example": shown,
     }

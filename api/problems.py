@@ -17,6 +17,7 @@ from starlette.types import Scope
 
 from api import refusals as http
 from api.inputs import unusable
+from auditing import refusals as auditing
 from domain import refusals as domain
 from eventstore import failures
 from eventstore.connections import CONNECTION_LOST
@@ -31,14 +32,19 @@ AnyNo = domain.Refusal | failures.Failure
 
 _SOME_ID = UUID("019a0000-0000-7000-8000-000000000001")
 _SOME_INSTANT = datetime(2030, 5, 1, 19, 30, tzinfo=UTC)
+_SOME_EARLIER_INSTANT = datetime(2030, 5, 1, 19, 29, tzinfo=UTC)
 
 
 class ProblemType(NamedTuple):
-    """A kind of "no" as HTTP shows it; the example stands for all of its kind in the documentation."""
+    """A kind of "no" as HTTP shows it; the example stands for all of its kind in the documentation.
+
+    `others` have the same code and another sentence that a reader of the documentation should know.
+    """
 
     status: int
     title: str
     example: AnyNo
+    others: tuple[AnyNo, ...] = ()
 
 
 PROBLEM_TYPES: dict[str, ProblemType] = {
@@ -46,9 +52,10 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "malformed-json": ProblemType(400, "The body is not JSON", http.MalformedJson()),
     "not-authenticated": ProblemType(401, "Not logged in", http.NotAuthenticated()),
     "invalid-credentials": ProblemType(401, "Wrong e-mail or password", http.InvalidCredentials()),
-    "forbidden": ProblemType(403, "Not yours to change", domain.NotTheOrganiser()),
+    "forbidden": ProblemType(403, "Not allowed", domain.NotTheOrganiser(), (http.AuditorsOnly(),)),
     "not-found": ProblemType(404, "Not found", http.NotFound()),
     "event-not-found": ProblemType(404, "No such event", domain.EventNotFound()),
+    "event-not-created-yet": ProblemType(404, "Event not created yet", auditing.NotCreatedYet(_SOME_INSTANT, 1042)),
     "ticket-type-not-found": ProblemType(404, "No such ticket type", domain.TicketTypeNotFound()),
     "method-not-allowed": ProblemType(405, "Method not allowed", http.MethodNotAllowed()),
     "request-timeout": ProblemType(408, "Body too slow", http.RequestTimeout(30)),
@@ -65,6 +72,8 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "capacity-below-taken": ProblemType(409, "Capacity below taken", domain.CapacityBelowTaken(_SOME_ID, 120)),
     "body-too-large": ProblemType(413, "Body too large", http.BodyTooLarge(256 * 1024)),
     "invalid-request": ProblemType(422, "Invalid request", domain.InvalidRequest("quantity", "must be at least 1")),
+    "in-the-future": ProblemType(422, "In the future", auditing.InTheFuture(_SOME_INSTANT, _SOME_EARLIER_INSTANT)),
+    "beyond-the-end": ProblemType(422, "Beyond the end", auditing.BeyondTheEnd(1042)),
     "ticket-type-required": ProblemType(422, "Ticket type required", domain.TicketTypeRequired()),
     "idempotency-key-reused": ProblemType(422, "Idempotency key reused", domain.IdempotencyKeyReused()),
     "rate-limited": ProblemType(429, "Too many requests", http.RateLimited(30)),

@@ -16,10 +16,22 @@ class InvalidCredentials(Refusal):
     code = "invalid-credentials"
 
 
+class AuditorsOnly(Refusal):
+    """Only auditors may read this. Have the role granted with "tixxety grant", then log in again."""
+
+    code = "forbidden"
+
+
 class EmailTaken(Refusal):
     """There is an account with this e-mail already. Log in, or register with another e-mail."""
 
     code = "email-taken"
+
+
+class AnalystsOnly(Refusal):
+    """Only its organiser and analysts may look into the sales of this event. Ask an operator for the role analyst."""
+
+    code = "forbidden"
 
 
 class NotFound(Refusal):

@@ -17,7 +17,23 @@ from bench.context import Bench
 from bench.house import open_house
 from bench.measuring import Comparison
 from bench.report import as_dict, table
-from bench.scenarios import aged, cold, expire, fold, hot, many, memory, pay, read, rebuild, sold_out, two
+from bench.scenarios import (
+    aged,
+    audited,
+    cold,
+    expire,
+    export,
+    fold,
+    hot,
+    many,
+    memory,
+    pay,
+    read,
+    rebuild,
+    sold_out,
+    two,
+    verify,
+)
 
 SCENARIOS: dict[str, ModuleType] = {
     "hot": hot,
@@ -25,9 +41,12 @@ SCENARIOS: dict[str, ModuleType] = {
     "sold-out": sold_out,
     "two": two,
     "aged": aged,
+    "audited": audited,
     "pay": pay,
     "read": read,
     "fold": fold,
+    "verify": verify,
+    "export": export,
     "rebuild": rebuild,
     "expire": expire,
     "cold": cold,

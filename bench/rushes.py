@@ -88,15 +88,22 @@ def until_folded(database_url: str) -> int:
 
 
 @contextmanager
-def opened(house: House, processes: int = 1, fill: Callable[[str], None] | None = None) -> Iterator[Site]:
-    """A box office of ours with a worker, on a database that `fill` may fill before."""
+def opened(
+    house: House, processes: int = 1, fill: Callable[[str], None] | None = None, *, audited: bool = True
+) -> Iterator[Site]:
+    """A box office of ours with a worker, on a database that `fill` may fill before; `audited` as it always is."""
     database_url = house.database()
     with ExitStack() as stack:
         stack.callback(house.drop, database_url)
         if fill is not None:
             fill(database_url)
-        stack.enter_context(house.worker(database_url))
-        site = Site(house, stack.enter_context(house.api(database_url, processes)), database_url)
+        if audited:
+            stack.enter_context(house.worker(database_url))
+            url = stack.enter_context(house.api(database_url, processes))
+        else:
+            stack.enter_context(house.program(["-m", "bench.baselines.unaudited"], database_url))
+            url = stack.enter_context(house.baseline("unaudited", database_url))
+        site = Site(house, url, database_url)
         site.head()
         yield site
 
@@ -105,6 +112,15 @@ def wishes(url: str, tokens: Iterable[str], bodies: Sequence[dict[str, Any]]) ->
     """One request to reserve per buyer, for each body in turn."""
     parts = [request("POST", url, "/reservations", "TOKEN", body).split(b"TOKEN") for body in bodies]
     return [token.encode().join(parts[n % len(parts)]) for n, token in enumerate(tokens)]
+
+
+def sold_out_but_one_in(site: Site, asked: int) -> list[dict[str, Any]]:
+    """Bodies that ask for what is gone, but for the last of so many; all for one new event."""
+    stalls = {"name": "Stalls", "capacity": HUGE, "amount_minor": 2500, "currency": "EUR"}
+    event = site.open_event(ticket_types=[stalls, {**stalls, "name": "Box", "capacity": 1}])
+    left, box = ({"event_id": event["id"], "ticket_type_id": t["id"]} for t in event["ticket_types"])
+    site.post("/reservations", box)
+    return [box] * (asked - 1) + [left]
 
 
 def rush(

@@ -22,13 +22,13 @@ from domain.organising import new_name
 from domain.refusals import AccountClosed, Refusal
 from domain.reservation import Reservation, ReservationRecord
 from domain.ticketed_event import EventCreated, EventRecord, TicketedEvent
-from eventstore import names, refused
+from eventstore import names
 from eventstore.aggregates import fold
 from eventstore.codec import decode, encode
 from eventstore.connections import Connection
 from eventstore.failures import DecisionFailed
 from eventstore.locks import LOCK_CLASS, POSITION_KEY, stream_key
-from eventstore.refused import Keeping, RefusedAttempt
+from eventstore.refused import Keeping, Refusals
 
 # What one group may have to catch up under its locks; more is caught up outside of them first.
 TAIL_ROWS = 5_000
@@ -100,20 +100,19 @@ class Group:
         tried_before: bool = False,
     ) -> None:
         self.connection = connection
-        self.keeping = keeping
         self.events = events
         self.commands = commands
         self.tried_before = tried_before
         self.purchases: dict[UUID, list[DomainEvent]] = {}
         self.rows: list[tuple[UUID, int, str, bytes]] = []
         self.command_ends: list[int] = []
-        self.refused: list[RefusedAttempt] = []
+        self.refusals = Refusals(keeping)
 
     async def answers(self) -> list[Outcome | Exception]:
         """One answer per command, in their order: what was recorded, a `Refusal`, or a `DecisionFailed`."""
         now, living = await self._read_first()
         decided = [await self._decide(command, now, living) for command in self.commands]
-        positions = await self._append(decided)
+        positions = await self._append(decided, now)
         return [
             Outcome(one.decision.answer, position, one.decision.replayed) if isinstance(one, Decided) else one
             for one, position in zip(decided, positions, strict=True)
@@ -171,8 +170,7 @@ class Group:
             decision = decide(command, event, reservation, now, holder_id)
             rows = [(e.originator_id, e.originator_version, e.TOPIC, encode(e)) for e in decision.domain_events]
         except Refusal as refusal:
-            if attempt := self.keeping.attempt(command, refusal, event, now, len(self.rows)):
-                self.refused.append(attempt)
+            self.refusals.add(command, refusal, event, len(self.rows))
             return refusal.with_traceback(None)
         except Exception as bug:
             log.exception("a decision failed", command=type(command).__name__, request_id=str(command.request_id))
@@ -204,7 +202,7 @@ class Group:
             reservation = domain_event.mutate(reservation)
         return cast(Reservation | None, reservation)
 
-    async def _append(self, decided: list[Decided | Exception]) -> list[int]:
+    async def _append(self, decided: list[Decided | Exception], now: datetime) -> list[int]:
         """Insert and commit in one trip; the position of each answer, 0 for those that have none."""
         unchanged = [one.decision for one in decided if isinstance(one, Decided) and not one.end]
         looked_up = appended = None
@@ -214,10 +212,8 @@ class Group:
                 append: dict[str, Any] = {"ids": ids, "versions": versions, "topics": topics, "states": states}
                 append |= {"command_ends": self.command_ends} | POSITION_LOCK
                 appended = await self.connection.execute(APPEND, append, binary=True)
-            elif self.refused:
-                await self.connection.execute(refused.LOSABLE)
-            if self.refused:
-                await refused.keep(self.connection, self.refused, len(self.rows))
+            if self.refusals:
+                await self.refusals.insert(self.connection, now, len(self.rows))
             if unchanged:
                 asked = {"ids": [d.stream_id for d in unchanged], "versions": [d.version for d in unchanged]}
                 looked_up = await self.connection.execute(POSITIONS, asked, binary=True)

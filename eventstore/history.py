@@ -1,5 +1,6 @@
 """Reading the history in its one order, whole commands at a time."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -20,6 +21,10 @@ READ_STREAM_AFTER = """
 SELECT notification_id, command_position, originator_id, originator_version, topic, state
 FROM stored_events WHERE originator_id = %(stream_id)s AND originator_version > %(version)s
 ORDER BY originator_version LIMIT %(limit)s
+"""
+READ_AT = """
+SELECT notification_id, command_position, originator_id, originator_version, topic, state
+FROM stored_events WHERE notification_id = ANY(%(positions)s::bigint[])
 """
 FIRST_AFTER = """
 SELECT position, recorded_at FROM history WHERE position > %(after)s ORDER BY position LIMIT 1
@@ -65,11 +70,19 @@ async def rows_after(connection: Connection, position: int, limit: int) -> list[
     return [StoredRow(*row) for row in await _whole_commands(connection, position, limit)]
 
 
-async def stream_after(connection: Connection, stream_id: UUID, version: int, limit: int) -> list[StoredRow]:
-    """The next `limit` rows of one stream, in order."""
+async def stream_after(
+    connection: Connection, stream_id: UUID, version: int, limit: int, *, prepare: bool | None = None
+) -> list[StoredRow]:
+    """The next `limit` rows of one stream, in order; `prepare` is for connections that may keep a plan that scans."""
     values = {"stream_id": stream_id, "version": version, "limit": limit}
-    cursor = await connection.execute(READ_STREAM_AFTER, values, binary=True)
+    cursor = await connection.execute(READ_STREAM_AFTER, values, binary=True, prepare=prepare)
     return [StoredRow(*row) for row in await cursor.fetchall()]
+
+
+async def rows_at(connection: Connection, positions: Sequence[int]) -> dict[int, StoredRow]:
+    """The rows at these positions; what the history has lost is left out."""
+    cursor = await connection.execute(READ_AT, {"positions": list(positions)}, binary=True, prepare=False)
+    return {row[0]: StoredRow(*row) for row in await cursor.fetchall()}
 
 
 async def first_after(connection: Connection, position: int) -> tuple[int, datetime] | None:

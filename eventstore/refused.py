@@ -19,39 +19,41 @@ from eventstore.connections import Connection
 KEPT_A_MINUTE = 10
 AGE_ROWS = 10_000
 
-# The group's own domain events are visible here: what was decided before them stands so many positions back. A group
-# whose outcome was unknown is tried again, and finds what it has kept.
+# The group's own domain events are visible here: what was decided before them stands so many positions back.
 KEEP = """
-INSERT INTO refusals (request_id, refused_at, account_id, command, event_id, reservation_id, ticket_type_id, quantity,
-                      code, facts, capacity, reserved, paid, position, last_kept)
-SELECT request_id, refused_at, account_id, command, event_id, reservation_id, ticket_type_id, quantity,
-       code, facts::jsonb, capacity, reserved, paid, head.position - behind, last_kept
-FROM (SELECT coalesce(max(notification_id), 0) AS position FROM stored_events) AS head
-CROSS JOIN unnest(
-    %(request_id)b::uuid[], %(refused_at)b::timestamptz[], %(account_id)b::uuid[], %(command)b::text[],
-    %(event_id)b::uuid[], %(reservation_id)b::uuid[], %(ticket_type_id)b::uuid[], %(quantity)b::int[], %(code)b::text[],
-    %(facts)b::text[], %(capacity)b::int[], %(reserved)b::int[], %(paid)b::int[], %(behind)b::bigint[],
-    %(last_kept)b::bool[])
-    AS kept (request_id, refused_at, account_id, command, event_id, reservation_id, ticket_type_id, quantity, code,
-             facts, capacity, reserved, paid, behind, last_kept)
-ON CONFLICT (request_id) DO NOTHING
+INSERT INTO refused_together (
+    first_request_id, request_ids, account_ids, refused_at, command, event_id, reservation_id, ticket_type_id,
+    quantity, code, facts, capacity, reserved, paid, position, last_kept)
+SELECT %(first_request_id)b, %(request_ids)b::uuid[], %(account_ids)b::uuid[], %(refused_at)b, %(command)s,
+       %(event_id)b, %(reservation_id)b::uuid, %(ticket_type_id)b::uuid, %(quantity)s::int, %(code)s, %(facts)s::json,
+       %(capacity)s::int, %(reserved)s::int, %(paid)s::int, coalesce(max(notification_id), 0) - %(behind)s::int,
+       %(last_kept)s::bool
+FROM stored_events
+ON CONFLICT DO NOTHING
 """
 # For a group that records nothing else: nobody is told that a refusal is durable, so its commit need not be waited for.
 LOSABLE = "SET LOCAL synchronous_commit = off"
 OF_BUYER = """
-SELECT request_id, refused_at, account_id, command, event_id, reservation_id, ticket_type_id, quantity, code,
-       facts::text AS facts, capacity, reserved, paid, position, last_kept
-FROM refusals WHERE event_id = %(event_id)s AND account_id = %(account_id)s ORDER BY position, refused_at
+SELECT request_id, refused_at, account_id, command, event_id, reservation_id, ticket_type_id, quantity,
+       code, facts::text AS facts, capacity, reserved, paid, position, last_kept
+FROM refused_together, unnest(request_ids, account_ids) AS attempt (request_id, account_id)
+WHERE event_id = %(event_id)s AND account_ids @> ARRAY[%(account_id)s::uuid] AND account_id = %(account_id)s::uuid
+ORDER BY position, refused_at, request_id LIMIT %(limit)s
+"""
+OF_RESERVATION = """
+SELECT request_id, refused_at, account_id, command, event_id, reservation_id, ticket_type_id, quantity,
+       code, facts::text AS facts, capacity, reserved, paid, position, last_kept
+FROM refusals WHERE reservation_id = %(reservation_id)s ORDER BY position, refused_at, request_id LIMIT %(limit)s
 """
 FORGET = """
-DELETE FROM refusals WHERE request_id IN (
-    SELECT request_id FROM refusals WHERE refused_at < clock_timestamp() - make_interval(days => %(days)s)
-    LIMIT %(limit)s)
+DELETE FROM refused_together WHERE first_request_id IN (
+    SELECT first_request_id FROM refused_together
+    WHERE refused_at < clock_timestamp() - make_interval(days => %(days)s) LIMIT %(limit)s)
 """
 
 
 class RefusedAttempt(NamedTuple):
-    """A row of the table `refusals`, whose comments say what each column means; `facts` is JSON."""
+    """A row of the view `refusals`; the comments of the table behind it say what each column means. `facts` is JSON."""
 
     request_id: UUID
     refused_at: datetime
@@ -70,6 +72,30 @@ class RefusedAttempt(NamedTuple):
     last_kept: bool
 
 
+class Alike(NamedTuple):
+    """What refused attempts of one group have in common."""
+
+    command: str
+    event_id: UUID
+    reservation_id: UUID | None
+    ticket_type_id: UUID | None
+    quantity: int | None
+    code: str
+    facts: bytes
+    capacity: int | None
+    reserved: int | None
+    paid: int | None
+    last_kept: bool
+
+
+class Together(NamedTuple):
+    """Who was refused alike, and how many rows the group had before the first of them."""
+
+    rows_before: int
+    request_ids: list[UUID]
+    account_ids: list[UUID]
+
+
 class Keeping:
     """Decides which refusals one process keeps: the first ten of each account in each minute."""
 
@@ -77,36 +103,8 @@ class Keeping:
         self._minute = 0
         self._kept: Counter[UUID] = Counter()
 
-    def attempt(
-        self, command: AnyCommand, refusal: Refusal, event: TicketedEvent | None, now: datetime, rows_before: int
-    ) -> RefusedAttempt | None:
-        """What to keep of a refusal, None for nothing; `rows_before` stands in for its position until `keep`."""
-        if command.actor is None:
-            return None
-        account_id = command.actor.account_id
-        count = self._count(account_id)
-        if count > KEPT_A_MINUTE:
-            return None
-        stock = _stock_asked_for(command, event)
-        return RefusedAttempt(
-            command.request_id,
-            now,
-            account_id,
-            type(command).__name__,
-            command.event_id,
-            command.reservation_id if isinstance(command, PayReservation | CancelReservation) else None,
-            stock.offer.ticket_type_id if stock else None,
-            getattr(command, "quantity", None),
-            refusal.code,
-            msgspec.json.encode(refusal.facts).decode(),
-            stock.capacity if stock else None,
-            stock.held if stock else None,
-            stock.sold if stock else None,
-            rows_before,
-            count == KEPT_A_MINUTE,
-        )
-
-    def _count(self, account_id: UUID) -> int:
+    def count(self, account_id: UUID) -> int:
+        """Which of the account's refusals in this minute this one is: 1, 2, 3 …"""
         minute = int(time.monotonic()) // 60
         if minute != self._minute:
             self._minute = minute
@@ -115,23 +113,77 @@ class Keeping:
         return self._kept[account_id]
 
 
-async def keep(connection: Connection, attempts: list[RefusedAttempt], group_rows: int) -> None:
-    """Insert what a group of `group_rows` appended rows has refused; part of its transaction."""
-    columns: dict[str, Any] = dict(zip(RefusedAttempt._fields, map(list, zip(*attempts, strict=True)), strict=True))
-    columns["behind"] = [group_rows - rows_before for rows_before in columns.pop("position")]
-    await connection.execute(KEEP, columns, binary=True)
+class Refusals:
+    """What one group has refused and will keep."""
+
+    def __init__(self, keeping: Keeping) -> None:
+        self._keeping = keeping
+        self.together: dict[Alike, Together] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.together)
+
+    def add(self, command: AnyCommand, refusal: Refusal, event: TicketedEvent | None, rows_before: int) -> None:
+        """Keep a refusal of an account, unless it had too many; the group has `rows_before` rows so far."""
+        if command.actor is None:
+            return
+        account_id = command.actor.account_id
+        count = self._keeping.count(account_id)
+        if count > KEPT_A_MINUTE:
+            return
+        stock = _stock_asked_for(command, event)
+        alike = Alike(
+            type(command).__name__,
+            command.event_id,
+            command.reservation_id if isinstance(command, PayReservation | CancelReservation) else None,
+            stock.offer.ticket_type_id if stock else None,
+            getattr(command, "quantity", None),
+            refusal.code,
+            msgspec.json.encode(refusal.facts),
+            stock.capacity if stock else None,
+            stock.held if stock else None,
+            stock.sold if stock else None,
+            count == KEPT_A_MINUTE,
+        )
+        together = self.together.setdefault(alike, Together(rows_before, [], []))
+        together.request_ids.append(command.request_id)
+        together.account_ids.append(account_id)
+
+    async def insert(self, connection: Connection, refused_at: datetime, group_rows: int) -> None:
+        """Store them in the group's transaction, after the `group_rows` rows that it has appended."""
+        if not group_rows:
+            await connection.execute(LOSABLE)
+        for alike, (rows_before, request_ids, account_ids) in self.together.items():
+            values: dict[str, Any] = alike._asdict() | {
+                "first_request_id": request_ids[0],
+                "request_ids": request_ids,
+                "account_ids": account_ids,
+                "refused_at": refused_at,
+                "facts": alike.facts.decode(),
+                "behind": group_rows - rows_before,
+            }
+            await connection.execute(KEEP, values)
 
 
-async def of_buyer(connection: Connection, event_id: UUID, account_id: UUID) -> list[RefusedAttempt]:
-    """What an account was refused at an event, in order."""
-    cursor = connection.cursor(binary=True, row_factory=args_row(RefusedAttempt))
-    await cursor.execute(OF_BUYER, {"event_id": event_id, "account_id": account_id})
-    return await cursor.fetchall()
+async def of_buyer(connection: Connection, event_id: UUID, account_id: UUID, limit: int) -> list[RefusedAttempt]:
+    """What an account was refused at an event, in order, the first `limit`."""
+    return await _attempts(connection, OF_BUYER, event_id=event_id, account_id=account_id, limit=limit)
+
+
+async def of_reservation(connection: Connection, reservation_id: UUID, limit: int) -> list[RefusedAttempt]:
+    """What anybody was refused who wanted to pay or cancel a reservation, in order, the first `limit`."""
+    return await _attempts(connection, OF_RESERVATION, reservation_id=reservation_id, limit=limit)
 
 
 async def forget(connection: Connection, days: int) -> int:
     """Delete some of what is older than `days`; how many rows that were, 0 once nothing is left to do."""
     return (await connection.execute(FORGET, {"days": days, "limit": AGE_ROWS})).rowcount
+
+
+async def _attempts(connection: Connection, query: str, **values: Any) -> list[RefusedAttempt]:
+    cursor = connection.cursor(binary=True, row_factory=args_row(RefusedAttempt))
+    await cursor.execute(query, values, prepare=False)
+    return await cursor.fetchall()
 
 
 def _stock_asked_for(command: AnyCommand, event: TicketedEvent | None) -> Stock | None:

@@ -28,6 +28,10 @@ SEALS_AFTER = """
 SELECT number, first_position, last_position, sealed_at, jws, fingerprints FROM seals
 WHERE number > %(number)s ORDER BY number LIMIT %(limit)s
 """
+LISTED_AFTER = """
+SELECT number, first_position, last_position, sealed_at, jws FROM seals
+WHERE number > %(number)s ORDER BY number LIMIT %(limit)s
+"""
 NEWEST = """
 SELECT number, first_position, last_position, sealed_at, jws, fingerprints FROM seals ORDER BY number DESC LIMIT 1
 """
@@ -52,6 +56,21 @@ class Seal(NamedTuple):
     def positions(self) -> int:
         """How many positions it covers."""
         return self.last_position - self.first_position + 1
+
+
+class ListedSeal(NamedTuple):
+    """A seal without its fingerprints, which are most of it."""
+
+    number: int
+    first_position: int
+    last_position: int
+    sealed_at: datetime
+    jws: str
+
+    @property
+    def key_id(self) -> str:
+        """Which key it says that it was signed with. Raises `SealInvalid` for what is no JWS."""
+        return key_id_of(self.jws)
 
 
 class Claims(msgspec.Struct, frozen=True):
@@ -123,6 +142,13 @@ async def after(connection: Connection, number: int, limit: int) -> list[Seal]:
     return await cursor.fetchall()
 
 
+async def listed_after(connection: Connection, number: int, limit: int) -> list[ListedSeal]:
+    """The same for those who list them."""
+    cursor = connection.cursor(binary=True, row_factory=args_row(ListedSeal))
+    await cursor.execute(LISTED_AFTER, {"number": number, "limit": limit})
+    return await cursor.fetchall()
+
+
 async def seal_next(connection: Connection) -> Seal | None:
     """Seal what comes after the last seal, whole commands of about `RANGE_POSITIONS`; None when nothing does.
 
@@ -148,7 +174,8 @@ async def seal_next(connection: Connection) -> Seal | None:
         previous_sha256=sha256_of(before.jws) if before else NONE_BEFORE,
         sealed_at=now.astimezone(UTC),
     )
-    jws = sign(await seal_keys.in_use(connection), claims)
-    seal = Seal(claims.number, claims.first_position, last_position, claims.sealed_at, jws, fingerprints(leaves))
-    await connection.execute(ADD, seal._asdict())
+    async with connection.transaction():
+        jws = sign(await seal_keys.in_use(connection), claims)
+        seal = Seal(claims.number, claims.first_position, last_position, claims.sealed_at, jws, fingerprints(leaves))
+        await connection.execute(ADD, seal._asdict())
     return seal

@@ -116,6 +116,18 @@ def unpack(version: int, state: bytes) -> TicketedEvent:
     return restored
 
 
+def difference(event: TicketedEvent, state: bytes) -> str | None:
+    """The first part of a snapshot that is not what the event has; None when all is the same.
+
+    Raises `msgspec.MsgspecError` for what is no snapshot of our shape.
+    """
+    folded = pack(event)
+    if state == folded:
+        return None
+    kept, wanted = _shape_decoder.decode(state), _shape_decoder.decode(folded)
+    return next((part for part in Shape.__struct_fields__ if getattr(kept, part) != getattr(wanted, part)), None)
+
+
 async def newest(connection: Connection, stream_id: UUID) -> TicketedEvent | None:
     """The event as of its snapshot, if it has one of our shape."""
     values = {"stream_id": stream_id, "shape_version": SHAPE_VERSION}

@@ -98,7 +98,7 @@ class Batches:
 
     async def _rows(self, table: Table, keys: list[Key]) -> list[Row]:
         async with self._connection.cursor(binary=True, row_factory=args_row(table.row)) as cursor:
-            await cursor.execute(table.read, {"keys": keys})
+            await cursor.execute(table.read, table.asked(keys))
             return await cursor.fetchall()
 
     async def _write(self, recorded: list[Recorded], changed: dict[str, list[Row]]) -> None:

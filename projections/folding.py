@@ -44,13 +44,15 @@ class Folding:
         self.tables = tables
         self.rows: dict[str, Rows] = {table.name: {} for table in tables}
         self._touches = touches(tables)
+        # Without those tables whose every row is made by one domain event: nothing has to be known of them.
+        self._reads = touches([table for table in tables if not table.births.issuperset(table.touches)])
 
     def missing(self, recorded: Iterable[Recorded]) -> list[tuple[Table, list[Key]]]:
         """The keys of rows that have to be known before folding these, by table; tables that need none are left out."""
         seen: dict[str, set[Key]] = {table.name: set() for table in self.tables}
         needed: dict[str, list[Key]] = {table.name: [] for table in self.tables}
         for position, _, domain_event in recorded:
-            for table, keys, is_birth in self._touches.get(type(domain_event), ()):
+            for table, keys, is_birth in self._reads.get(type(domain_event), ()):
                 name = table.name
                 for key in keys(domain_event, position):
                     if key in seen[name] or key in self.rows[name]:
@@ -62,8 +64,8 @@ class Folding:
 
     def learn(self, table: Table, rows: Iterable[Row]) -> None:
         """Take rows as they are in the table."""
-        key = table.key
-        self.rows[table.name].update((getattr(row, key), row) for row in rows)
+        key_of = table.key_of
+        self.rows[table.name].update((key_of(row), row) for row in rows)
 
     def fold(self, recorded: Iterable[Recorded]) -> dict[str, Rows]:
         """Fold domain events in order; returns the rows that changed, by table. Raises `FoldFailed`.
@@ -71,16 +73,18 @@ class Folding:
         After a failure the rows are those of somewhere within: forget everything.
         """
         changed: dict[str, Rows] = {table.name: {} for table in self.tables}
+        steps = {
+            domain_event: [(keys, table.fold, self.rows[table.name], changed[table.name]) for table, keys, _ in touched]
+            for domain_event, touched in self._touches.items()
+        }
         for one in recorded:
             position, _, domain_event = one
-            if type(domain_event) not in self._touches:
+            if type(domain_event) not in steps:
                 raise failed(one, "no table folds it")
             try:
-                for table, keys, _ in self._touches[type(domain_event)]:
-                    rows, changed_rows = self.rows[table.name], changed[table.name]
+                for keys, fold, rows, changed_rows in steps[type(domain_event)]:
                     for key in keys(domain_event, position):
-                        row = table.fold(rows.get(key), key, position, domain_event)
-                        rows[key] = changed_rows[key] = row
+                        rows[key] = changed_rows[key] = fold(rows.get(key), key, position, domain_event)
             except Exception as error:
                 raise failed(one, repr(error)) from error
         return changed

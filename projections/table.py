@@ -1,7 +1,8 @@
 """What makes a projection: the rows of a table, which of them a domain event touches, and how each is folded."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -21,16 +22,35 @@ class Table:
     `fold(row, key, position, domain_event)` gives the row afterwards and never refuses. `read` selects the row's
     fields in their order by `%(keys)s`; `write` upserts the JSON array of rows in the parameter that is named as the
     table is.
+
+    `key` names the column of the primary key. Of a key of several columns it is a tuple of their names, keys are tuples
+    of their values, and `read` takes one array for each column, under its name.
     """
 
     name: str
-    key: str
+    key: str | tuple[str, ...]
     row: type[Row]
     touches: Mapping[type[DomainEvent], Callable[[Any, int], Iterable[Key]]]
     births: frozenset[type[DomainEvent]]
     fold: Callable[[Any, Key, int, Any], Row]
     read: str = field(repr=False)
     write: str = field(repr=False)
+
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        """The columns of the primary key, in order."""
+        return (self.key,) if isinstance(self.key, str) else self.key
+
+    @property
+    def key_of(self) -> Callable[[Row], Key]:
+        """Gives the key of a row."""
+        return attrgetter(*self.key_columns)
+
+    def asked(self, keys: Sequence[Key]) -> dict[str, Any]:
+        """The parameters by which `read` selects the rows of these keys."""
+        if isinstance(self.key, str):
+            return {"keys": keys}
+        return {column: [key[place] for key in keys] for place, column in enumerate(self.key)}
 
 
 class RowMissing(LookupError):

@@ -1,11 +1,12 @@
 """The table of contents: every projection there is. A new one is a module, a .sql file and a line here."""
 
-from projections import audit_trail, events, reservations, ticket_types
+from projections import audit_trail, events, reservations, sales_by_minute, ticket_types
 from projections.table import Table
 
 TABLES: tuple[Table, ...] = (
     events.TABLE,
     ticket_types.TABLE,
     reservations.TABLE,
+    sales_by_minute.TABLE,
     audit_trail.TABLE,
 )

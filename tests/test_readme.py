@@ -18,7 +18,7 @@ README = (ROOT / "README.md").read_text()
 TEXTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 HOLD_SECONDS = 5
 ROUTE_ROW = re.compile(r"^\| `(GET|POST|PATCH|DELETE) (/[^`]*)` \|", re.MULTILINE)
-COMMAND_ROW = re.compile(r"^\| `tixxety ([a-z]+)[^`]*` \|", re.MULTILINE)
+COMMAND_ROW = re.compile(r"^\| `tixxety ([a-z-]+)[^`]*` \|", re.MULTILINE)
 VARIABLE_ROW = re.compile(r"^\| `([A-Z_]+)` \|", re.MULTILINE)
 LINK = re.compile(r"\]\((?!\w+:)([^)#]+)[^)]*\)")
 

@@ -13,17 +13,23 @@ import psycopg
 import typer
 
 from api.tokens import ROLES
+from domain.refusals import Refusal
 from eventstore.failures import Failure as StoreFailure
 from tixxety import __version__, logs, testing
+from tixxety.analysts import analyst_url
+from tixxety.exporting import export
 from tixxety.failures import Failure
 from tixxety.migrate import migrate as migrate_database
 from tixxety.options import Home, box_office, expect_current_schema
 from tixxety.processes import end_with_uv
 from tixxety.rebuilding import rebuild
+from tixxety.replaying import replay
+from tixxety.sealing import newest_seal, rotate_seal_key
 from tixxety.settings import database, read_settings
 from tixxety.supervisor import StopRequested, stop_signals
 from tixxety.up import listen, serve_many
 from tixxety.up import up as run_up
+from tixxety.verifying import verify
 
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Port = Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes a free one.")]
@@ -43,8 +49,8 @@ def main() -> None:
             app(prog_name="tixxety")
     except StopRequested:
         sys.exit(0)
-    except (Failure, StoreFailure) as failure:
-        sys.exit(f"tixxety: {failure}")
+    except (Failure, StoreFailure, Refusal) as no:
+        sys.exit(f"tixxety: {no}")
     except psycopg.Error as error:
         sys.exit(f"tixxety: The database refuses or does not answer: {' '.join(str(error).split())}")
 
@@ -137,11 +143,21 @@ def revoke(email: Email, role: Role, home: Home = None) -> None:
     change_roles(home, take, email, role)
 
 
+app.command()(verify)
+app.command()(analyst_url)
+app.command()(replay)
+
+
 @app.command()
 def secrets() -> None:
     """Print new secrets as an .env file for compose.yml."""
     for name in SECRETS:
         typer.echo(f"{name}={randomness.token_urlsafe(32)}")
+
+
+app.command()(export)
+app.command()(newest_seal)
+app.command()(rotate_seal_key)
 
 
 def change_roles(

@@ -9,6 +9,10 @@ class WrongSetting(Failure):
     """A setting is missing or has a value that cannot be used."""
 
 
+class WrongArgument(Failure):
+    """An argument is missing or has a value that cannot be used."""
+
+
 class PostgresFailed(Failure):
     """The embedded PostgreSQL could not be found, started or reached."""
 

@@ -5,17 +5,15 @@ from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
-from psycopg.errors import InsufficientPrivilege
 
 from eventstore import names, seal_keys
-from eventstore.connections import APP_ROLE, HISTORY_SCHEMA, MAY_ACT_AS, PROJECTIONS_SCHEMA, Connection
+from eventstore.connections import APP_ROLE, HISTORY_SCHEMA, PROJECTIONS_SCHEMA, Connection
 from eventstore.failures import SchemaOutdated
 from eventstore.locks import LOCK_CLASS, MIGRATION_KEY, POSITION_KEY
 from eventstore.schema import SCHEMA_VERSION, steps
 from projections import checkpoint, schema
 from projections.checkpoint import DEFINITIONS_VERSION
-
-ROLE_TRIES = 20
+from tixxety.roles import asks, make_role
 
 LOCK = "SELECT pg_advisory_lock(%s, %s)"
 LOCK_POSITIONS = "SELECT pg_advisory_xact_lock(%s, %s)"
@@ -24,11 +22,18 @@ VERSION = "SELECT version FROM schema_version"
 FIRST_VERSION = "INSERT INTO schema_version (version) VALUES (%s)"
 NEXT_VERSION = "UPDATE schema_version SET version = %s"
 HAS_PROJECTIONS = "SELECT to_regclass('checkpoint') IS NOT NULL"
-HAS_ROLE = "SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = %(role)s)"
 IS_SUPERUSER = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
 ADVISORY_FUNCTIONS = """
 SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 WHERE n.nspname = 'pg_catalog' AND p.proname ~ '^pg_(try_)?advisory_' ORDER BY 1
+"""
+# Each makes a large object: the one thing that whoever may log in could fill the disk with but for temporary tables.
+FILLING_FUNCTIONS = """
+SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE n.nspname = 'pg_catalog' AND p.proname IN ('lo_creat', 'lo_create', 'lo_from_bytea') ORDER BY 1
+"""
+OWNS_DATABASE = """
+SELECT pg_has_role(current_user, datdba, 'USAGE') FROM pg_database WHERE datname = current_database()
 """
 LOCKS_ARE_OPEN = """
 SELECT bool_or(has_function_privilege('public', name, 'EXECUTE')) FROM unnest(%(functions)s::text[]) AS name
@@ -43,7 +48,8 @@ HISTORY_RIGHTS = {
     "event_names": "SELECT, INSERT, UPDATE, DELETE",
     "snapshots": "SELECT, INSERT, UPDATE, DELETE",
     "accounts": "SELECT, INSERT, UPDATE, DELETE",
-    "refusals": "SELECT, INSERT, DELETE",
+    "refused_together": "SELECT, INSERT, DELETE",
+    "refusals": "SELECT",
     "seals": "SELECT, INSERT",
     "seal_keys": "SELECT",
     "audit_reads": "SELECT, INSERT",
@@ -57,6 +63,10 @@ NO_ROLE = (
 REBUILD_DUE = (
     "The tables for reading are of an older version than this program, and a rebuild is due: run tixxety rebuild. "
     "Until then they go on serving, and whoever folds them goes on."
+)
+NO_ANALYSTS = (
+    f"This login can't create the role {schema.ANALYST_ROLE}, so that analysts can have no logins of their own. "
+    f"Have one that can run: CREATE ROLE {schema.ANALYST_ROLE} NOLOGIN, then run tixxety migrate again."
 )
 OPEN_LOCKS = (
     "Any login to this database can take advisory locks and so stop all sales: only a superuser may revoke that. "
@@ -104,57 +114,37 @@ async def _migrate(database_url: str) -> list[str]:
     async with connection:
         await connection.execute(LOCK, (LOCK_CLASS, MIGRATION_KEY))
         notes = []
-        has_role = await _make_role(connection)
+        has_role = await make_role(connection, APP_ROLE, act_as=True)
         if not has_role:
             notes.append(NO_ROLE)
+        if not await make_role(connection, schema.ANALYST_ROLE, act_as=False):
+            notes.append(NO_ANALYSTS)
         async with connection.transaction():
             await _make_history(connection)
             if await _make_projections(connection):
                 notes.append(REBUILD_DUE)
+            await schema.open_to_analysts(connection, PROJECTIONS_SCHEMA)
             if has_role:
                 await _grant(connection)
         async with connection.transaction():
             await connection.execute(SEARCH_PATH.format(sql.Identifier(HISTORY_SCHEMA)))
             await connection.execute(LOCK_POSITIONS, (LOCK_CLASS, POSITION_KEY))
-            if await _asks(connection, NAMES_ARE_MISSING):
+            if await asks(connection, NAMES_ARE_MISSING):
                 await names.make_again(connection)
+        await _guard_disk(connection)
         functions = [name for (name,) in await (await connection.execute(ADVISORY_FUNCTIONS)).fetchall()]
-        if has_role and await _asks(connection, IS_SUPERUSER):
+        if has_role and await asks(connection, IS_SUPERUSER):
             await _guard_advisory_locks(connection, functions)
-        if await _asks(connection, LOCKS_ARE_OPEN, functions=functions):
+        if await asks(connection, LOCKS_ARE_OPEN, functions=functions):
             notes.append(OPEN_LOCKS)
         return notes
-
-
-async def _asks(connection: Connection, question: LiteralString, **values: object) -> bool:
-    row = await (await connection.execute(question, values)).fetchone()
-    return bool(row and row[0])
-
-
-async def _make_role(connection: Connection) -> bool:
-    """Roles belong to the whole cluster, so another database's migration may be making it at this moment."""
-    create = sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(APP_ROLE))
-    join = sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(APP_ROLE))
-    for _ in range(ROLE_TRIES):
-        try:
-            if not await _asks(connection, HAS_ROLE, role=APP_ROLE):
-                await connection.execute(create)
-            if not await _asks(connection, MAY_ACT_AS, role=APP_ROLE):
-                await connection.execute(join)
-        except InsufficientPrivilege:
-            return False
-        except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation, psycopg.errors.InternalError):
-            await asyncio.sleep(0.05)
-        else:
-            return True
-    return False
 
 
 async def _make_history(connection: Connection) -> None:
     """Take every step from the version that is there to ours."""
     await _enter(connection, HISTORY_SCHEMA)
     version = 0
-    if await _asks(connection, HAS_VERSION):
+    if await asks(connection, HAS_VERSION):
         version = version_of(await (await connection.execute(VERSION)).fetchone())
         if not 1 <= version <= SCHEMA_VERSION:
             expect_this_version(version)
@@ -168,7 +158,7 @@ async def _make_history(connection: Connection) -> None:
 async def _make_projections(connection: Connection) -> bool:
     """Make the tables where there are none; whether those that are there have older definitions than ours."""
     await schema.enter(connection, PROJECTIONS_SCHEMA)
-    if not await _asks(connection, HAS_PROJECTIONS):
+    if not await asks(connection, HAS_PROJECTIONS):
         await schema.make(connection, PROJECTIONS_SCHEMA)
     version = (await checkpoint.read(connection)).definitions_version
     if version > DEFINITIONS_VERSION:
@@ -200,3 +190,15 @@ async def _guard_advisory_locks(connection: Connection, functions: list[LiteralS
             grant = sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(sql.SQL(function), sql.Identifier(APP_ROLE))
             await connection.execute(revoke)
             await connection.execute(grant)
+
+
+async def _guard_disk(connection: Connection) -> None:
+    """Nobody but the owner can write what is not ours, as far as this login may see to it."""
+    async with connection.transaction():
+        if await asks(connection, OWNS_DATABASE):
+            database = sql.Identifier(connection.info.dbname)
+            await connection.execute(sql.SQL("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC").format(database))
+        if await asks(connection, IS_SUPERUSER):
+            for (function,) in await (await connection.execute(FILLING_FUNCTIONS)).fetchall():
+                revoke = sql.SQL("REVOKE EXECUTE ON FUNCTION {} FROM PUBLIC")
+                await connection.execute(revoke.format(sql.SQL(function)))

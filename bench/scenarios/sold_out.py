@@ -13,11 +13,7 @@ def measure(bench: Bench) -> list[Comparison]:
     with rushes.opened(bench.house) as site, crud_box_office.opened(bench.house) as crud:
 
         def ours(seconds: float = bench.seconds) -> Measured:
-            stalls = {"name": "Stalls", "capacity": rushes.HUGE, "amount_minor": 2500, "currency": "EUR"}
-            event = site.open_event(ticket_types=[stalls, {**stalls, "name": "Box", "capacity": 1}])
-            stalls_left, box = ({"event_id": event["id"], "ticket_type_id": t["id"]} for t in event["ticket_types"])
-            site.post("/reservations", box)
-            bodies = [box] * (ASKED_FOR_EACH_TICKET - 1) + [stalls_left]
+            bodies = rushes.sold_out_but_one_in(site, ASKED_FOR_EACH_TICKET)
             return rushes.rush(site, bodies, CONNECTIONS, seconds, refusals_expected=True)
 
         def theirs() -> Measured:

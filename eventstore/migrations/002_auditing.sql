@@ -1,42 +1,52 @@
 -- Version 2: what auditors need beside the history: refused attempts, seals and their keys, and who has read.
 
-CREATE TABLE refusals (
-    request_id     uuid        PRIMARY KEY,
-    refused_at     timestamptz NOT NULL,
-    account_id     uuid        NOT NULL,
-    command        text        NOT NULL,
-    event_id       uuid        NOT NULL,
-    reservation_id uuid,
-    ticket_type_id uuid,
-    quantity       integer,
-    code           text        NOT NULL,
-    facts          jsonb       NOT NULL,
-    capacity       integer,
-    reserved       integer,
-    paid           integer,
-    position       bigint      NOT NULL CHECK (position >= 0),
-    last_kept      boolean     NOT NULL,
+CREATE TABLE refused_together (
+    first_request_id uuid        PRIMARY KEY,
+    request_ids      uuid[]      NOT NULL,
+    account_ids      uuid[]      NOT NULL,
+    refused_at       timestamptz NOT NULL,
+    command          text        NOT NULL,
+    event_id         uuid        NOT NULL,
+    reservation_id   uuid,
+    ticket_type_id   uuid,
+    quantity         integer,
+    code             text        NOT NULL,
+    facts            json        NOT NULL,
+    capacity         integer,
+    reserved         integer,
+    paid             integer,
+    position         bigint      NOT NULL CHECK (position >= 0),
+    last_kept        boolean     NOT NULL,
+    CHECK (cardinality(request_ids) = cardinality(account_ids)),
     CHECK ((ticket_type_id IS NULL) = (capacity IS NULL)),
     CHECK ((capacity IS NULL) = (reserved IS NULL) AND (capacity IS NULL) = (paid IS NULL))
 );
-CREATE INDEX refusals_of_buyer ON refusals (event_id, account_id, position);
-CREATE INDEX refusals_by_age ON refusals USING brin (refused_at) WITH (pages_per_range = 16, autosummarize = on);
-COMMENT ON TABLE refusals IS 'One row per refused attempt: who asked for what, and why not. No part of the history: nothing is folded from it, and old rows may be deleted at any time.';
-COMMENT ON COLUMN refusals.request_id IS 'The request that was refused: the X-Request-Id of its answer.';
-COMMENT ON COLUMN refusals.refused_at IS 'When it was decided, by the database''s clock, under the lock of the event.';
-COMMENT ON COLUMN refusals.account_id IS 'Who asked; opaque, and may have been deleted.';
-COMMENT ON COLUMN refusals.command IS 'What was asked for, such as ReserveTickets.';
-COMMENT ON COLUMN refusals.event_id IS 'The event that it was about; there may be none of this id.';
-COMMENT ON COLUMN refusals.reservation_id IS 'The reservation that it was about; null where the attempt was to make one, or was about the event.';
-COMMENT ON COLUMN refusals.ticket_type_id IS 'The ticket type that was asked for; null where none was meant, or there is none of that id.';
-COMMENT ON COLUMN refusals.quantity IS 'How many tickets were asked for; null where none were.';
-COMMENT ON COLUMN refusals.code IS 'Which refusal, such as sold-out: the last part of its problem type.';
-COMMENT ON COLUMN refusals.facts IS 'What the refusal told: the limit, what was held, what was available.';
-COMMENT ON COLUMN refusals.capacity IS 'How many tickets of the type there were; null without a ticket type.';
-COMMENT ON COLUMN refusals.reserved IS 'How many of them were held and not paid, due holds included.';
-COMMENT ON COLUMN refusals.paid IS 'How many of them were paid.';
-COMMENT ON COLUMN refusals.position IS 'The position in the history at which it was decided: of its event, all domain events up to here counted, and none after.';
-COMMENT ON COLUMN refusals.last_kept IS 'True for the last one that was kept of this account in a minute: what it tried in the rest of that minute was refused, and not kept.';
+CREATE INDEX refused_together_by_event ON refused_together (event_id, position);
+CREATE INDEX refused_together_by_reservation ON refused_together (reservation_id) WHERE reservation_id IS NOT NULL;
+CREATE INDEX refused_together_by_age ON refused_together USING brin (refused_at) WITH (pages_per_range = 16, autosummarize = on);
+COMMENT ON TABLE refused_together IS 'Refused attempts: one row for all of one group that asked for the same and were refused alike, so that a flood of them is cheap. No part of the history: nothing is folded from it, and old rows may be deleted at any time. The view refusals shows them one by one.';
+COMMENT ON COLUMN refused_together.first_request_id IS 'The first of the requests. A group that is tried again finds what it has kept.';
+COMMENT ON COLUMN refused_together.request_ids IS 'The requests that were refused, each the X-Request-Id of its answer.';
+COMMENT ON COLUMN refused_together.account_ids IS 'Who asked, in the order of request_ids; opaque, and may have been deleted.';
+COMMENT ON COLUMN refused_together.refused_at IS 'When it was decided, by the database''s clock, under the lock of the event.';
+COMMENT ON COLUMN refused_together.command IS 'What was asked for, such as ReserveTickets.';
+COMMENT ON COLUMN refused_together.event_id IS 'The event that it was about; there may be none of this id.';
+COMMENT ON COLUMN refused_together.reservation_id IS 'The reservation that it was about; null where the attempt was to make one, or was about the event.';
+COMMENT ON COLUMN refused_together.ticket_type_id IS 'The ticket type that was asked for; null where none was meant, or there is none of that id.';
+COMMENT ON COLUMN refused_together.quantity IS 'How many tickets each asked for; null where none were.';
+COMMENT ON COLUMN refused_together.code IS 'Which refusal, such as sold-out: the last part of its problem type.';
+COMMENT ON COLUMN refused_together.facts IS 'What the refusal told: the limit, what was held, what was available.';
+COMMENT ON COLUMN refused_together.capacity IS 'How many tickets of the type there were; null without a ticket type.';
+COMMENT ON COLUMN refused_together.reserved IS 'How many of them were held and not paid, due holds included.';
+COMMENT ON COLUMN refused_together.paid IS 'How many of them were paid.';
+COMMENT ON COLUMN refused_together.position IS 'The position in the history at which the first was decided: the counts are those at this position.';
+COMMENT ON COLUMN refused_together.last_kept IS 'True for the last attempt that was kept of an account in a minute: what it tried in the rest of that minute was refused, and not kept.';
+
+CREATE VIEW refusals AS
+    SELECT attempt.request_id, refused_at, attempt.account_id, command, event_id, reservation_id, ticket_type_id, quantity,
+           code, facts, capacity, reserved, paid, position, last_kept
+    FROM refused_together, unnest(request_ids, account_ids) AS attempt (request_id, account_id);
+COMMENT ON VIEW refusals IS 'One row per refused attempt: who asked for what, and why not. The columns are those of refused_together.';
 
 CREATE TABLE seal_keys (
     key_id      text        PRIMARY KEY,

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx2
 from fastapi import FastAPI
@@ -102,6 +102,12 @@ async def crowd(app: FastAPI, count: int) -> list[LoggedIn]:
         await connection.execute(REGISTER, {"ids": ids})
     tokens = Tokens(JWT_SECRET)
     return [LoggedIn(str(i), f"{i}@example.com", tokens.make(i, [])) for i in ids]
+
+
+async def an_auditor(app: FastAPI, role: str = "auditor") -> LoggedIn:
+    """An account with a token that says the role."""
+    (account,) = await crowd(app, 1)
+    return account._replace(token=Tokens(JWT_SECRET).make(UUID(account.id), [role]))
 
 
 async def count_recorded(app: FastAPI, kind: str) -> int:

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from api import refusals as http
 from api.middleware import RequestIds
 from api.problems import PROBLEM_TYPES, facts_of, install
+from auditing import refusals as auditing
 from domain import refusals as domain
 from domain.refusals import InvalidRequest, LimitPerBuyer, Refusal, SoldOut
 from eventstore import failures
@@ -46,7 +47,7 @@ def kinds_of(root: type[Exception], *modules: Any) -> list[type[Exception]]:
 
 
 def test_every_refusal_has_a_problem_type_and_every_problem_type_a_refusal() -> None:
-    refusals = {kind.code for kind in kinds_of(Refusal, domain, http) if issubclass(kind, Refusal)}
+    refusals = {kind.code for kind in kinds_of(Refusal, domain, http, auditing) if issubclass(kind, Refusal)}
     failed = {kind.code for kind in kinds_of(Failure, failures, http) if issubclass(kind, Failure)}
     assert refusals | failed == PROBLEM_TYPES.keys()
     assert all(kind.example.code == code for code, kind in PROBLEM_TYPES.items())

@@ -15,7 +15,10 @@ ROOT = Path(__file__).parent.parent.parent
 SECONDS_MAX = 240
 SMALL = ["--seconds", "1", "--repeats", "1", "--scale", "0.0005"]
 # Two halves, so that they run side by side; the first one reserves, the second one prepares and looks.
-HALVES = [["hot", "many", "sold-out", "aged"], ["two", "pay", "read", "fold", "rebuild", "expire", "cold", "memory"]]
+HALVES = [
+    ["hot", "many", "sold-out", "aged", "audited"],
+    ["two", "pay", "read", "fold", "rebuild", "verify", "export", "expire", "cold", "memory"],
+]
 
 
 def bench(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -31,7 +31,8 @@ QUERIES = {
     "first after": (history.FIRST_AFTER, {"after": 0}),
     "head": (history.HEAD, {}),
     "newest seal": (seals.NEWEST, {}),
-    "refusals of a buyer": (refused.OF_BUYER, {"event_id": IDS[0], "account_id": IDS[0]}),
+    "refusals of a buyer": (refused.OF_BUYER, {"event_id": IDS[0], "account_id": IDS[0], "limit": 100}),
+    "refusals of a reservation": (refused.OF_RESERVATION, {"reservation_id": IDS[0], "limit": 100}),
     "newest snapshot": (snapshots.NEWEST, STREAM | {"shape_version": snapshots.SHAPE_VERSION}),
 }
 

@@ -1,6 +1,8 @@
 """What the tables have to show of a history, worked out from its domain events without the project's fold."""
 
 from collections.abc import Iterable
+from datetime import timedelta
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -11,11 +13,13 @@ from eventstore.connections import Connection
 from tests.projections.histories import Command
 
 TABLES = {
-    "events": ("event_id", "SELECT * FROM events"),
-    "ticket_types": ("ticket_type_id", "SELECT * FROM ticket_types"),
-    "reservations": ("reservation_id", "SELECT * FROM reservations"),
-    "audit_trail": ("position", "SELECT * FROM audit_trail"),
+    "events": (itemgetter("event_id"), "SELECT * FROM events"),
+    "ticket_types": (itemgetter("ticket_type_id"), "SELECT * FROM ticket_types"),
+    "reservations": (itemgetter("reservation_id"), "SELECT * FROM reservations"),
+    "sales_by_minute": (itemgetter("event_id", "minute", "ticket_type_id"), "SELECT * FROM sales_by_minute"),
+    "audit_trail": (itemgetter("position"), "SELECT * FROM audit_trail"),
 }
+COUNTS = ("placed", "paid", "expired", "cancelled", "returned")
 
 Shown = dict[str, dict[Any, dict[str, Any]]]
 
@@ -23,10 +27,10 @@ Shown = dict[str, dict[Any, dict[str, Any]]]
 async def shown_by(connection: Connection) -> Shown:
     """Every row and column of every table, by key."""
     shown: Shown = {}
-    for table, (key, query) in TABLES.items():
+    for table, (key_of, query) in TABLES.items():
         async with connection.cursor(row_factory=dict_row) as cursor:
             await cursor.execute(query)
-            shown[table] = {row[key]: row for row in await cursor.fetchall()}
+            shown[table] = {key_of(row): row for row in await cursor.fetchall()}
     return shown
 
 
@@ -50,6 +54,7 @@ class Books:
         self.events: dict[Any, dict[str, Any]] = {}
         self.ticket_types: dict[Any, dict[str, Any]] = {}
         self.reservations: dict[Any, dict[str, Any]] = {}
+        self.sales_by_minute: dict[Any, dict[str, Any]] = {}
         self.audit_trail: dict[Any, dict[str, Any]] = {}
 
     def read(self, position: int, it: Any) -> None:
@@ -71,6 +76,8 @@ class Books:
         elif topic in ("TicketsHeld", "TicketsSold", "TicketsReleased", "CapacityChanged"):
             self.inventory(topic, it)
             self.ticket_types[it.ticket_type_id]["position"] = position
+            if topic != "CapacityChanged":
+                self.sales(topic, it)["position"] = position
         else:
             self.programme(topic, it, position)
             self.events[it.originator_id] |= {"position": position, "changed_at": it.timestamp}
@@ -107,6 +114,25 @@ class Books:
             row["paid"] += it.quantity
         if topic == "TicketsReleased" and it.was == "sold":
             row["paid"] -= it.quantity
+
+    def sales(self, topic: str, it: Any) -> dict[str, Any]:
+        into_the_minute = timedelta(seconds=it.timestamp.second, microseconds=it.timestamp.microsecond)
+        key = (it.originator_id, it.timestamp - into_the_minute, it.ticket_type_id)
+        blank = dict.fromkeys((*COUNTS, *(f"tickets_{count}" for count in COUNTS), "revenue_minor", "refunds_minor"), 0)
+        names = dict(zip(("event_id", "minute", "ticket_type_id"), key, strict=True))
+        row = self.sales_by_minute.setdefault(key, names | blank | {"currency": None})
+        if topic == "TicketsReleased":
+            steps = ["expired" if it.reason == "expired" else "cancelled", *["returned"] * (it.was == "sold")]
+        else:
+            steps = [{"TicketsHeld": "placed", "TicketsSold": "paid"}[topic]]
+        for step in steps:
+            row[step] += 1
+            row[f"tickets_{step}"] += it.quantity
+        facts = it._as_dict()
+        row["revenue_minor"] += facts.get("amount_minor", 0)
+        row["refunds_minor"] += facts.get("refund_due_minor", 0)
+        row["currency"] = facts.get("currency", row["currency"])
+        return row
 
     def programme(self, topic: str, it: DomainEvent, position: int) -> None:
         facts = it._as_dict()

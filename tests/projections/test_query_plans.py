@@ -8,7 +8,7 @@ from uuid import UUID
 import psycopg
 
 from eventstore.connections import Connection, connect
-from projections import catalogue, queries
+from projections import catalogue, queries, sales_queries
 from projections.runner import FOLD_SETTINGS
 from projections.tables import TABLES
 from tests.projections.histories import NOON
@@ -51,6 +51,18 @@ INSERT INTO audit_trail (position, stream, version, type, event_id, request_id, 
 SELECT position, event_id, 1, 'EventCreated', event_id, gen_random_uuid(), created_at FROM events
 WHERE position BETWEEN %(first)s AND %(last)s
 """
+MANY_SALES = """
+INSERT INTO sales_by_minute (event_id, minute, ticket_type_id, placed, paid, expired, cancelled, returned,
+                             tickets_placed, tickets_paid, tickets_expired, tickets_cancelled, tickets_returned,
+                             revenue_minor, refunds_minor, position)
+SELECT event_id, timestamptz '2020-01-01Z' + position * interval '1 minute', ticket_type_id, 1, 0, 0, 0, 0,
+       1, 0, 0, 0, 0, 0, 0, position
+FROM ticket_types WHERE position BETWEEN %(first)s AND %(last)s
+"""
+KEYS: dict[str | tuple[str, ...], list[Any]] = {
+    "position": list(range(40)),
+    ("event_id", "minute", "ticket_type_id"): [(UUID(int=n), NOON, UUID(int=n)) for n in range(40)],
+}
 IDS = [UUID(int=n) for n in range(40)]
 NO_FILTER: dict[str, Any] = dict.fromkeys(
     ("patterns", "city", "state", "country", "starts_after", "starts_before", "after_starts_at", "after_event_id")
@@ -58,6 +70,7 @@ NO_FILTER: dict[str, Any] = dict.fromkeys(
 NO_PLACE: dict[str, Any] = dict.fromkeys(("city", "state", "country", "after_starts_at", "after_event_id"))
 AFTER = {"after_starts_at": NOON + timedelta(days=9), "after_event_id": UUID(int=1)}
 OF_BUYER: dict[str, Any] = dict.fromkeys(("status", "event_id", "after_placed_at", "after_reservation_id"))
+OF_EVENT: dict[str, Any] = {"event_id": UUID(int=1), "after_begins_at": NOON, "after_ticket_type_id": UUID(int=1)}
 
 PLANS = [
     (catalogue.EVENTS, NO_FILTER, {"events_by_start"}),
@@ -77,19 +90,22 @@ PLANS = [
     (queries.RESERVATION, {"reservation_id": UUID(int=1)}, {"reservations_pkey"}),
     (queries.RESERVATIONS, OF_BUYER | {"buyer_id": UUID(int=7)}, {"reservations_of_buyer"}),
     (queries.RESERVATIONS, OF_BUYER | {"buyer_id": UUID(int=7), "status": "paid"}, {"reservations_of_buyer"}),
+    (sales_queries.ORGANISER, {"event_id": UUID(int=1)}, {"events_pkey"}),
+    (sales_queries.MINUTES, OF_EVENT, {"sales_by_minute_pkey"}),
+    (sales_queries.BUCKETS, OF_EVENT | {"bucket": "day"}, {"sales_by_minute_pkey"}),
     (queries.DUE, {}, {"reservations_due"}),
     (queries.NEXT_DUE, {}, {"reservations_due"}),
     (queries.OF_CANCELLED_EVENTS, {"after_position": 10_000}, {"events_cancelled", "reservations_open"}),
 ]
 # Values in the order in which the query names them.
 FIXED_QUERIES: list[tuple[str, dict[str, Any]]] = [
-    *((table.read, {"keys": list(range(40)) if table.key == "position" else IDS}) for table in TABLES),
+    *((table.read, table.asked(KEYS.get(table.key, IDS))) for table in TABLES),
     (queries.DUE, {"limit": 512}),
     (queries.NEXT_DUE, {}),
     (queries.OF_CANCELLED_EVENTS, {"after_position": 10, "limit": 512}),
 ]
 NEWEST_PREPARED = "SELECT name FROM pg_prepared_statements ORDER BY prepare_time DESC LIMIT 1"
-ANALYZE = "ANALYZE events, ticket_types, reservations"
+ANALYZE = "ANALYZE events, ticket_types, reservations, sales_by_minute, audit_trail"
 
 
 async def test_each_query_uses_its_index_at_a_million_reservations(database_url: str) -> None:
@@ -130,7 +146,7 @@ async def prepared(connection: Connection, query: str, values: dict[str, Any]) -
 
 async def insert(connection: Connection, first: int, last: int) -> None:
     """Events at these positions, each with a ticket type and a reservation."""
-    for statement in (MANY_EVENTS, MANY_TICKET_TYPES, MANY_RESERVATIONS, MANY_DOMAIN_EVENTS):
+    for statement in (MANY_EVENTS, MANY_TICKET_TYPES, MANY_RESERVATIONS, MANY_SALES, MANY_DOMAIN_EVENTS):
         await connection.execute(statement, {"first": first, "last": last})
 
 

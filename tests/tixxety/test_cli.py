@@ -59,7 +59,7 @@ def test_version_is_the_packages() -> None:
 
 def test_help_names_every_command() -> None:
     said = tixxety("--help").stdout
-    commands = {"up", "test", "serve", "worker", "migrate", "grant", "revoke", "secrets"}
+    commands = {"up", "test", "serve", "worker", "migrate", "grant", "revoke", "replay", "secrets"}
     assert commands <= set(re.findall(r"│ (\w+) ", said))
 
 

@@ -15,10 +15,12 @@ from eventstore import connections
 from eventstore.connections import APP_ROLE, Connection, connect
 from eventstore.failures import SchemaOutdated
 from eventstore.group_commit import GroupCommit
-from eventstore.schema import SCHEMA_VERSION
+from eventstore.schema import SCHEMA_VERSION, steps
+from projections import schema as projections_schema
 from tests import box_office
+from tixxety import analysts
 from tixxety import migrate as migration
-from tixxety.migrate import NO_ROLE, OPEN_LOCKS, migrate, schema_version
+from tixxety.migrate import NO_ANALYSTS, NO_ROLE, OPEN_LOCKS, expect_this_version, migrate, schema_version
 
 TABLES = """
 SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -27,20 +29,32 @@ WHERE n.nspname IN ('tixxety', 'projections') AND c.relkind IN ('r', 'v') ORDER 
 ALL_TABLES = [
     ("projections.audit_trail",),
     ("projections.checkpoint",),
+    ("projections.conversion",),
     ("projections.events",),
+    ("projections.freshness",),
     ("projections.reservations",),
+    ("projections.sales_by_day",),
+    ("projections.sales_by_hour",),
+    ("projections.sales_by_minute",),
     ("projections.ticket_types",),
+    ("projections.time_to_pay",),
+    ("projections.time_to_sell_out",),
+    ("projections.unmet_demand",),
     ("tixxety.accounts",),
     ("tixxety.audit_reads",),
     ("tixxety.event_names",),
     ("tixxety.history",),
     ("tixxety.refusals",),
+    ("tixxety.refused_together",),
     ("tixxety.schema_version",),
     ("tixxety.seal_keys",),
     ("tixxety.seals",),
     ("tixxety.snapshots",),
     ("tixxety.stored_events",),
 ]
+RECORDED = """
+INSERT INTO stored_events VALUES (gen_random_uuid(), 1, 'TicketsHeld', '{}', 1, 1)
+"""
 WITHOUT_COMMENT = """
 SELECT n.nspname || '.' || c.relname || '.' || a.attname
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
@@ -100,6 +114,16 @@ def own_role(server_url: str, login: MakeLogin, monkeypatch: pytest.MonkeyPatch)
     name = f"app_{uuid4().hex}"
     for module in (connections, migration):
         monkeypatch.setattr(module, "APP_ROLE", name)
+    yield name
+    run(server_url, sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def own_analysts(server_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The same for the role of the analysts."""
+    name = f"analysts_{uuid4().hex}"
+    for module in (projections_schema, analysts):
+        monkeypatch.setattr(module, "ANALYST_ROLE", name)
     yield name
     run(server_url, sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
 
@@ -178,6 +202,24 @@ def test_a_schema_of_another_version_is_refused_and_left_alone(empty_database_ur
     assert schema_version(empty_database_url) == before != SCHEMA_VERSION
 
 
+def test_a_box_office_of_version_1_goes_on_with_its_history(empty_database_url: str) -> None:
+    run(empty_database_url, sql.SQL("CREATE SCHEMA tixxety"))
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        connection.execute("SET search_path = tixxety")
+        connection.execute(steps()[0])
+        connection.execute("INSERT INTO schema_version (version) VALUES (1)")
+        connection.execute(RECORDED)
+    before = rows(empty_database_url, "SELECT * FROM stored_events")
+    with pytest.raises(SchemaOutdated, match="run tixxety migrate"):
+        expect_this_version(1)
+    with ThreadPoolExecutor(4) as four:
+        assert list(four.map(migrate, [empty_database_url] * 4)) == [[]] * 4
+    assert rows(empty_database_url, TABLES) == ALL_TABLES
+    assert schema_version(empty_database_url) == SCHEMA_VERSION == len(steps())
+    assert rows(empty_database_url, "SELECT * FROM stored_events") == before
+    assert len(rows(empty_database_url, "SELECT * FROM seal_keys")) == 1
+
+
 async def sell(database_url: str) -> None:
     """A whole purchase, as the serving processes do it."""
     async with await connect(database_url) as connection, GroupCommit(database_url) as commands:
@@ -209,6 +251,28 @@ def test_a_login_that_may_create_the_role_serves_in_it(own_role: str, login: Mak
         assert migrate(url) == [OPEN_LOCKS]
     asyncio.run(serves_as(url, own_role))
     asyncio.run(sell(url))
+
+
+def test_a_login_that_may_not_create_the_role_of_the_analysts_is_told(
+    own_analysts: str, login: MakeLogin, database: MakeDatabase
+) -> None:
+    url = database(login("NOCREATEROLE"))
+    assert migrate(url) == [NO_ROLE, NO_ANALYSTS, OPEN_LOCKS]
+    with pytest.raises(analysts.NoLogin, match=f"no role {own_analysts} yet: run tixxety migrate"):
+        analysts.hand_out(url, "ann")
+
+
+def test_a_login_that_may_create_roles_hands_out_logins_to_analysts(
+    own_role: str, own_analysts: str, login: MakeLogin, database: MakeDatabase, server_url: str
+) -> None:
+    url = database(login("CREATEROLE"))
+    assert migrate(url) == [OPEN_LOCKS]
+    for _ in range(2):
+        assert rows(analysts.hand_out(url, "ann"), "SELECT position FROM freshness") == [(0,)]
+    with pytest.raises(analysts.NoLogin, match="may not make, change or drop the role"):
+        analysts.hand_out(as_login(url, login("NOCREATEROLE"), urlsplit(url).path[1:]), "ben")
+    analysts.take_back(url, "ann")
+    assert own_role in [name for (name,) in rows(server_url, "SELECT rolname FROM pg_roles")]
 
 
 def test_locks_that_a_superuser_has_taken_away_are_complained_of_no_more(

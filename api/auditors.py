@@ -1,0 +1,42 @@
+"""Who may read for the audit, and the record of it: no route below /audit reads before that is kept."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from api.refusals import AuditorsOnly
+from api.security import CurrentAccount
+from api.services import RequestId, Services, TheServices
+from api.tokens import ADMIN, AUDITOR, Account
+from auditing import reads
+from domain.refusals import AccountClosed
+
+
+@dataclass(frozen=True)
+class Auditor:
+    """An account that may read this; `what` is the path and query that it asks for."""
+
+    account: Account
+    what: str
+    request_id: RequestId
+    _services: Services
+
+    async def reads(self) -> Services:
+        """Keep that this is read, for ever, and hand out what to read with. Raises `AccountClosed`."""
+        async with self._services.pool.connection() as connection:
+            if not await reads.record(connection, self.request_id, self.account.account_id, self.what):
+                raise AccountClosed
+        return self._services
+
+
+async def auditor(request: Request, account: CurrentAccount, services: TheServices, request_id: RequestId) -> Auditor:
+    """Who asks, if the token says auditor or admin; the route lets it read once all its parameters are valid."""
+    if account.roles.isdisjoint((AUDITOR, ADMIN)):
+        raise AuditorsOnly
+    query: bytes = request.scope["query_string"]
+    what = request.scope["path"] + (f"?{query.decode('latin-1')}" if query else "")
+    return Auditor(account, what, request_id, services)
+
+
+TheAuditor = Annotated[Auditor, Depends(auditor)]

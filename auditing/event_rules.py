@@ -1,0 +1,142 @@
+"""The rules of one event, looked at from outside: each domain event is judged by what is in force at its position."""
+
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from auditing.findings import Rule
+from domain.inventory import Hold
+from domain.ticketed_event import (
+    CapacityChanged,
+    EventCreated,
+    TicketedEvent,
+    TicketsHeld,
+    TicketsReleased,
+    TicketsSold,
+)
+
+OF_TICKET_TYPES = (TicketsHeld, TicketsSold, TicketsReleased, CapacityChanged)
+
+Broken = tuple[Rule, str]
+Tickets = tuple[UUID, UUID, int]
+
+
+class EventRules:
+    """Folds an event and says which rules its next domain event breaks.
+
+    Memory grows with its buyers and open holds, as the event's own state does, and with the reservations now paid.
+    """
+
+    def __init__(self) -> None:
+        self.event: Any = None
+        # What each paid reservation has, so that nothing else is given back.
+        self._sold: dict[UUID, Tickets] = {}
+
+    def broken_by(self, it: Any) -> Iterable[Broken]:
+        """The rules that this domain event breaks, in the state before it."""
+        event: TicketedEvent = self.event
+        if isinstance(it, OF_TICKET_TYPES) and it.ticket_type_id not in event.stock:
+            return [(Rule.TICKET_TYPE_UNKNOWN, f"The event has no ticket type {it.ticket_type_id}.")]
+        match it:
+            case TicketsHeld():
+                return self._held(event, it)
+            case TicketsSold():
+                return self._sold_wrongly(event, it)
+            case TicketsReleased():
+                return self._released(event, it)
+            case EventCreated():
+                return self._created(it)
+        return self._changed(event, it)
+
+    def fold(self, it: Any) -> None:
+        """Bring the event up to date. Raises for what can't be folded; the state is unknown afterwards."""
+        if isinstance(it, EventCreated):
+            self.event = it.mutate(None)
+            return
+        event = self.event
+        event.apply(it)
+        event.version, event.modified_on = it.originator_version, it.timestamp
+        if isinstance(it, TicketsSold):
+            self._sold[it.reservation_id] = tickets_of(it)
+        elif isinstance(it, TicketsReleased) and it.was == "sold":
+            del self._sold[it.reservation_id]
+
+    def _created(self, created: EventCreated) -> Iterator[Broken]:
+        if self.event is not None:
+            yield Rule.STREAM_UNKNOWN, "The event was created before."
+        if len({offer.ticket_type_id for offer in created.ticket_types}) < len(created.ticket_types):
+            yield Rule.STREAM_UNKNOWN, "Two ticket types have one id."
+
+    def _held(self, event: TicketedEvent, held: TicketsHeld) -> Iterator[Broken]:
+        at, stock = held.timestamp, event.stock[held.ticket_type_id]
+        if event.cancelled:
+            yield Rule.AFTER_EVENT_CANCELLED, "Tickets are held after the event was cancelled."
+        if at >= event.details.ends_at:
+            yield Rule.AFTER_EVENT_ENDED, f"Tickets are held at {at}; the event ended at {event.details.ends_at}."
+        opens, closes = event.sales_window.sales_open_at, event.sales_window.sales_close_at
+        if (opens and at < opens) or (closes and at >= closes):
+            yield Rule.OUTSIDE_SALES_WINDOW, f"Tickets are held at {at}; sales are open from {opens} to {closes}."
+        if held.quantity < 1 or held.reservation_id in event.holds or held.reservation_id in self._sold:
+            yield Rule.RESERVATION_LIFE, "No tickets are held, or for a reservation that has some."
+        tickets = event.tickets_of(held.buyer_id) + held.quantity
+        if tickets > event.limits.max_per_buyer:
+            yield Rule.LIMIT_PER_BUYER, f"The buyer has {tickets} tickets; allowed are {event.limits.max_per_buyer}."
+        taken = stock.held + stock.sold + held.quantity
+        if taken > stock.capacity:
+            yield Rule.OVERSOLD, f"{taken} tickets of the type are taken; there are {stock.capacity}."
+        if held.hold_expires_at != at + timedelta(seconds=event.limits.hold_seconds):
+            wrong = f"The hold ends at {held.hold_expires_at}, not {event.limits.hold_seconds} s after {at}."
+            yield Rule.HOLD_LENGTH, wrong
+
+    def _sold_wrongly(self, event: TicketedEvent, sold: TicketsSold) -> Iterator[Broken]:
+        hold = event.holds.get(sold.reservation_id)
+        if hold is None or tickets_of(hold) != tickets_of(sold):
+            yield Rule.NEVER_HELD, "Tickets are sold that are not held so."
+        elif sold.timestamp >= hold.hold_expires_at:
+            yield Rule.PAID_LATE, f"Tickets are sold at {sold.timestamp}; they were held until {hold.hold_expires_at}."
+        if event.cancelled:
+            yield Rule.AFTER_EVENT_CANCELLED, "Tickets are sold after the event was cancelled."
+        offer = event.stock[sold.ticket_type_id].offer
+        if (sold.amount_minor, sold.currency) != (offer.amount_minor * sold.quantity, offer.currency):
+            wrong = f"{sold.quantity} tickets of {offer.amount_minor} are sold for {sold.amount_minor}."
+            yield Rule.AMOUNT_WRONG, wrong
+
+    def _released(self, event: TicketedEvent, released: TicketsReleased) -> Iterator[Broken]:
+        at, offer = released.timestamp, event.stock[released.ticket_type_id].offer
+        refund_due_minor = 0
+        if released.was == "held":
+            hold = event.holds.get(released.reservation_id)
+            if hold is None or tickets_of(hold) != tickets_of(released):
+                yield Rule.NEVER_HELD, "Tickets are released that are not held so."
+            elif released.reason == "expired" and at < hold.hold_expires_at:
+                yield Rule.EXPIRED_EARLY, f"A hold expires at {at}, before {hold.hold_expires_at}."
+            elif released.reason != "expired" and at >= hold.hold_expires_at:
+                yield Rule.CANCELLED_LATE, f"A hold is cancelled at {at}; it was over at {hold.hold_expires_at}."
+        else:
+            refund_due_minor = offer.amount_minor * released.quantity
+            if self._sold.get(released.reservation_id) != tickets_of(released):
+                yield Rule.NEVER_HELD, "Tickets are given back that are not sold so."
+            if released.reason == "expired":
+                yield Rule.RESERVATION_LIFE, "Tickets that are sold expire."
+            if released.reason == "buyer" and at >= event.details.ends_at:
+                yield Rule.AFTER_EVENT_ENDED, f"Tickets are given back at {at}, after the event."
+        if released.reason == "event-cancelled" and not event.cancelled:
+            yield Rule.NOT_CANCELLED, "Tickets are taken back for a cancellation that never was."
+        if (released.refund_due_minor, released.currency) != (refund_due_minor, offer.currency):
+            yield Rule.AMOUNT_WRONG, f"The refund due is {released.refund_due_minor} instead of {refund_due_minor}."
+
+    def _changed(self, event: TicketedEvent, changed: Any) -> Iterator[Broken]:
+        if event.cancelled:
+            yield Rule.AFTER_EVENT_CANCELLED, "The event is changed after it was cancelled."
+        if changed.timestamp >= event.details.ends_at:
+            yield Rule.AFTER_EVENT_ENDED, f"The event is changed at {changed.timestamp}, after its end."
+        if isinstance(changed, CapacityChanged):
+            taken = event.stock[changed.ticket_type_id].taken
+            if changed.capacity < taken:
+                yield Rule.CAPACITY_BELOW_TAKEN, f"{taken} tickets are taken; the capacity becomes {changed.capacity}."
+
+
+def tickets_of(it: Hold | TicketsHeld | TicketsSold | TicketsReleased) -> Tickets:
+    """Whose tickets, of which type, and how many."""
+    return it.buyer_id, it.ticket_type_id, it.quantity

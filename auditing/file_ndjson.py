@@ -1,0 +1,98 @@
+"""Reads an export as NDJSON, a part at a time: every line is a record, in the order of the format."""
+
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from auditing.export_records import (
+    FORMAT_VERSION,
+    DomainEventRecord,
+    End,
+    Head,
+    PublicKey,
+    Record,
+    SealRecord,
+    lines,
+    record,
+)
+from eventstore.failures import Failure
+
+PART_LINES = 2_048
+# Far longer than any that we write; what has none such is no export.
+LINE_BYTES = 16_000_000
+
+FOLLOWERS: dict[type[Record] | None, tuple[type[Record], ...]] = {
+    None: (Head,),
+    Head: (PublicKey, DomainEventRecord, SealRecord, End),
+    PublicKey: (PublicKey, DomainEventRecord, SealRecord, End),
+    DomainEventRecord: (DomainEventRecord, SealRecord, End),
+    SealRecord: (DomainEventRecord, SealRecord, End),
+    End: (),
+}
+
+
+class FileBroken(Failure):
+    """The file is no whole export."""
+
+
+class NdjsonFile:
+    """An export; `name` is for people. `digest` is the SHA-256 of what was read before the last record."""
+
+    def __init__(self, file: BinaryIO, name: Path) -> None:
+        self._file = file
+        self._name = name
+        self._digest = sha256()
+        self._number = 0
+        self._before: type[Record] | None = None
+
+    @property
+    def digest(self) -> str:
+        """In hexadecimal."""
+        return self._digest.hexdigest()
+
+    def records(self) -> Iterator[list[Record]]:
+        """All records, part by part. Raises `FileBroken` at the first line that is none, or is not to be there."""
+        while part := self._part():
+            records = [self._record(line) for line in part]
+            self._digest.update(b"".join(part[:-1] if self._before is End else part))
+            yield records
+        if self._before is not End:
+            raise FileBroken(f"{self._name} was cut: it ends after line {self._number:,}, without its last record.")
+
+    def _part(self) -> list[bytes]:
+        read = (self._file.readline(LINE_BYTES) for _ in range(PART_LINES))
+        return [line for line in read if line]
+
+    def _record(self, line: bytes) -> Record:
+        self._number += 1
+        if not line.endswith(b"\n"):
+            if len(line) == LINE_BYTES:
+                raise FileBroken(self._told("is longer than any record."))
+            raise FileBroken(f"{self._name} was cut in the middle of line {self._number:,}.")
+        try:
+            read = record(line)
+        except msgspec.ValidationError as error:
+            raise FileBroken(self._told(f"is no record of an export: {error}.")) from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise FileBroken(self._told("is no JSON.")) from error
+        kind = type(read)
+        if kind not in FOLLOWERS[self._before]:
+            raise FileBroken(self._told(f"may not be {_named(kind)} there."))
+        if isinstance(read, Head) and read.format_version != FORMAT_VERSION:
+            known = f"this program reads {FORMAT_VERSION}"
+            raise FileBroken(f"{self._name} has the format {read.format_version}; {known}.")
+        # Its own bytes are in no digest.
+        if isinstance(read, End) and line != lines([read]):
+            raise FileBroken(self._told("is not as it was written."))
+        self._before = kind
+        return read
+
+    def _told(self, what: str) -> str:
+        return f"Line {self._number:,} of {self._name} {what}"
+
+
+def _named(kind: type[Record]) -> str:
+    return f"of the kind {kind.__struct_config__.tag}"

@@ -1,0 +1,69 @@
+"""One purchase is told twice: what the stream of the event says has to be what the stream of the reservation says."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from domain.aggregate import DomainEvent
+from domain.reservation import ReservationCancelled, ReservationExpired, ReservationPaid, ReservationPlaced
+from domain.ticketed_event import TicketsHeld, TicketsReleased, TicketsSold
+
+Facts = tuple[Any, ...]
+
+
+class Pairing(NamedTuple):
+    """Facts that both tell, by name: `ours` in the stream of the event, `theirs` in that of the reservation."""
+
+    names: tuple[str, ...]
+    ours: Callable[[Any], Facts]
+    theirs: Callable[[Any], Facts]
+
+
+PARTNERS: dict[tuple[type[DomainEvent], type[DomainEvent]], Pairing] = {
+    (TicketsHeld, ReservationPlaced): Pairing(
+        ("event", "reservation", "actor", "buyer", "ticket type", "quantity", "deadline"),
+        lambda t: (
+            t.originator_id,
+            t.reservation_id,
+            t.actor_id,
+            t.buyer_id,
+            t.ticket_type_id,
+            t.quantity,
+            t.hold_expires_at,
+        ),
+        lambda r: (
+            r.event_id,
+            r.originator_id,
+            r.actor_id,
+            r.buyer_id,
+            r.ticket_type_id,
+            r.quantity,
+            r.hold_expires_at,
+        ),
+    ),
+    (TicketsSold, ReservationPaid): Pairing(
+        ("event", "reservation", "actor", "amount", "currency"),
+        lambda t: (t.originator_id, t.reservation_id, t.actor_id, t.amount_minor, t.currency),
+        lambda r: (r.event_id, r.originator_id, r.actor_id, r.amount_minor, r.currency),
+    ),
+    (TicketsReleased, ReservationExpired): Pairing(
+        ("event", "reservation", "actor", "reason", "refund"),
+        lambda t: (t.originator_id, t.reservation_id, t.actor_id, t.reason, t.refund_due_minor),
+        lambda r: (r.event_id, r.originator_id, r.actor_id, "expired", 0),
+    ),
+    (TicketsReleased, ReservationCancelled): Pairing(
+        ("event", "reservation", "actor", "reason", "refund", "currency"),
+        lambda t: (t.originator_id, t.reservation_id, t.actor_id, t.reason, t.refund_due_minor, t.currency),
+        lambda r: (r.event_id, r.originator_id, r.actor_id, r.reason, r.refund_due_minor, r.currency),
+    ),
+}
+OF_TICKETS = frozenset(ours for ours, _ in PARTNERS)
+OF_RESERVATIONS = frozenset(theirs for _, theirs in PARTNERS)
+
+
+def disagreement(ours: DomainEvent, theirs: DomainEvent) -> str | None:
+    """What the two of one step tell differently; None when they agree. Raises KeyError for two that are no pair."""
+    pairing = PARTNERS[type(ours), type(theirs)]
+    left, right = pairing.ours(ours), pairing.theirs(theirs)
+    if left == right:
+        return None
+    return next(name for name, one, other in zip(pairing.names, left, right, strict=True) if one != other)

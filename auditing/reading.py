@@ -1,0 +1,200 @@
+"""One moment of a database, read in order and in parts, so that memory stays bounded however long the history is."""
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, Generic, LiteralString, NamedTuple, TypeVar
+from uuid import UUID
+
+import msgspec
+from psycopg import sql
+from psycopg.rows import args_row, tuple_row
+
+from auditing.snapshot_check import StoredSnapshot
+from domain.ticketed_event import EventCreated
+from eventstore.codec import decode
+from eventstore.connections import BY_INDEX, Connection, connect
+from eventstore.history import StoredRow
+from eventstore.snapshots import SHAPE_VERSION
+from projections.table import Table, one_per_stream
+from projections.tables import TABLES
+
+PART_ROWS = 4_096
+# Snapshots can be large.
+PART_SNAPSHOTS = 8
+# One long transaction that only reads: nobody waits for it, and it waits for nobody.
+SETTINGS = BY_INDEX | {"idle_in_transaction_session_timeout": "0", "statement_timeout": "0", "jit": "off"}
+
+BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+SHARE = "SELECT pg_export_snapshot()"
+TAKE = "SET TRANSACTION SNAPSHOT {}"
+IN_ORDER = """
+SELECT notification_id, command_position, originator_id, originator_version, topic, state
+FROM stored_events WHERE notification_id > %(after)s ORDER BY notification_id
+"""
+BY_STREAM = """
+SELECT notification_id, command_position, originator_id, originator_version, topic, state
+FROM stored_events ORDER BY originator_id, originator_version
+"""
+# The streams that have grown after a position, whole.
+GROWN_BY_STREAM = """
+SELECT s.notification_id, s.command_position, s.originator_id, s.originator_version, s.topic, s.state
+FROM (SELECT DISTINCT originator_id FROM stored_events WHERE notification_id > %(after)s) AS grown
+JOIN stored_events s USING (originator_id) ORDER BY s.originator_id, s.originator_version
+"""
+CREATIONS = """
+SELECT originator_id, originator_version, topic, state FROM stored_events
+WHERE originator_id = ANY(%(ids)s::uuid[]) AND originator_version = 1 AND topic = %(topic)s
+"""
+SNAPSHOTS = """
+SELECT originator_id, originator_version, state FROM snapshots
+WHERE shape_version = %(shape_version)s ORDER BY originator_id
+"""
+GROWN_SNAPSHOTS = """
+SELECT originator_id, originator_version, state FROM snapshots
+WHERE shape_version = %(shape_version)s
+  AND originator_id IN (SELECT originator_id FROM stored_events WHERE notification_id > %(after)s)
+ORDER BY originator_id
+"""
+OF_TABLE = "SELECT {columns} FROM {table} ORDER BY {order}"
+OF_TABLE_AFTER = "SELECT {columns} FROM {table} WHERE {first} > %(after)s ORDER BY {order}"
+OF_GROWN = """
+SELECT {columns} FROM {table}
+WHERE {first} IN (SELECT originator_id FROM stored_events WHERE notification_id > %(after)s) ORDER BY {order}
+"""
+
+Item = TypeVar("Item")
+
+
+class Ordered(NamedTuple):
+    """A projection table, and the column that it is read by, in which its rows come as the history makes them."""
+
+    table: Table
+    column: str
+
+
+def in_order(table: Table) -> Ordered:
+    """By position where that is the key, by the reservation's stream where it has one, else by the event's."""
+    if table.key == "position" or all(keys is one_per_stream for keys in table.touches.values()):
+        return Ordered(table, str(table.key))
+    return Ordered(table, "event_id")
+
+
+BY_POSITION = tuple(in_order(table) for table in TABLES if table.key == "position")
+BY_STREAMS = tuple(in_order(table) for table in TABLES if table.key != "position")
+
+
+@asynccontextmanager
+async def moment(database_url: str, shared: str | None = None) -> AsyncIterator[Connection]:
+    """A connection that sees one moment until the block ends: the present one, or one that another has shared."""
+    async with await connect(database_url, **SETTINGS) as connection:
+        await connection.execute(BEGIN)
+        if shared is not None:
+            await connection.execute(sql.SQL(TAKE).format(sql.Literal(shared)))
+        yield connection
+
+
+async def share(connection: Connection) -> str:
+    """The name by which other connections see the same moment, as long as this one does."""
+    ((name,),) = await (await connection.execute(SHARE)).fetchall()
+    return str(name)
+
+
+async def rows(connection: Connection, after: int) -> AsyncIterator[list[StoredRow]]:
+    """The history after a position, in its order."""
+    async for part in _parts(connection, "history", IN_ORDER, {"after": after}):
+        yield list(map(StoredRow._make, part))
+
+
+async def rows_by_stream(connection: Connection, grown_after: int) -> AsyncIterator[list[StoredRow]]:
+    """Stream after stream, each whole: those with domain events after a position."""
+    query = GROWN_BY_STREAM if grown_after else BY_STREAM
+    async for part in _parts(connection, "streams", query, {"after": grown_after}):
+        yield list(map(StoredRow._make, part))
+
+
+async def creations(connection: Connection, event_ids: Iterable[UUID]) -> list[EventCreated]:
+    """How these events began; those that did not are left out."""
+    values = {"ids": list(event_ids), "topic": EventCreated.TOPIC}
+    found = await (await connection.execute(CREATIONS, values, binary=True)).fetchall()
+    created = []
+    for row in found:
+        try:
+            created.append(decode(*row))
+        except msgspec.MsgspecError:
+            continue
+    return [one for one in created if isinstance(one, EventCreated)]
+
+
+def snapshots(connection: Connection, grown_after: int) -> "Beside[StoredSnapshot]":
+    """Those of our shape, by stream."""
+    query = GROWN_SNAPSHOTS if grown_after else SNAPSHOTS
+    values = {"shape_version": SHAPE_VERSION, "after": grown_after}
+    parts = _parts(connection, "snapshots", query, values, StoredSnapshot, PART_SNAPSHOTS)
+    return Beside(parts, lambda snapshot: snapshot.stream_id)
+
+
+def of_table(connection: Connection, ordered: Ordered, after: int) -> "Beside[Any]":
+    """A table's rows in the order of its column; `after` is a position, for streams one that they have grown after."""
+    table, column = ordered
+    template: LiteralString = OF_TABLE_AFTER if column == "position" else OF_GROWN if after else OF_TABLE
+    query = sql.SQL(template).format(
+        columns=sql.SQL(", ").join(map(_selected, msgspec.structs.fields(table.row))),
+        table=sql.Identifier(table.name),
+        first=sql.Identifier(column),
+        order=sql.Identifier(column),
+    )
+    parts = _parts(connection, table.name, query, {"after": after}, table.row)
+    return Beside(parts, lambda row: getattr(row, column))
+
+
+class Beside(Generic[Item]):
+    """Rows that are read beside others: up to where those have come, in parts."""
+
+    def __init__(self, parts: AsyncIterator[list[Item]], place: Callable[[Item], Any]) -> None:
+        self._parts = parts
+        self._place = place
+        self._ahead: list[Item] = []
+
+    async def upto(self, bound: Any) -> AsyncIterator[list[Item]]:
+        """All that come at or before the bound, and after the last one."""
+        place = self._place
+        while self._ahead or await self._read():
+            if place(self._ahead[-1]) > bound:
+                count = next(n for n, item in enumerate(self._ahead) if place(item) > bound)
+                part, self._ahead = self._ahead[:count], self._ahead[count:]
+                yield part
+                return
+            part, self._ahead = self._ahead, []
+            yield part
+
+    async def rest(self) -> AsyncIterator[list[Item]]:
+        """All others."""
+        while self._ahead or await self._read():
+            part, self._ahead = self._ahead, []
+            yield part
+
+    async def _read(self) -> bool:
+        self._ahead = await anext(self._parts, [])
+        return bool(self._ahead)
+
+
+def _selected(column: msgspec.structs.FieldInfo) -> sql.Composable:
+    """Ids that a row has as text are read as text."""
+    name = sql.Identifier(column.name)
+    return sql.SQL("{}::text").format(name) if column.type in (str, str | None) else name
+
+
+async def _parts(
+    connection: Connection,
+    name: str,
+    query: LiteralString | sql.Composed,
+    values: dict[str, Any],
+    row: Callable[..., Any] | None = None,
+    size: int = PART_ROWS,
+) -> AsyncIterator[list[Any]]:
+    """What a query gives, through a cursor of the server's."""
+    cursor: Any = connection.cursor(name, row_factory=args_row(row) if row else tuple_row)
+    async with cursor:
+        await cursor.execute(query, values, binary=True)
+        while part := await cursor.fetchmany(size):
+            yield part

@@ -1,0 +1,49 @@
+"""What an auditor can ask for and not get, each with its sentence."""
+
+from datetime import datetime
+
+from domain.refusals import Refusal
+
+
+class InTheFuture(Refusal):
+    """{asked_at} lies in the future, and it is {now} here. Ask for an instant that has passed."""
+
+    code = "in-the-future"
+
+    def __init__(self, asked_at: datetime, now: datetime) -> None:
+        self.asked_at = asked_at
+        self.now = now
+        super().__init__()
+
+
+class BeyondTheEnd(Refusal):
+    """The history ends at position {last_position}. Ask for that one, or for one before it."""
+
+    code = "beyond-the-end"
+
+    def __init__(self, last_position: int) -> None:
+        self.last_position = last_position
+        super().__init__()
+
+
+class NotCreatedYet(Refusal):
+    """This event did not exist then: it was created at {created_at}, at position {position}."""
+
+    code = "event-not-created-yet"
+
+    def __init__(self, created_at: datetime, position: int) -> None:
+        self.created_at = created_at
+        self.position = position
+        super().__init__()
+
+
+class NoSuchReservation(Refusal):
+    """The history has no reservation with this id."""
+
+    code = "not-found"
+
+
+class NoStory(Refusal):
+    """This account has reserved nothing at this event, and no refused attempt of it is kept."""
+
+    code = "not-found"

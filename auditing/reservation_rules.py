@@ -1,0 +1,88 @@
+"""The rules of one reservation, looked at from outside: its life, and both sides of its deadline."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from auditing.findings import Rule
+from domain.reservation import (
+    ReservationCancelled,
+    ReservationExpired,
+    ReservationPaid,
+    ReservationPlaced,
+    ReservationRecord,
+)
+
+Broken = tuple[Rule, str]
+
+
+class ReservationRules:
+    """Folds a reservation and says which rules its next domain event breaks. Knows nothing of its event."""
+
+    def __init__(self) -> None:
+        self._record: ReservationRecord | None = None
+
+    def broken_by(self, it: Any) -> Iterable[Broken]:
+        """The rules that this domain event breaks, in the state before it."""
+        record = self._record
+        if isinstance(it, ReservationPlaced):
+            return placed_wrongly(record, it)
+        assert record is not None  # noqa: S101 - a stream without a beginning is not judged
+        if it.event_id != record.placed.event_id:
+            return [(Rule.STREAMS_DISAGREE, "It was placed for another event.")]
+        match it:
+            case ReservationPaid():
+                return paid_wrongly(record, it)
+            case ReservationExpired():
+                return expired_wrongly(record, it)
+            case ReservationCancelled():
+                return cancelled_wrongly(record, it)
+        return [(Rule.STREAM_UNKNOWN, f"A reservation has no {it.TOPIC}.")]
+
+    def fold(self, it: Any) -> None:
+        """Bring the record up to date; what belongs to no reservation is left out."""
+        if isinstance(it, ReservationPlaced):
+            self._record = ReservationRecord(it)
+        elif self._record is not None and isinstance(it, ReservationPaid):
+            self._record = self._record._replace(paid=it)
+        elif self._record is not None and isinstance(it, ReservationExpired | ReservationCancelled):
+            self._record = self._record._replace(ended=it)
+
+
+def placed_wrongly(record: ReservationRecord | None, placed: ReservationPlaced) -> Iterator[Broken]:
+    """Once, some tickets, for some time."""
+    if record is not None:
+        yield Rule.RESERVATION_LIFE, "It was placed before."
+    if placed.hold_expires_at <= placed.timestamp or placed.quantity < 1:
+        yield Rule.RESERVATION_LIFE, "It holds no tickets, or for no time."
+
+
+def paid_wrongly(record: ReservationRecord, paid: ReservationPaid) -> Iterator[Broken]:
+    """Once, in time, and the whole amount."""
+    placed = record.placed
+    if record.status != "reserved":
+        yield Rule.RESERVATION_LIFE, f"It is paid when it is {record.status}."
+    if paid.timestamp >= placed.hold_expires_at:
+        yield Rule.PAID_LATE, f"It is paid at {paid.timestamp}; it could be until {placed.hold_expires_at}."
+    if (paid.amount_minor, paid.currency) != (placed.amount_minor, placed.currency):
+        yield Rule.AMOUNT_WRONG, f"{paid.amount_minor} {paid.currency} are paid instead of {placed.amount_minor}."
+
+
+def expired_wrongly(record: ReservationRecord, expired: ReservationExpired) -> Iterator[Broken]:
+    """Only what was not paid, and not before its time."""
+    hold_expires_at = record.placed.hold_expires_at
+    if record.status != "reserved":
+        yield Rule.RESERVATION_LIFE, f"It expires when it is {record.status}."
+    if expired.timestamp < hold_expires_at:
+        yield Rule.EXPIRED_EARLY, f"It expires at {expired.timestamp}, before {hold_expires_at}."
+
+
+def cancelled_wrongly(record: ReservationRecord, cancelled: ReservationCancelled) -> Iterator[Broken]:
+    """What is held in time, or what is paid, with the refund due."""
+    placed, paid, _ = record
+    if record.status not in ("reserved", "paid"):
+        yield Rule.RESERVATION_LIFE, f"It is cancelled when it is {record.status}."
+    if record.status == "reserved" and cancelled.timestamp >= placed.hold_expires_at:
+        yield Rule.CANCELLED_LATE, f"It is cancelled at {cancelled.timestamp}; it was over at {placed.hold_expires_at}."
+    refund_due_minor = paid.amount_minor if paid else 0
+    if (cancelled.refund_due_minor, cancelled.currency) != (refund_due_minor, placed.currency):
+        yield Rule.AMOUNT_WRONG, f"The refund due is {cancelled.refund_due_minor} instead of {refund_due_minor}."

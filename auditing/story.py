@@ -1,0 +1,160 @@
+"""The story of a purchase or of a buyer: what happened, when, by whom, in which request, and why. Pure."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from auditing import sentences
+from auditing.sentences import OfPurchase, Situation
+from auditing.shortage import Shortage, Since
+from auditing.shown import Shown
+from domain.ticketed_event import EventCancelled, TicketsHeld, TicketsReleased, TicketsSold
+from eventstore.history import Recorded
+from eventstore.refused import RefusedAttempt
+from projections.ticket_types import TicketTypeRow
+
+
+class Counts(NamedTuple):
+    """The tickets of one type at a position; available = capacity − reserved − paid."""
+
+    ticket_type_id: UUID
+    capacity: int
+    reserved: int
+    paid: int
+    available: int
+
+
+class Entry(NamedTuple):
+    """`type` is that of the domain event, or the code of the refusal; `counts` are None where no type was meant."""
+
+    at: datetime
+    position: int
+    type: str
+    actor_id: str
+    request_id: UUID
+    reservation_id: UUID | None
+    counts: Counts | None
+    sentence: str
+
+
+class Purchase(NamedTuple):
+    """How a reservation that is told of began, and where it was held, and then paid or given back."""
+
+    held: TicketsHeld
+    held_since: Since
+    ended_since: Since | None = None
+
+
+class Telling:
+    """Hears an event's stream from its beginning, and tells of it what somebody asked for.
+
+    `is_told` chooses among the domain events that hold, sell or release tickets; `attempts` are what was refused, in
+    order of their positions. Memory grows with what is told, never with the stream.
+    """
+
+    def __init__(self, is_told: Callable[[OfPurchase], bool], attempts: Sequence[RefusedAttempt]) -> None:
+        self._entries: list[Entry] = []
+        self._is_told = is_told
+        self._attempts = list(reversed(attempts))
+        self._shown = Shown()
+        self._most_asked = max((attempt.quantity or 1 for attempt in attempts), default=1)
+        self._shortages: dict[UUID, Shortage] = {}
+        self._purchases: dict[UUID, Purchase] = {}
+        self._cancelled_since: Since | None = None
+        self._created = False
+
+    def hear(self, recorded: Sequence[Recorded]) -> None:
+        """Take the next domain events of the stream, in order. Raises `FoldFailed`."""
+        for one in recorded:
+            self._tell_refused(before=one.position)
+            it, since = one.domain_event, Since(one.position, one.domain_event.timestamp)
+            for row in self._shown.fold((one,)):
+                shortage = self._shortages.setdefault(row.ticket_type_id, Shortage(self._most_asked))
+                shortage.change(row.available, since)
+            self._created = True
+            if isinstance(it, EventCancelled):
+                self._cancelled_since = since
+            elif isinstance(it, TicketsHeld | TicketsSold | TicketsReleased) and self._is_told(it):
+                self._tell(it, since)
+
+    def entries(self) -> list[Entry]:
+        """The whole story, once all was heard."""
+        self._tell_refused()
+        return self._entries
+
+    def _tell(self, it: OfPurchase, since: Since) -> None:
+        if isinstance(it, TicketsHeld):
+            self._purchases[it.reservation_id] = Purchase(it, since)
+        purchase = self._purchases.get(it.reservation_id)
+        if purchase and not isinstance(it, TicketsHeld):
+            self._purchases[it.reservation_id] = purchase._replace(ended_since=since)
+        ticket_type = self._shown.ticket_type(it.ticket_type_id)
+        assert ticket_type is not None  # noqa: S101 - its tickets were just counted
+        held = purchase.held if purchase else None
+        sentence = sentences.of_domain_event(it, ticket_type, held, self._cancelled_since)
+        self._entries.append(
+            Entry(
+                since.at,
+                since.position,
+                it.TOPIC,
+                it.actor_id,
+                it.request_id,
+                it.reservation_id,
+                _counts(ticket_type),
+                sentence,
+            )
+        )
+
+    def _tell_refused(self, before: int | None = None) -> None:
+        """Tell what was refused before the domain event at this position; without one, all that is left."""
+        while self._attempts and (before is None or self._attempts[-1].position < before):
+            attempt = self._attempts.pop()
+            situation = self._situation(attempt)
+            self._entries.append(
+                Entry(
+                    attempt.refused_at,
+                    attempt.position,
+                    attempt.code,
+                    str(attempt.account_id),
+                    attempt.request_id,
+                    attempt.reservation_id,
+                    _counts_then(attempt, situation.ticket_type),
+                    sentences.of_refusal(situation),
+                )
+            )
+
+    def _situation(self, attempt: RefusedAttempt) -> Situation:
+        facts: dict[str, Any] = msgspec.json.decode(attempt.facts)
+        about = attempt.reservation_id or _id(facts.get("reservation_id"))
+        purchase = self._purchases.get(about) if about else None
+        ticket_type_id = attempt.ticket_type_id or (purchase and purchase.held.ticket_type_id)
+        shortage = self._shortages.get(ticket_type_id) if ticket_type_id else None
+        return Situation(
+            attempt,
+            facts,
+            event=self._shown.event if self._created else None,
+            ticket_type=self._shown.ticket_type(ticket_type_id),
+            short_since=shortage.since(attempt.quantity or 1) if shortage else None,
+            held_since=purchase.held_since if purchase else None,
+            ended_since=purchase.ended_since if purchase else None,
+            cancelled_since=self._cancelled_since,
+        )
+
+
+def _counts(row: TicketTypeRow) -> Counts:
+    return Counts(row.ticket_type_id, row.capacity, row.reserved, row.paid, row.available)
+
+
+def _counts_then(attempt: RefusedAttempt, row: TicketTypeRow | None) -> Counts | None:
+    """As they were kept with the refusal; else as the stream tells them."""
+    if attempt.ticket_type_id is None or attempt.capacity is None or attempt.reserved is None or attempt.paid is None:
+        return _counts(row) if row else None
+    available = attempt.capacity - attempt.reserved - attempt.paid
+    return Counts(attempt.ticket_type_id, attempt.capacity, attempt.reserved, attempt.paid, available)
+
+
+def _id(fact: Any) -> UUID | None:
+    return UUID(fact) if fact else None

@@ -1,0 +1,98 @@
+"""The streams judged in a process of their own, while this one judges everything else."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.connection import Connection as Pipe
+from typing import NamedTuple
+
+import psycopg
+
+from auditing.collecting import sparing_collector
+from auditing.findings import Finding, Findings
+from eventstore.failures import Failure
+
+
+class StreamsUnread(Failure):
+    """The process that reads the streams has ended before its time."""
+
+
+class Found(NamedTuple):
+    """What the other process has found."""
+
+    kept: list[Finding]
+    total: int
+
+
+class StreamsApart:
+    """A process that judges the streams; it tells how far it is, and at the end what it has found."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self.rows = 0
+        self._pipe = pipe
+        self._found: Found | None = None
+
+    def look(self) -> None:
+        """Take what has been told by now, without waiting."""
+        while self._found is None and self._pipe.poll():
+            self._hear()
+
+    async def ended(self, told: Callable[[], None], findings: Findings) -> None:
+        """Wait for the end and take over the findings. Raises `StreamsUnread`."""
+        while self._found is None:
+            await asyncio.to_thread(self._hear)
+            told()
+        findings.take(*self._found)
+
+    def wait(self, told: Callable[[], None], findings: Findings) -> None:
+        """The same where nothing else has to go on meanwhile."""
+        while self._found is None:
+            self._hear()
+            told()
+        findings.take(*self._found)
+
+    def _hear(self) -> None:
+        try:
+            match self._pipe.recv():
+                case int(rows):
+                    self.rows = rows
+                case Found() as found:
+                    self._found = found
+                case str(reason):
+                    raise StreamsUnread(reason)
+        except EOFError:
+            raise StreamsUnread from None
+
+
+@contextmanager
+def streams_apart(judge: Callable[..., None], *arguments: object) -> Iterator[StreamsApart]:
+    """Start the process, which calls `judge(findings, tell, *arguments)` and ends, or else with the block.
+
+    `tell` is for the number of domain events judged by now.
+    """
+    context = get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_judge, args=(theirs, judge, arguments), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        yield StreamsApart(ours)
+    finally:
+        process.terminate()
+        process.join()
+        ours.close()
+
+
+def _judge(pipe: Pipe, judge: Callable[..., None], arguments: tuple[object, ...]) -> None:
+    """What the other process does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    findings = Findings()
+    try:
+        with sparing_collector():
+            judge(findings, pipe.send, *arguments)
+    except (psycopg.Error, Failure) as error:
+        pipe.send(" ".join(str(error).split()))
+    else:
+        pipe.send(Found(findings.kept, findings.count))

@@ -1,0 +1,56 @@
+"""Projection tables against a fresh fold of the history, row by row and column by column."""
+
+from collections.abc import Iterable, Set
+from typing import Any
+
+from auditing.findings import Findings, Rule
+from projections.folding import Rows
+from projections.table import Row, Table
+
+
+class TableCheck:
+    """Holds the rows of one table against what the history demands; both come in parts of any size.
+
+    `stream` is the column that names the stream which makes a row. Memory grows with what is demanded and has not come.
+    """
+
+    def __init__(self, findings: Findings, table: Table, stream: str) -> None:
+        self._findings = findings
+        self.table = table
+        self.name = table.name
+        self._stream = stream
+        self._key_of = table.key_of
+        self._demanded: Rows = {}
+
+    def demand(self, rows: Rows) -> None:
+        """Rows that have to be there."""
+        self._demanded |= rows
+
+    def compare(self, rows: Iterable[Row], unfoldable: Set[Any] = frozenset()) -> None:
+        """Rows that are there. Those of `unfoldable` streams can't be judged."""
+        demanded, key_of = self._demanded, self._key_of
+        for row in rows:
+            wanted = demanded.pop(key_of(row), None)
+            if wanted != row and getattr(row, self._stream) not in unfoldable:
+                self._differs(row, wanted)
+
+    def settle(self, unfoldable: Set[Any] = frozenset()) -> None:
+        """All that was demanded should have come by now."""
+        for row in self._demanded.values():
+            if getattr(row, self._stream) not in unfoldable:
+                self._tell(row, "The row is missing.")
+        self._demanded = {}
+
+    def _differs(self, row: Any, wanted: Row | None) -> None:
+        if wanted is None:
+            self._tell(row, "No domain event makes this row.")
+            return
+        columns = [name for name in row.__struct_fields__ if getattr(row, name) != getattr(wanted, name)]
+        told = "; ".join(f"{name} is {getattr(row, name)}, not {getattr(wanted, name)}" for name in columns)
+        newer = max(row, wanted, key=lambda one: one.position or 0)
+        self._tell(newer, f"By the history this row is different: {told}.")
+
+    def _tell(self, row: Any, sentence: str) -> None:
+        named = " ".join(f"{column} {getattr(row, column)}" for column in self.table.key_columns)
+        place = f"table {self.table.name}, {named}"
+        self._findings.add(row.position, Rule.PROJECTION_DIFFERS, place, sentence)

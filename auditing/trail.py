@@ -1,0 +1,54 @@
+"""The audit trail with what each domain event says: the index from the projections, the state from the history."""
+
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+from auditing.streams import PART_ROWS, Connected
+from eventstore import history
+from eventstore.connections import Connection
+from eventstore.history import StoredRow
+from projections import checkpoint, trail
+from projections.audit_trail import AuditRow
+from projections.trail import Filters, Span
+
+
+class Entry(NamedTuple):
+    """A row of the index and the domain event of its position; None where the history has lost it."""
+
+    row: AuditRow
+    stored: StoredRow | None
+
+
+class Page(NamedTuple):
+    """Entries in order, and the position that more may follow behind; None when none do."""
+
+    entries: list[Entry]
+    after: int | None
+
+
+async def page(connection: Connection, filters: Filters, limit: int) -> Page:
+    """The first entries that the filters select, at most `limit`, up to the checkpoint."""
+    within = await trail.span(connection, filters, (await checkpoint.read(connection)).position)
+    return await _page(connection, filters, within, limit)
+
+
+async def pages(connected: Connected, filters: Filters) -> AsyncIterator[list[Entry]]:
+    """All entries that the filters select up to the checkpoint as it is at the start, some hundreds at a time.
+
+    Memory is that of one page. A connection is borrowed for each, and given back while the caller does its work.
+    """
+    async with connected() as connection:
+        within = await trail.span(connection, filters, (await checkpoint.read(connection)).position)
+    while True:
+        async with connected() as connection:
+            entries, after = await _page(connection, filters, within, PART_ROWS)
+        yield entries
+        if after is None:
+            return
+        within = within._replace(after=after)
+
+
+async def _page(connection: Connection, filters: Filters, within: Span, limit: int) -> Page:
+    rows, after = await trail.selected(connection, filters, within, limit)
+    stored = await history.rows_at(connection, [row.position for row in rows]) if rows else {}
+    return Page([Entry(row, stored.get(row.position)) for row in rows], after)

@@ -1,0 +1,117 @@
+"""Proves a database's history: both passes over one moment of it, side by side, with all that was made from it."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from auditing import reading
+from auditing.collecting import sparing_collector
+from auditing.findings import REPORTED_FINDINGS, Findings, Report, Rule
+from auditing.kept_seal import KeptSeal
+from auditing.plan import Plan, plan
+from auditing.protection import append_only, expect_tables_unaltered
+from auditing.seal_pass import SealPass
+from auditing.streams_apart import streams_apart
+from auditing.verify_history import verify_history
+from auditing.verify_streams import verify_streams, verify_streams_apart
+from eventstore import seals
+from eventstore.connections import Connection
+
+# Fewer are not worth a second process.
+APART_FROM_POSITIONS = 50_000
+NOW = "SELECT clock_timestamp()"
+
+Told = Callable[[int, int], None]
+
+
+def untold(_done: int, _total: int) -> None:
+    """For callers who don't want to know how far it is."""
+
+
+async def verify(
+    database_url: str, *, since_seal: int | None = None, kept: KeptSeal | None = None, told: Told = untold
+) -> Report:
+    """Read everything as of now and say which rules are broken. `told` gets domain events done, and of how many.
+
+    Memory is bounded by the largest event; 50,000 domain events a second take two processors. With `since_seal` only
+    that seal and what came after it is read, and the streams that have grown since. Raises `NoSuchSeal`,
+    `TableAltered`, `StreamsUnread` and `psycopg.Error`.
+    """
+    with sparing_collector():
+        async with reading.moment(database_url) as connection:
+            return await verify_moment(connection, since_seal, kept, told, database_url)
+
+
+async def verify_moment(
+    connection: Connection,
+    since_seal: int | None = None,
+    kept: KeptSeal | None = None,
+    told: Told = untold,
+    database_url: str | None = None,
+) -> Report:
+    """The same for what an open transaction sees; with its database's URL a second process may help."""
+    await expect_tables_unaltered(connection)
+    what = await plan(connection, since_seal)
+    findings = Findings()
+    if kept is not None:
+        await _look_for(connection, kept, findings)
+    if database_url is None or what.head - what.after < APART_FROM_POSITIONS:
+        sealed = await _one_after_the_other(connection, what, findings, told)
+    else:
+        sealed = await _apart(database_url, connection, what, findings, told)
+    return await _report(connection, what, sealed, findings)
+
+
+async def _one_after_the_other(connection: Connection, what: Plan, findings: Findings, told: Told) -> SealPass:
+    total = what.head - what.after
+    sealed = await verify_history(connection, what, findings, lambda rows: told(rows // 2, total))
+    await verify_streams(connection, what, findings, lambda rows: told((total + min(rows, total)) // 2, total))
+    return sealed
+
+
+async def _apart(database_url: str, connection: Connection, what: Plan, findings: Findings, told: Told) -> SealPass:
+    total = what.head - what.after
+    shared = await reading.share(connection)
+    with streams_apart(verify_streams_apart, database_url, shared, what) as apart:
+        done = 0
+
+        def tell(rows: int) -> None:
+            nonlocal done
+            done = rows
+            apart.look()
+            told((done + min(apart.rows, total)) // 2, total)
+
+        sealed = await verify_history(connection, what, findings, tell)
+        await apart.ended(lambda: told((done + min(apart.rows, total)) // 2, total), findings)
+    return sealed
+
+
+async def _look_for(connection: Connection, kept: KeptSeal, findings: Findings) -> None:
+    """The kept seal has to be among the database's, letter by letter."""
+    claims = kept.claims
+    there = next((s for s in await seals.after(connection, claims.number - 1, 1) if s.number == claims.number), None)
+    if there is None:
+        sentence = f"Seal {claims.number}, which was kept, is gone; it covered up to position {claims.last_position}."
+    elif there.jws != kept.jws:
+        sentence = f"Seal {claims.number} is not the one that was kept: it was made again."
+    else:
+        return
+    findings.add(claims.first_position, Rule.SEAL_MISSING, f"seal {claims.number}", sentence)
+
+
+async def _report(connection: Connection, what: Plan, sealed: SealPass, findings: Findings) -> Report:
+    now: datetime = (await (await connection.execute(NOW)).fetchall())[0][0]
+    newest = sealed.newest
+    return Report(
+        ok=findings.count == 0,
+        verified_at=now,
+        head=what.head,
+        domain_events=what.head - what.after,
+        since_seal=what.since_seal,
+        newest_seal=newest.number if newest else None,
+        sealed_through=sealed.sealed_through,
+        unsealed=max(0, what.head - sealed.learned_through),
+        projections_position=what.folded_through if what.tables_are_ours else None,
+        append_only=await append_only(connection),
+        findings_count=findings.count,
+        findings=findings.kept[:REPORTED_FINDINGS],
+    )

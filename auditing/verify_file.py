@@ -1,0 +1,199 @@
+"""Proves an export on a machine without the database: form, seals, order, and the rules of every stream in it."""
+
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from auditing.export_file import ExportFile, opened
+from auditing.export_records import DomainEventRecord, End, Head, PublicKey, Record, SealRecord
+from auditing.file_ndjson import FileBroken
+from auditing.file_seals import FileSeals, Kept, PartSeals, WholeSeals
+from auditing.file_streams import verify_streams_of_file
+from auditing.findings import REPORTED_FINDINGS, Findings, Report, Rule, place_of
+from auditing.history_pass import HistoryPass
+from auditing.kept_seal import KeptSeal
+from auditing.purchases import OF_RESERVATIONS
+from auditing.stream_sorter import Creations, creations
+from auditing.streams_apart import streams_apart
+from eventstore.history import StoredRow
+from eventstore.seal_keys import Jwk, thumbprint
+from eventstore.seals import SealInvalid, key_id_of
+
+RESERVATION_TOPICS = frozenset(domain_event.TOPIC for domain_event in OF_RESERVATIONS)
+# Smaller files are not worth a second process.
+APART_FROM_BYTES = 20_000_000
+
+Told = Callable[[int, int], None]
+
+
+class SealElsewhere(FileBroken):
+    """The kept seal says nothing about the file."""
+
+
+def verify_file(path: Path, *, kept: KeptSeal | None, told: Told) -> Report:
+    """Read an export and say which rules are broken. `told` gets how far it is, and of how much, in positions.
+
+    Memory is bounded by the largest event; the disk takes as much as the export for a while. Raises `FileBroken`.
+    """
+    findings = Findings()
+    with tempfile.TemporaryDirectory(prefix="tixxety-verify-") as name, ExitStack() as stack:
+        folder = Path(name)
+        file = stack.enter_context(opened(path, findings))
+        one = FileVerification(findings, stack.enter_context(creations(folder)), kept)
+        if path.stat().st_size < APART_FROM_BYTES:
+            _verify_history(file, one, lambda: told(one.position // 2, one.total), path)
+            verify_streams_of_file(findings, lambda rows: told(one.done(rows), one.total), path, folder)
+        else:
+            apart = stack.enter_context(streams_apart(verify_streams_of_file, path, folder))
+
+            def tell() -> None:
+                apart.look()
+                told(one.done(apart.rows), one.total)
+
+            _verify_history(file, one, tell, path)
+            apart.wait(tell, findings)
+        return one.report()
+
+
+def _verify_history(file: ExportFile, one: "FileVerification", told: Callable[[], None], path: Path) -> None:
+    """All but the streams. Raises `FileBroken`."""
+    for records in file.records():
+        one.take(records)
+        told()
+    one.end(file.digest)
+    if not one.knows_kept:
+        raise SealElsewhere(f"{path} has no seal by which the kept one could be judged: it says nothing about it.")
+
+
+class FileVerification:
+    """Takes the records of an export in order, and judges all but the streams."""
+
+    def __init__(self, findings: Findings, created: Creations, kept: KeptSeal | None) -> None:
+        self.position = 0
+        self.rows = 0
+        self._findings = findings
+        self._created = created
+        self._kept = Kept(findings, kept) if kept else None
+        self._keys: dict[str, Jwk] = {}
+        self._seal_count = 0
+        self._after_seal = 0
+        self._signed_by: set[str] = set()
+        self._has_event = False
+
+    @property
+    def total(self) -> int:
+        """How far the positions go."""
+        return self._head.head
+
+    def done(self, in_streams: int) -> int:
+        """How far it is with so many rows judged in their streams."""
+        return (self.position + self.position * min(in_streams, self.rows) // max(1, self.rows)) // 2
+
+    @property
+    def knows_kept(self) -> bool:
+        """Whether the kept seal could be held against one of the file's."""
+        return self._kept is None or self._kept.is_known
+
+    def take(self, records: list[Record]) -> None:
+        """The next records, in the order of the format."""
+        rows: list[StoredRow] = []
+        for record in records:
+            if isinstance(record, DomainEventRecord):
+                rows.append(record.as_row())
+                continue
+            self._feed(rows)
+            rows = []
+            match record:
+                case Head():
+                    self._begin(record)
+                case PublicKey():
+                    self._learn_key(record)
+                case SealRecord():
+                    self._close(record)
+                case End():
+                    self._end = record
+        self._feed(rows)
+
+    def end(self, digest: str) -> None:
+        """There are no more records, and this is the SHA-256 of them."""
+        self._history.end()
+        self._seals.end()
+        end, head = self._end, self._head
+        if end.sha256 != digest:
+            self._tell("The file is not what was written: its SHA-256 is another.")
+        if (end.domain_events, end.seals) != (self.rows, self._seal_count):
+            written = f"{end.domain_events} domain events and {end.seals} seals"
+            self._tell(f"The file was written with {written}; it has {self.rows} and {self._seal_count}.")
+        is_everything = head.scope == "everything"
+        if self.position > head.head or (is_everything and self.position < head.head):
+            self._tell(f"The file ends at position {self.position}; the history ended at {head.head}.")
+        if not is_everything and not self._has_event:
+            self._tell(f"The file has nothing of the event {head.event_id}.")
+        if is_everything and self._kept is not None and not self._kept.is_known:
+            self._kept.missing()
+
+    def report(self) -> Report:
+        """What was found, by this machine's clock."""
+        return Report(
+            ok=self._findings.count == 0,
+            verified_at=datetime.now(UTC),
+            head=self._head.head,
+            domain_events=self.rows,
+            since_seal=None,
+            newest_seal=self._seals.newest,
+            sealed_through=self._seals.sealed_through,
+            unsealed=self._after_seal,
+            signed_by=sorted(self._signed_by),
+            findings_count=self._findings.count,
+            findings=self._findings.kept[:REPORTED_FINDINGS],
+        )
+
+    def _begin(self, head: Head) -> None:
+        self._head = head
+        is_everything = head.scope == "everything"
+        self._history = HistoryPass(self._findings, gapless=is_everything)
+        kind = WholeSeals if is_everything else PartSeals
+        self._seals: FileSeals = kind(self._findings, self._keys)
+
+    def _learn_key(self, key: PublicKey) -> None:
+        jwk = key.as_jwk()
+        if thumbprint(jwk) != key.kid:
+            self._findings.add(None, Rule.SEAL_INVALID, f"key {key.kid}", "The key is published under another's name.")
+        self._keys[key.kid] = jwk
+
+    def _feed(self, rows: list[StoredRow]) -> None:
+        if not rows:
+            return
+        self.rows += len(rows)
+        self._after_seal += len(rows)
+        self.position = rows[-1].position
+        self._seals.feed(rows)
+        self._created.add(rows)
+        self._history.feed(rows)
+        if unknown := self._history.unknown_events():
+            self._history.learn(self._created.of(unknown))
+        if self._head.event_id is not None:
+            self._expect_event(rows)
+
+    def _expect_event(self, rows: list[StoredRow]) -> None:
+        """What is of an event's stream has to be of the one that was exported; reservations tell theirs themselves."""
+        for row in rows:
+            if row.stream_id == self._head.event_id:
+                self._has_event = True
+            elif row.topic not in RESERVATION_TOPICS:
+                place = place_of(row.stream_id, row.version)
+                self._findings.add(row.position, Rule.FILE_ALTERED, place, "It is not about the event of this file.")
+
+    def _close(self, seal: SealRecord) -> None:
+        self._seal_count += 1
+        self._after_seal = 0
+        self._seals.close(seal)
+        with suppress(SealInvalid):
+            self._signed_by.add(key_id_of(seal.jws))
+        if self._kept is not None:
+            self._kept.look(seal)
+
+    def _tell(self, sentence: str) -> None:
+        self._findings.add(None, Rule.FILE_ALTERED, "file", sentence)

@@ -1,0 +1,83 @@
+"""The history of a database in its one order, with its seals and the tables that have a row per position."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from auditing import reading
+from auditing.findings import Findings, Rule
+from auditing.history_pass import HistoryPass
+from auditing.plan import Plan
+from auditing.seal_pass import SealPass
+from auditing.table_check import TableCheck
+from eventstore import seal_keys, seals
+from eventstore.connections import Connection
+from eventstore.history import Recorded, StoredRow
+from eventstore.seal_keys import Jwk
+from projections.folding import Rows
+from projections.table import Table
+
+SEALS_AHEAD = 32
+
+
+async def verify_history(
+    connection: Connection, plan: Plan, findings: Findings, told: Callable[[int], None]
+) -> SealPass:
+    """Judge every row that the plan means; `told` gets the number of domain events read after each part."""
+    ordered = reading.BY_POSITION if plan.tables_are_ours else ()
+    checks = [
+        (TableCheck(findings, one.table, "stream"), reading.of_table(connection, one, plan.after)) for one in ordered
+    ]
+    keys: Mapping[str, Jwk] = {key["kid"]: key for key in await seal_keys.published(connection)}
+    sealed = SealPass(findings, keys, before=plan.before)
+    in_order = HistoryPass(findings, after=plan.after)
+    async for rows in reading.rows(connection, plan.after):
+        await _learn_seals(connection, sealed, rows[-1].position)
+        sealed.feed(rows)
+        recorded = in_order.feed(rows)
+        if unknown := in_order.unknown_events():
+            in_order.learn(await reading.creations(connection, unknown))
+        unreadable = _unreadable(rows, recorded)
+        for check, live in checks:
+            check.demand(_demanded(check.table, recorded, plan.folded_through))
+            async for part in live.upto(rows[-1].position):
+                check.compare(part, unreadable)
+            check.settle()
+        told(in_order.rows)
+    in_order.end()
+    await _learn_seals(connection, sealed, None)
+    sealed.end()
+    for check, live in checks:
+        async for part in live.rest():
+            check.compare(part)
+    if plan.folded_through > plan.head:
+        sentence = f"The tables are folded up to {plan.folded_through}; the history ends at {plan.head}."
+        findings.add(plan.head + 1, Rule.PROJECTION_DIFFERS, "table checkpoint", sentence)
+    return sealed
+
+
+async def _learn_seals(connection: Connection, sealed: SealPass, position: int | None) -> None:
+    """Read seals until they cover a position, or all of them."""
+    while position is None or sealed.learned_through < position:
+        number = sealed.newest.number if sealed.newest else 0
+        more = await seals.after(connection, number, SEALS_AHEAD)
+        sealed.learn(more)
+        if len(more) < SEALS_AHEAD:
+            return
+
+
+def _demanded(table: Table, recorded: Sequence[Recorded], folded_through: int) -> Rows:
+    """The rows that a table has to have of these."""
+    rows: Rows = {}
+    for position, _, it in recorded:
+        if position > folded_through:
+            break
+        if type(it) in table.touches:
+            rows[position] = table.fold(None, position, position, it)
+    return rows
+
+
+def _unreadable(rows: Sequence[StoredRow], recorded: Sequence[Recorded]) -> set[object]:
+    """The streams of the rows that could not be read."""
+    if len(rows) == len(recorded):
+        return set()
+    read = {one.position for one in recorded}
+    return {row.stream_id for row in rows if row.position not in read}

@@ -1,0 +1,56 @@
+"""The streams of a database, with the snapshots and the projection tables that are made of them."""
+
+import asyncio
+from collections.abc import Callable
+
+from auditing import reading
+from auditing.findings import Findings
+from auditing.plan import Plan
+from auditing.stream_pass import StreamPass
+from auditing.table_check import TableCheck
+from eventstore.connections import Connection
+
+
+async def verify_streams(connection: Connection, plan: Plan, findings: Findings, told: Callable[[int], None]) -> None:
+    """Judge every stream that the plan means; `told` gets the number of domain events read after each part."""
+    ordered = reading.BY_STREAMS if plan.tables_are_ours else ()
+    tables = [table for table, _ in ordered]
+    checks = [
+        (TableCheck(findings, one.table, one.column), reading.of_table(connection, one, plan.grown_after))
+        for one in ordered
+    ]
+    snapshots = reading.snapshots(connection, plan.grown_after)
+    streams = StreamPass(findings, folded_through=plan.folded_through, tables=tables)
+    async for rows in reading.rows_by_stream(connection, plan.grown_after):
+        async for kept in snapshots.upto(rows[-1].stream_id):
+            streams.expect(kept)
+        streams.feed(rows)
+        folded = streams.take_folded()
+        for check, live in checks:
+            check.demand(folded.rows[check.name])
+            if folded.through is not None:
+                async for part in live.upto(folded.through):
+                    check.compare(part, folded.unfoldable)
+            check.settle(folded.unfoldable)
+        told(streams.rows)
+    async for kept in snapshots.rest():
+        streams.expect(kept)
+    streams.end()
+    folded = streams.take_folded()
+    for check, live in checks:
+        check.demand(folded.rows[check.name])
+        async for part in live.rest():
+            check.compare(part, folded.unfoldable)
+        check.settle(folded.unfoldable)
+
+
+def verify_streams_apart(
+    findings: Findings, told: Callable[[int], None], database_url: str, shared: str, plan: Plan
+) -> None:
+    """The same for another process, at the moment that the first one has shared."""
+
+    async def verify() -> None:
+        async with reading.moment(database_url, shared) as connection:
+            await verify_streams(connection, plan, findings, told)
+
+    asyncio.run(verify())

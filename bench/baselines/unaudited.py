@@ -1,0 +1,24 @@
+"""Our own API and worker that keep no refusals and seal nothing; run as a program it is the worker."""
+
+import os
+
+from api.express import ExpressLane
+from eventstore import refused
+from tixxety.serving import create_app as create_audited_app
+from tixxety.working import work
+from workers import main
+
+NEVER_SECONDS = 10**8
+
+
+def create_app() -> ExpressLane:
+    """The application, with every refusal one too many to be kept."""
+    refused.KEPT_A_MINUTE = 0
+    app = create_audited_app()
+    assert isinstance(app, ExpressLane)
+    return app
+
+
+if __name__ == "__main__":
+    main.SEALING_INTERVAL_SECONDS = NEVER_SECONDS
+    work(os.environ["DATABASE_URL"], 90)

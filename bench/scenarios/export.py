@@ -1,0 +1,156 @@
+"""`export`: how fast 500,000 domain events are written and verified as a file, and how much memory that takes."""
+
+import asyncio
+import importlib
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from auditing.collecting import sparing_collector
+from auditing.export import Ndjson, export
+from auditing.file_ndjson import NdjsonFile
+from auditing.verify_file import verify_file
+from bench.context import Bench
+from bench.house import ROOT, connect
+from bench.measuring import Comparison, Goal, Measured, in_turn
+from bench.scenarios.fold import fill
+from bench.scenarios.verify import KILOBYTE, MEGABYTE, by_memory
+from eventstore import seals
+from eventstore.connections import BY_INDEX
+from eventstore.connections import connect as connect_async
+
+NDJSON, PARQUET, COPY = "NDJSON", "Parquet", "PostgreSQL's COPY as text"
+VERIFY, READ = "verify --file", "only read, record by record"
+SMALL, LARGE = "a fifth", "the whole"
+DOMAIN_EVENTS = 500_000
+COPY_OUT = "COPY (SELECT * FROM stored_events ORDER BY notification_id) TO STDOUT"
+
+
+def measure(bench: Bench) -> list[Comparison]:
+    """Domain events a second, in processes of their own; and megabytes of resident memory at two sizes."""
+    house = bench.house
+    large, small = house.database(), house.database()
+    sizes = {large: bench.scaled(DOMAIN_EVENTS), small: bench.scaled(DOMAIN_EVENTS // 5)}
+    files = {large: house.folder / "large.ndjson", small: house.folder / "small.ndjson"}
+    for database_url, domain_events in sizes.items():
+        fill(database_url, domain_events)
+        asyncio.run(seal(database_url))
+        in_process("ndjson", database_url, files[database_url])
+    other = house.folder / "other"
+    writing = Comparison(f"export: writing {sizes[large]:,} domain events", "domain events/s", COPY)
+    ways = {NDJSON: "ndjson", PARQUET: "parquet", COPY: "copy"}
+    in_turn(
+        writing,
+        {name: lambda way=way: in_process(way, large, other) for name, way in ways.items()},  # type: ignore[misc]
+        bench.repeats,
+        bench.dice,
+    )
+    verifying = Comparison(
+        f"export: verifying a file of {sizes[large]:,} domain events",
+        "domain events/s",
+        READ,
+        [Goal(VERIFY, None, 50_000.0)],
+    )
+    variants = {VERIFY: lambda: in_process("verify", large, files[large]), READ: lambda: read_of(large, files[large])}
+    in_turn(verifying, variants, bench.repeats, bench.dice)
+    memory = [
+        memory_of(bench, f"export: memory to {what}", way, files if way == "verify" else dict.fromkeys(files, other))
+        for what, way in (("write NDJSON", "ndjson"), ("write Parquet", "parquet"), ("verify a file", "verify"))
+    ]
+    house.drop(large, small)
+    return [writing, verifying, *memory]
+
+
+async def seal(database_url: str) -> None:
+    """Seal all of it, as the worker would have."""
+    async with await connect_async(database_url, **BY_INDEX) as connection:
+        while await seals.seal_next(connection):
+            pass
+
+
+def read_of(database_url: str, file: Path) -> Measured:
+    """What verifying a file costs at the least."""
+    return in_process("read", database_url, file)
+
+
+def memory_of(bench: Bench, name: str, way: str, files: dict[str, Path]) -> Comparison:
+    """The whole against a fifth of it."""
+    goals = [Goal(LARGE, SMALL, 1.2, at_least=False)] if bench.scale == 1 else []
+    comparison = Comparison(name, "MB at most, less is better", SMALL, goals)
+    (large, large_file), (small, small_file) = files.items()
+    variants = {
+        SMALL: lambda: by_memory(in_process(way, small, small_file)),
+        LARGE: lambda: by_memory(in_process(way, large, large_file)),
+    }
+    return in_turn(comparison, variants, 1, bench.dice)
+
+
+def in_process(way: str, database_url: str, file: Path) -> Measured:
+    """Timed within the process, so that starting Python does not count."""
+    command = [sys.executable, "-m", "bench.scenarios.export", way, database_url, str(file)]
+    told = json.loads(subprocess.check_output(command, cwd=ROOT))
+    seen = {"seconds": told["seconds"], "most_mb": told["most_bytes"] / MEGABYTE, "file_mb": told["bytes"] / MEGABYTE}
+    return Measured(told["domain_events"] / told["seconds"], seen, told["faults"])
+
+
+def untold(_done: int, _total: int) -> None:
+    """Nobody wants to know how far it is."""
+
+
+def write_ndjson(database_url: str, path: Path) -> int:
+    with path.open("wb") as file:
+        return asyncio.run(export(database_url, None, Ndjson(file), untold)).domain_events
+
+
+def write_parquet(database_url: str, path: Path) -> int:
+    from auditing.export_parquet import Parquet  # whose library would count as memory of all others
+
+    with path.open("wb") as file, Parquet(file) as parquet:
+        return asyncio.run(export(database_url, None, parquet, untold)).domain_events
+
+
+def copy_out(database_url: str, path: Path) -> int:
+    """The rows as they are, which is the least that any export has to do."""
+    count = 0
+    with path.open("wb") as file, connect(database_url) as connection, connection.cursor().copy(COPY_OUT) as copy:
+        for row in copy:
+            file.write(row)
+            count += 1
+    return count
+
+
+def read_file(_database_url: str, path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(map(len, NdjsonFile(file, path).records()))
+
+
+def verify(_database_url: str, path: Path) -> int:
+    with sparing_collector():
+        report = verify_file(path, kept=None, told=untold)
+    assert report.ok, report.findings
+    return report.domain_events
+
+
+def most_bytes() -> int:
+    """The most memory that this program has had; getrusage would count what its parent had when it was started."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * KILOBYTE
+
+
+def main() -> None:
+    """Do it one way, and tell what that took."""
+    way, database_url, file = sys.argv[1], sys.argv[2], Path(sys.argv[3])
+    ways = {"ndjson": write_ndjson, "parquet": write_parquet, "copy": copy_out, "read": read_file, "verify": verify}
+    if way == "parquet":
+        importlib.import_module("auditing.export_parquet")
+    began = time.monotonic()
+    domain_events = ways[way](database_url, file)
+    seconds = time.monotonic() - began
+    told = {"domain_events": domain_events, "seconds": seconds, "most_bytes": most_bytes(), "faults": []}
+    sys.stdout.write(json.dumps(told | {"bytes": file.stat().st_size}) + "\n")
+
+
+if __name__ == "__main__":
+    main()

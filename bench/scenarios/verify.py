@@ -1,0 +1,113 @@
+"""`verify`: how fast a history of 300,000 domain events is proved, and how much memory that takes at two sizes."""
+
+import asyncio
+import json
+import resource
+import subprocess
+import sys
+import time
+
+from auditing import reading
+from auditing.verification import verify
+from bench.context import Bench
+from bench.house import ROOT
+from bench.measuring import Comparison, Goal, Measured, in_turn
+from bench.scenarios.fold import fill
+from eventstore import seals
+from eventstore.connections import BY_INDEX
+from eventstore.connections import connect as connect_async
+from projections import checkpoint
+from projections.batches import Batches
+from workers.snapshots import Snapshots
+
+OURS, READ = "tixxety", "only read, once in each order"
+SMALL, LARGE = "a fifth", "the whole"
+DOMAIN_EVENTS = 300_000
+MEGABYTE = 1_000_000
+# Of getrusage's ru_maxrss.
+KILOBYTE = 1_024
+
+
+def measure(bench: Bench) -> list[Comparison]:
+    """Domain events a second, in processes of their own; and megabytes of resident memory of all of them together."""
+    house = bench.house
+    large, small = house.database(), house.database()
+    sizes = {large: bench.scaled(DOMAIN_EVENTS), small: bench.scaled(DOMAIN_EVENTS // 5)}
+    for database_url, domain_events in sizes.items():
+        fill(database_url, domain_events)
+        asyncio.run(finish(database_url))
+
+    def ours(database_url: str = large) -> Measured:
+        return in_process("verify", database_url)
+
+    speed = Comparison(
+        f"verify: proving {sizes[large]:,} domain events", "domain events/s", READ, [Goal(OURS, None, 50_000.0)]
+    )
+    in_turn(speed, {OURS: ours, READ: lambda: in_process("read", large)}, bench.repeats, bench.dice)
+    memory = Comparison(
+        f"verify: memory for {sizes[large]:,} domain events against {sizes[small]:,}",
+        "MB at most, less is better",
+        SMALL,
+        [Goal(LARGE, SMALL, 1.2, at_least=False)] if bench.scale == 1 else [],
+    )
+    variants = {SMALL: lambda: by_memory(ours(small)), LARGE: lambda: by_memory(ours())}
+    in_turn(memory, variants, 1, bench.dice)
+    house.drop(large, small)
+    return [speed, memory]
+
+
+async def finish(database_url: str) -> None:
+    """Fold, seal and take snapshots, as the worker would have."""
+    async with await connect_async(database_url, **BY_INDEX) as connection:
+        batches = Batches(connection, await checkpoint.read(connection))
+        while await batches.fold_next():
+            pass
+        while await seals.seal_next(connection):
+            pass
+    snapshots = Snapshots(database_url)
+    await snapshots.run()
+    await snapshots.close()
+
+
+def by_memory(run: Measured) -> Measured:
+    """The same run, with the memory as its figure."""
+    return Measured(run.seen["most_mb"], {}, run.faults)
+
+
+def in_process(what: str, database_url: str) -> Measured:
+    """Timed within the process, so that starting Python does not count."""
+    command = [sys.executable, "-m", "bench.scenarios.verify", what, database_url]
+    told = json.loads(subprocess.check_output(command, cwd=ROOT))
+    seen = {"seconds": told["seconds"], "most_mb": told["most_bytes"] / MEGABYTE}
+    return Measured(told["domain_events"] / told["seconds"], seen, told["faults"])
+
+
+async def read(database_url: str) -> int:
+    """All rows in both orders, and nothing done with them; how many there are."""
+    count = 0
+    async with reading.moment(database_url) as connection:
+        async for rows in reading.rows(connection, 0):
+            count += len(rows)
+        async for _ in reading.rows_by_stream(connection, 0):
+            pass
+    return count
+
+
+def main() -> None:
+    """Verify or read, and tell what that took."""
+    what, database_url = sys.argv[1:]
+    began, faults = time.monotonic(), []
+    if what == "verify":
+        report = asyncio.run(verify(database_url))
+        domain_events = report.domain_events
+        faults = [finding.sentence for finding in report.findings]
+    else:
+        domain_events = asyncio.run(read(database_url))
+    seconds = time.monotonic() - began
+    most = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    told = {"domain_events": domain_events, "seconds": seconds, "most_bytes": most * KILOBYTE, "faults": faults}
+    sys.stdout.write(json.dumps(told) + "\n")
+
+
+if __name__ == "__main__":
+    main()

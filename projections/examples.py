@@ -1,0 +1,102 @@
+"""What to ask each table and view first: one example of each, shown in docs/tables.md and run by the tests."""
+
+from typing import NamedTuple
+
+
+class Example(NamedTuple):
+    """A question, and the query that answers it to whoever has `search_path` on the projections."""
+
+    question: str
+    query: str
+
+
+# In the order in which they are documented.
+EXAMPLES = {
+    "events": Example(
+        "What comes next?",
+        """
+SELECT title, city, starts_at, status FROM events
+WHERE starts_at > now() ORDER BY starts_at LIMIT 20;
+""",
+    ),
+    "ticket_types": Example(
+        "How full is each event?",
+        """
+SELECT title, name, capacity, reserved, paid, available, round(100.0 * paid / capacity, 1) AS paid_percent
+FROM ticket_types JOIN events USING (event_id) ORDER BY paid_percent DESC LIMIT 20;
+""",
+    ),
+    "reservations": Example(
+        "What became of the reservations of each day?",
+        """
+SELECT (placed_at AT TIME ZONE 'UTC')::date AS day, status, count(*) AS reservations, sum(quantity) AS tickets
+FROM reservations GROUP BY day, status ORDER BY day DESC, status;
+""",
+    ),
+    "sales_by_minute": Example(
+        "What was sold on each day in Riga, less what was given back?",
+        """
+SELECT (minute AT TIME ZONE 'Europe/Riga')::date AS day, t.currency,
+       sum(tickets_paid - tickets_returned) AS tickets, sum(revenue_minor - refunds_minor) AS net_minor
+FROM sales_by_minute JOIN ticket_types AS t USING (event_id, ticket_type_id)
+GROUP BY day, t.currency ORDER BY day DESC;
+""",
+    ),
+    "audit_trail": Example(
+        "How many requests of each kind had an effect, and how many accounts made them?",
+        """
+SELECT type, count(DISTINCT request_id) AS requests, count(DISTINCT actor_id) AS accounts
+FROM audit_trail GROUP BY type ORDER BY requests DESC;
+""",
+    ),
+    "checkpoint": Example("Which moment do the tables show?", "\nSELECT position, folded_at FROM checkpoint;\n"),
+    "sales_by_hour": Example(
+        "In which hours do most tickets sell?",
+        """
+SELECT extract(hour FROM hour AT TIME ZONE 'UTC') AS hour_of_day, sum(tickets_paid) AS tickets
+FROM sales_by_hour GROUP BY hour_of_day ORDER BY tickets DESC;
+""",
+    ),
+    "sales_by_day": Example(
+        "What does each event take in a day?",
+        """
+SELECT title, day, currency, sum(tickets_paid) AS tickets, sum(revenue_minor) / 100.0 AS revenue
+FROM sales_by_day JOIN events USING (event_id) GROUP BY event_id, title, day, currency ORDER BY day DESC, revenue DESC;
+""",
+    ),
+    "conversion": Example(
+        "Where do most reservations run out unpaid?",
+        """
+SELECT title, name, placed, conversion_rate, expiry_rate
+FROM conversion JOIN ticket_types USING (event_id, ticket_type_id) JOIN events USING (event_id)
+WHERE expiry_rate IS NOT NULL ORDER BY expiry_rate DESC LIMIT 20;
+""",
+    ),
+    "time_to_pay": Example(
+        "Is the time to pay long enough?",
+        """
+SELECT title, hold_seconds, paid, p50_seconds, p90_seconds
+FROM time_to_pay JOIN events USING (event_id) ORDER BY p90_seconds / hold_seconds DESC LIMIT 20;
+""",
+    ),
+    "time_to_sell_out": Example(
+        "What sold out fastest?",
+        """
+SELECT title, name, s.capacity, opened_at, sold_out_at, seconds
+FROM time_to_sell_out AS s JOIN ticket_types USING (event_id, ticket_type_id) JOIN events USING (event_id)
+WHERE sold_out_at IS NOT NULL ORDER BY seconds LIMIT 20;
+""",
+    ),
+    "unmet_demand": Example(
+        "How many more tickets were wanted than there were, minute by minute?",
+        """
+SELECT title, minute, sum(accounts) AS accounts, sum(tickets) AS tickets
+FROM unmet_demand JOIN events USING (event_id)
+WHERE reason = 'sold-out' GROUP BY event_id, title, minute ORDER BY minute DESC;
+""",
+    ),
+    "freshness": Example(
+        "How far behind the history am I reading?",
+        "\nSELECT position, head, lag_domain_events, lag_seconds FROM freshness;\n",
+    ),
+}

@@ -1,0 +1,143 @@
+"""Exports a table as it is at one moment, in the order of its key, with the position that it shows."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import BinaryIO, NamedTuple
+
+import msgspec
+import psycopg
+from psycopg import sql
+from psycopg.rows import args_row
+
+from eventstore.connections import Connection, connect
+from eventstore.failures import Failure
+from projections import checkpoint
+from projections.tables import TABLES
+
+CHUNK_BYTES = 4_000_000
+TELL_ROWS = 1_000
+# The moment lasts as long as the export, and whoever reads its output may pause.
+SETTINGS = {"idle_in_transaction_session_timeout": "0"}
+
+COLUMNS = """
+SELECT a.attname AS name, t.typname AS type, array_position(i.indkey::smallint[], a.attnum) AS place_in_key
+FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
+JOIN pg_index AS i ON i.indrelid = a.attrelid AND i.indisprimary
+WHERE a.attrelid = to_regclass(%(table)s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
+"""
+ROWS_ABOUT = "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = to_regclass(%(table)s)"
+AS_CSV = sql.SQL("COPY (SELECT {columns} FROM {table} ORDER BY {key}) TO STDOUT (FORMAT csv, HEADER {header})")
+AS_JSON = sql.SQL(
+    "COPY (SELECT row_to_json(one)::text FROM (SELECT {columns} FROM {table} ORDER BY {key}) AS one) TO STDOUT"
+)
+
+# Hears the rows written, and about how many there are.
+Told = Callable[[int, int], None]
+
+
+class TableUnknown(Failure):
+    """There is no such table."""
+
+    def __init__(self, name: str) -> None:
+        names = ", ".join(table.name for table in TABLES)
+        super().__init__(f"There is no table {name}: choose one of {names}.")
+
+
+class Column(NamedTuple):
+    """A column; `type` is PostgreSQL's short name for it, `place_in_key` None outside of the primary key."""
+
+    name: str
+    type: str
+    place_in_key: int | None
+
+
+class Exported(NamedTuple):
+    """What was written: so many rows, which show the history up to a position."""
+
+    position: int
+    rows: int
+
+
+def expect_table(name: str) -> None:
+    """Raises `TableUnknown` where it is none of the projections'."""
+    if name not in {table.name for table in TABLES}:
+        raise TableUnknown(name)
+
+
+class Asked(NamedTuple):
+    """The table that was asked for, and the position that it shows. The number of rows is an estimate."""
+
+    name: str
+    columns: list[Column]
+    rows_about: int
+    position: int
+
+    def copy(self, statement: sql.SQL, **parts: sql.Composable) -> sql.Composed:
+        """The statement that copies it out."""
+        key = sorted((column for column in self.columns if column.place_in_key is not None), key=_place)
+        return statement.format(
+            columns=sql.SQL(", ").join(sql.Identifier(column.name) for column in self.columns),
+            table=sql.Identifier(self.name),
+            key=sql.SQL(", ").join(sql.Identifier(column.name) for column in key),
+            **parts,
+        )
+
+
+def _place(column: Column) -> int:
+    return column.place_in_key or 0
+
+
+# Writes all rows to the file, and tells on its way; returns how many there were.
+Write = Callable[[Connection, Asked, BinaryIO, Told], Awaitable[int]]
+
+
+async def export_table(database_url: str, name: str, write: Write, file: BinaryIO, told: Told) -> Exported:
+    """Write a table to a file by one of the functions for that. Memory is bounded. Raises `TableUnknown`."""
+    expect_table(name)
+    async with await connect(database_url, **SETTINGS) as connection:
+        await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
+        async with connection.transaction():
+            position = (await checkpoint.read(connection)).position
+            cursor = connection.cursor(row_factory=args_row(Column))
+            columns = await (await cursor.execute(COLUMNS, {"table": name})).fetchall()
+            ((rows_about,),) = await (await connection.execute(ROWS_ABOUT, {"table": name})).fetchall()
+            return Exported(position, await write(connection, Asked(name, columns, rows_about, position), file, told))
+
+
+async def csv_chunks(connection: Connection, asked: Asked, *, header: bool) -> AsyncIterator[tuple[bytes, int]]:
+    """The table as PostgreSQL writes CSV, in chunks of some megabytes and whole lines, each with how many these are."""
+    chunk, lines = bytearray(), 0
+    statement = asked.copy(AS_CSV, header=sql.SQL("true" if header else "false"))
+    async with connection.cursor().copy(statement) as copy:
+        async for line in copy:
+            chunk += line
+            lines += 1
+            if len(chunk) >= CHUNK_BYTES:
+                yield bytes(chunk), lines
+                chunk.clear()
+                lines = 0
+    if lines:
+        yield bytes(chunk), lines
+
+
+async def write_csv(connection: Connection, asked: Asked, file: BinaryIO, told: Told) -> int:
+    """As PostgreSQL's own COPY does: null is nothing, and an empty text has quotes."""
+    written = -1  # the header
+    async for chunk, lines in csv_chunks(connection, asked, header=True):
+        file.write(chunk)
+        written += lines
+        told(written, max(written, asked.rows_about))
+    return written
+
+
+async def write_ndjson(connection: Connection, asked: Asked, file: BinaryIO, told: Told) -> int:
+    """An object a row, after a first line with the position."""
+    first = {"kind": "table", "table": asked.name, "position": asked.position}
+    file.write(msgspec.json.encode(first) + b"\n")
+    written = 0
+    async with connection.cursor().copy(asked.copy(AS_JSON)) as copy:
+        async for (line,) in copy.rows():
+            file.write(line.encode() + b"\n")
+            written += 1
+            if written % TELL_ROWS == 0:
+                told(written, max(written, asked.rows_about))
+    return written

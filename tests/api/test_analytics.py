@@ -1,0 +1,124 @@
+"""How an event sells, over HTTP: who may ask, and that the buckets are what was recorded."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from psycopg.rows import dict_row
+
+from api.accounts import grant
+from eventstore.connections import connect
+from tests.api.conftest import LoggedIn, LogIn, log_in, problem_of
+from tests.api.programme import UNKNOWN_ID, cancel, crowd, folding, new_event, pay, reserved, ticket_type
+from tests.projections.histories import BoxOffice
+from tests.projections.independent_fold import COUNTS
+from tests.projections.sold import fill
+
+MOST_EVENTFUL = """
+SELECT event_id, organiser_id FROM sales_by_minute JOIN events USING (event_id)
+GROUP BY event_id, organiser_id ORDER BY count(*) DESC LIMIT 1
+"""
+MINUTES = "SELECT * FROM sales_by_minute WHERE event_id = %(event_id)s ORDER BY minute, ticket_type_id"
+SUMS = (*COUNTS, *(f"tickets_{count}" for count in COUNTS), "revenue_minor", "refunds_minor")
+
+
+@pytest.fixture
+async def analyst(client: httpx2.AsyncClient, new_account: LogIn, database_url: str) -> LoggedIn:
+    ann = await new_account()
+    await grant(database_url, ann.email, "analyst")
+    return await log_in(client, ann.email)
+
+
+@pytest.fixture
+async def projections(database_url: str) -> AsyncIterator[None]:
+    async with folding(database_url):
+        yield
+
+
+async def sales(client: httpx2.AsyncClient, reader: LoggedIn, event_id: Any, **query: Any) -> list[dict[str, Any]]:
+    """All buckets, walked page by page."""
+    items: list[dict[str, Any]] = []
+    while True:
+        path = f"/analytics/events/{event_id}/sales"
+        answered = await client.get(path, params=query, headers=reader.headers)
+        assert answered.status_code == 200, answered.text
+        items += answered.json()["items"]
+        if answered.json()["next_cursor"] is None:
+            return items
+        query["cursor"] = answered.json()["next_cursor"]
+
+
+@pytest.mark.usefixtures("projections")
+async def test_the_organiser_sees_at_once_what_was_sold(
+    app: FastAPI, client: httpx2.AsyncClient, new_account: LogIn
+) -> None:
+    organiser = await new_account()
+    event = await new_event(client, organiser, ticket_types=[ticket_type("Seated")], max_per_buyer=3)
+    ann, ben = await crowd(app, 2)
+    paid = await reserved(client, ann, event, quantity=3)
+    kept = await reserved(client, ben, event)
+    for answered in (await pay(client, ann, paid), await pay(client, ben, kept)):
+        assert answered.status_code == 200
+    assert (await cancel(client, ben, "reservations", kept)).status_code == 200
+    items = await sales(client, organiser, event["id"], bucket="day")
+    assert {item["ticket_type_id"] for item in items} == {event["ticket_types"][0]["id"]}
+    sums = {count: sum(item[count] for item in items) for count in SUMS}
+    expected = {"placed": 2, "paid": 2, "expired": 0, "cancelled": 1, "returned": 1}
+    expected |= {f"tickets_{count}": n for count, n in zip(COUNTS, (4, 4, 0, 1, 1), strict=True)}
+    assert sums == expected | {"revenue_minor": 10_000, "refunds_minor": 2_500}
+    assert {item["currency"] for item in items} == {"EUR"}
+
+
+@pytest.mark.usefixtures("projections")
+async def test_only_the_organiser_and_analysts_may_look(
+    client: httpx2.AsyncClient, new_account: LogIn, analyst: LoggedIn, database_url: str
+) -> None:
+    organiser, admin, stranger = [await new_account() for _ in range(3)]
+    event = await new_event(client, organiser)
+    await grant(database_url, admin.email, "admin")
+    for reader in (organiser, analyst, await log_in(client, admin.email)):
+        assert await sales(client, reader, event["id"]) == []
+    path = f"/analytics/events/{event['id']}/sales"
+    problem = problem_of(await client.get(path, headers=stranger.headers), 403, "forbidden")
+    assert "analyst" in problem["detail"]
+    problem_of(await client.get(path), 401, "not-authenticated")
+
+
+async def test_what_can_not_be_answered_is_a_problem(client: httpx2.AsyncClient, analyst: LoggedIn) -> None:
+    for event_id, query, status, code in (
+        (UNKNOWN_ID, "", 404, "event-not-found"),
+        ("none", "", 404, "not-found"),
+        (UNKNOWN_ID, "bucket=week", 422, "invalid-request"),
+        (UNKNOWN_ID, "limit=0", 422, "invalid-request"),
+        (UNKNOWN_ID, "cursor=x", 422, "invalid-request"),
+        (UNKNOWN_ID, "min_position=99", 503, "projection-behind"),
+    ):
+        answered = await client.get(f"/analytics/events/{event_id}/sales?{query}", headers=analyst.headers)
+        problem_of(answered, status, code)
+
+
+@pytest.mark.parametrize("bucket", ["minute", "hour", "day"])
+async def test_pages_of_any_size_are_the_table_summed_up(
+    client: httpx2.AsyncClient, analyst: LoggedIn, database_url: str, bucket: str
+) -> None:
+    await fill(database_url, BoxOffice(3).commands(600))
+    async with await connect(database_url, timezone="Asia/Kathmandu") as connection:
+        [(event_id, _)] = await (await connection.execute(MOST_EVENTFUL)).fetchall()
+        async with connection.cursor(row_factory=dict_row) as cursor:
+            minutes = await (await cursor.execute(MINUTES, {"event_id": event_id})).fetchall()
+    expected: dict[tuple[datetime, str], dict[str, int]] = {}
+    for row in minutes:
+        at = row["minute"]
+        begins_at = at - timedelta(seconds=at.timestamp() % {"minute": 60, "hour": 3_600, "day": 86_400}[bucket])
+        sums = expected.setdefault((begins_at, str(row["ticket_type_id"])), dict.fromkeys(SUMS, 0))
+        for count in SUMS:
+            sums[count] += int(row[count])
+    assert len(minutes) > 3
+    for limit in (1, 2, 3, 200):
+        items = await sales(client, analyst, event_id, bucket=bucket, limit=limit)
+        keys = [(datetime.fromisoformat(item["begins_at"]), item["ticket_type_id"]) for item in items]
+        assert keys == sorted(expected)
+        assert [{count: item[count] for count in SUMS} for item in items] == [expected[key] for key in keys]

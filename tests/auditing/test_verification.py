@@ -1,0 +1,246 @@
+"""Verification of a database: untouched it is well, and whatever is made of its history is held against it."""
+
+import asyncio
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+from psycopg import sql
+
+from auditing import verification
+from auditing.findings import Finding, Report, Rule
+from auditing.plan import NoSuchSeal
+from auditing.protection import TableAltered
+from auditing.reading import BY_POSITION, BY_STREAMS
+from auditing.verification import verify
+from eventstore import seal_keys, seals
+from eventstore.connections import connect
+from eventstore.group_commit import GroupCommit
+from eventstore.seals import sign
+from projections import checkpoint
+from projections.runner import Runner
+from projections.tables import TABLES
+from tests import box_office
+from tests.campaigns.sealed_histories import SealedHistory, make_history
+from tests.campaigns.tampering import superuser
+from tests.conftest import drop, execute, with_database
+from tests.projections.waiting import running, until_folded
+
+SEED = 3
+EDIT = """
+UPDATE stored_events SET state = convert_to(replace(convert_from(state, 'UTF8'), '-', '+'), 'UTF8')
+WHERE notification_id = %(p)s
+"""
+SOME_TYPE = "(SELECT max(ticket_type_id::text)::uuid FROM ticket_types WHERE capacity > reserved + paid)"
+
+
+@pytest.fixture(scope="module")
+def filled(server_url: str, template: str) -> Iterator[tuple[str, SealedHistory]]:
+    """The name of a database with a random history, its seals, snapshots and tables; nobody is connected to it."""
+    name = f"filled_{uuid4().hex}"
+    copy_database(server_url, template, name)
+
+    async def fill() -> SealedHistory:
+        async with await connect(with_database(server_url, name)) as connection:
+            return await make_history(connection, SEED)
+
+    yield name, asyncio.run(fill())
+    drop(server_url, name)
+
+
+@pytest.fixture
+def history(filled: tuple[str, SealedHistory]) -> SealedHistory:
+    """What there is in the database of `sealed_url`."""
+    return filled[1]
+
+
+@pytest.fixture
+def sealed_url(server_url: str, filled: tuple[str, SealedHistory]) -> Iterator[str]:
+    """A copy of it, for one test."""
+    name = f"sealed_{uuid4().hex}"
+    copy_database(server_url, filled[0], name)
+    yield with_database(server_url, name)
+    drop(server_url, name)
+
+
+def copy_database(server_url: str, source: str, name: str) -> None:
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+    execute(server_url, statement.format(sql.Identifier(name), sql.Identifier(source)))
+
+
+async def alter(database_url: str, statement: str, **values: object) -> None:
+    """Change something that nobody may change."""
+    async with superuser(database_url) as connection:
+        await connection.execute(statement.encode(), values)
+
+
+def only(report: Report) -> Finding:
+    """The one finding that there is."""
+    (finding,) = report.findings
+    assert (report.ok, report.findings_count) == (False, 1)
+    return finding
+
+
+async def test_an_empty_box_office_is_well(database_url: str) -> None:
+    report = await verify(database_url)
+    assert (report.ok, report.head, report.domain_events, report.newest_seal) == (True, 0, 0, None)
+
+
+async def test_the_report_says_what_was_read(sealed_url: str, history: SealedHistory) -> None:
+    report = await verify(sealed_url, kept=history.kept)
+    assert report.ok
+    assert report.findings == []
+    assert (report.head, report.domain_events) == (history.head, history.head)
+    assert (report.newest_seal, report.sealed_through) == (history.seals, history.sealed_through)
+    assert report.unsealed == history.head - history.sealed_through
+    assert report.append_only == "privileges and triggers"
+
+
+async def test_two_processes_find_what_one_finds(
+    sealed_url: str, history: SealedHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await alter(sealed_url, "UPDATE reservations SET quantity = quantity + 1")
+    alone = await verify(sealed_url)
+    monkeypatch.setattr(verification, "APART_FROM_POSITIONS", 1)
+    told: list[tuple[int, int]] = []
+    together = await verify(sealed_url, told=lambda done, total: told.append((done, total)))
+    assert (together.findings, together.findings_count) == (alone.findings, alone.findings_count)
+    assert alone.findings_count > 1
+    assert told[-1] == (history.head, history.head)
+
+
+async def test_a_row_changed_by_hand_is_named_with_its_column(sealed_url: str, history: SealedHistory) -> None:
+    changed = "UPDATE ticket_types SET paid = paid + 1 WHERE place = 1 AND capacity > reserved + paid"
+    await alter(
+        sealed_url, f"{changed} AND ticket_type_id = (SELECT max(ticket_type_id::text)::uuid FROM ticket_types)"
+    )
+    finding = only(await verify(sealed_url))
+    assert finding.rule is Rule.PROJECTION_DIFFERS
+    assert finding.place.startswith("table ticket_types, ticket_type_id ")
+    assert "paid is" in finding.sentence
+
+
+async def test_tables_that_lag_behind_are_held_against_their_own_moment(
+    sealed_url: str, history: SealedHistory
+) -> None:
+    async with await connect(sealed_url) as connection:
+        folded = (await checkpoint.read(connection)).position
+    report = await verify(sealed_url)
+    assert (report.ok, report.projections_position) == (True, folded)
+    assert folded < history.head
+
+
+async def test_tables_of_another_version_are_not_compared(sealed_url: str, history: SealedHistory) -> None:
+    await alter(sealed_url, "UPDATE checkpoint SET definitions_version = definitions_version + 1")
+    await alter(sealed_url, "UPDATE reservations SET quantity = quantity + 1")
+    report = await verify(sealed_url)
+    assert (report.ok, report.projections_position) == (True, None)
+
+
+async def test_snapshots_may_be_deleted_at_any_time(sealed_url: str, history: SealedHistory) -> None:
+    assert history.snapshot_streams
+    await alter(sealed_url, "DELETE FROM snapshots")
+    assert (await verify(sealed_url)).ok
+
+
+async def test_the_newest_seals_can_only_be_missed_by_who_has_kept_one(sealed_url: str, history: SealedHistory) -> None:
+    await alter(sealed_url, "DELETE FROM seals WHERE number = %(n)s", n=history.seals)
+    assert (await verify(sealed_url)).ok
+    finding = only(await verify(sealed_url, kept=history.kept))
+    assert (finding.rule, finding.place) == (Rule.SEAL_MISSING, f"seal {history.seals}")
+
+
+async def test_a_chain_made_again_is_not_the_one_that_was_kept(sealed_url: str, history: SealedHistory) -> None:
+    await alter(sealed_url, "TRUNCATE seals")
+    async with await connect(sealed_url) as connection:
+        while await seals.seal_next(connection):
+            pass
+    assert (await verify(sealed_url)).ok
+    assert only(await verify(sealed_url, kept=history.kept)).rule is Rule.SEAL_MISSING
+
+
+async def test_a_seal_by_a_key_that_is_not_published_is_named(sealed_url: str, history: SealedHistory) -> None:
+    key = seal_keys._made()
+    async with superuser(sealed_url) as connection:
+        await connection.execute("UPDATE seal_keys SET private_key = %(p)s", {"p": key["private_key"]})
+        forged = sign(await seal_keys.in_use(connection), history.kept.claims)
+        await connection.execute(
+            "UPDATE seals SET jws = %(jws)s WHERE number = %(n)s", {"jws": forged, "n": history.seals}
+        )
+    assert only(await verify(sealed_url)).rule is Rule.SEAL_INVALID
+
+
+async def test_a_quick_check_looks_at_the_seal_and_what_came_after(sealed_url: str, history: SealedHistory) -> None:
+    report = await verify(sealed_url, since_seal=history.seals)
+    assert (report.ok, report.since_seal, report.newest_seal) == (True, history.seals, history.seals)
+    assert 0 < report.domain_events < history.head
+    await alter(sealed_url, EDIT, p=history.sealed_through)
+    report = await verify(sealed_url, since_seal=history.seals)
+    assert report.findings[0].position == history.sealed_through
+
+
+async def test_a_quick_check_trusts_what_came_before(sealed_url: str, history: SealedHistory) -> None:
+    await alter(sealed_url, EDIT, p=2)
+    assert not (await verify(sealed_url)).ok
+    report = await verify(sealed_url, since_seal=history.seals)
+    assert [found for found in report.findings if found.rule is Rule.SEAL_BROKEN] == []
+
+
+async def test_a_quick_check_verifies_grown_streams_with_their_rows(sealed_url: str, history: SealedHistory) -> None:
+    await alter(sealed_url, "UPDATE reservations SET quantity = quantity + 1")
+    quick, whole = await verify(sealed_url, since_seal=history.seals), await verify(sealed_url)
+    assert {found.rule for found in quick.findings} == {Rule.PROJECTION_DIFFERS}
+    assert 0 < quick.findings_count < whole.findings_count
+
+
+async def test_a_seal_that_there_is_not_is_one_sentence(sealed_url: str, history: SealedHistory) -> None:
+    with pytest.raises(NoSuchSeal, match=f"There is no seal 99: the newest is {history.seals}"):
+        await verify(sealed_url, since_seal=99)
+
+
+async def test_without_any_seal_there_is_none_to_start_from(database_url: str) -> None:
+    with pytest.raises(NoSuchSeal, match="There is no seal 1: nothing is sealed yet"):
+        await verify(database_url, since_seal=1)
+
+
+async def test_what_no_longer_protects_the_history_is_said(sealed_url: str, history: SealedHistory) -> None:
+    await alter(sealed_url, "ALTER TABLE seals DISABLE TRIGGER append_only")
+    assert (await verify(sealed_url)).append_only == "privileges alone"
+    await alter(sealed_url, "GRANT DELETE ON stored_events TO tixxety_app")
+    assert (await verify(sealed_url)).append_only == "nothing"
+
+
+async def test_every_table_is_compared_by_a_column_that_it_has() -> None:
+    assert {ordered.table.name for ordered in BY_POSITION + BY_STREAMS} == {table.name for table in TABLES}
+    for table, column in BY_POSITION + BY_STREAMS:
+        assert column in table.row.__struct_fields__
+
+
+async def test_verifying_in_the_middle_of_sales_finds_nothing(database_url: str) -> None:
+    async with await connect(database_url) as connection:
+        organiser, *buyers = await box_office.register(connection, 30)
+    async with GroupCommit(database_url) as commands, running(Runner(database_url)):
+        opened = box_office.create(organiser, capacity=20)
+        await commands.submit(opened)
+
+        async def sell() -> None:
+            for buyer in buyers:
+                await box_office.submit_all(commands, [box_office.reserve(opened.event_id, buyer)])
+
+        selling = asyncio.create_task(sell())
+        reports = [await verify(database_url)]
+        while not selling.done():
+            reports.append(await verify(database_url))
+            await asyncio.sleep(0)
+        await selling
+        async with await connect(database_url) as connection:
+            await until_folded(connection)
+        reports.append(await verify(database_url))
+    assert [report.findings for report in reports if not report.ok] == []
+    assert reports[-1].head == reports[-1].projections_position
+
+
+async def test_a_table_that_was_altered_is_one_sentence(sealed_url: str, history: SealedHistory) -> None:
+    await alter(sealed_url, "ALTER TABLE seals ALTER COLUMN jws DROP NOT NULL")
+    with pytest.raises(TableAltered, match="The column jws of the table seals may be empty"):
+        await verify(sealed_url)

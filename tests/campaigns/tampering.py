@@ -1,0 +1,161 @@
+"""Tampers with sealed histories as a superuser for whom no trigger fires, and sees that verification finds each place.
+
+`python -m tests.campaigns.tampering --rounds 1000 --seed 1` in the project's environment; ends with 1 at the first
+tampering that is not found, and at the first finding in a history that nobody has touched.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from random import Random
+from uuid import uuid4
+
+import psycopg
+from psycopg import sql
+
+from auditing.findings import Report
+from auditing.verification import verify, verify_moment
+from eventstore.connections import SETTINGS, Connection, connect
+from tests.campaigns.sealed_histories import SealedHistory, make_history
+from tests.campaigns.tampering_history import OF_HISTORY, Expected, Tampering
+from tests.campaigns.tampering_made import OF_SEALS, OF_SNAPSHOTS, OF_TABLES
+from tests.conftest import drop, execute, with_database
+from tixxety.embedded_postgres import EmbeddedPostgres
+from tixxety.migrate import migrate
+
+PER_HISTORY = 20
+UNTOUCHED = 100
+KINDS: list[list[Tampering]] = [OF_HISTORY, OF_SEALS, OF_SNAPSHOTS, OF_TABLES]
+WEIGHTS = (45, 20, 10, 25)
+CONFIGURE = (
+    "SELECT set_config(name, value, false) FROM unnest(%(names)s::text[], %(values)s::text[]) AS s (name, value)"
+)
+BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+# Neither possible here, nor of any effect: something else is tried.
+IMPOSSIBLE = (psycopg.IntegrityError, psycopg.DataError, IndexError, ValueError)
+
+
+@asynccontextmanager
+async def superuser(database_url: str) -> AsyncIterator[Connection]:
+    """Somebody with full rights, for whom triggers don't fire."""
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        settings = SETTINGS | {"session_replication_role": "replica", "idle_in_transaction_session_timeout": "0"}
+        await connection.execute(CONFIGURE, {"names": list(settings), "values": list(settings.values())})
+        yield connection
+
+
+async def tampered(connection: Connection, dice: Random, history: SealedHistory) -> tuple[Expected, Report]:
+    """Tamper once in a way that is possible, verify, and undo it."""
+    while True:
+        (kinds,) = dice.choices(KINDS, WEIGHTS)
+        await connection.execute(BEGIN)
+        try:
+            expected = await dice.choice(kinds)(connection, dice, history)
+            return expected, await verify_moment(connection, kept=history.kept)
+        except IMPOSSIBLE:
+            continue
+        finally:
+            await connection.rollback()
+
+
+def is_found(expected: Expected, report: Report) -> bool:
+    """Whether some finding is where the tampering was, and none before it but in the other half of its purchase."""
+    if expected.positions and (report.findings[0].position or 0) < min(expected.positions) - 1:
+        return False
+    return any(
+        (not expected.positions or finding.position in expected.positions)
+        and (not expected.places or any(place in finding.place for place in expected.places))
+        for finding in report.findings
+    )
+
+
+async def tamper_with_history(database_url: str, seed: int, rounds: int, counted: Counter[str]) -> list[str]:
+    """Make a history, verify it untouched, tamper so often; what was not as it should be."""
+    dice = Random(seed)
+    async with await connect(database_url) as connection:
+        history = await make_history(connection, seed)
+    untouched = await verify(database_url, kept=history.kept)
+    counted["untouched"] += 1
+    if not untouched.ok:
+        return [f"seed {seed}, untouched: {untouched.findings}"]
+    async with superuser(database_url) as connection:
+        for number in range(rounds):
+            expected, report = await tampered(connection, dice, history)
+            counted[expected.what] += 1
+            if not is_found(expected, report):
+                return [f"seed {seed}, tampering {number}: {expected}; found {report.findings}"]
+    return []
+
+
+@contextmanager
+def databases(server_url: str) -> Iterator[Iterator[str]]:
+    """Fresh box offices, each dropped when the next one is asked for."""
+    name = f"template_{uuid4().hex}"
+    execute(server_url, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    migrate(with_database(server_url, name))
+
+    def fresh() -> Iterator[str]:
+        while True:
+            copy = f"tampered_{uuid4().hex}"
+            statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+            execute(server_url, statement.format(sql.Identifier(copy), sql.Identifier(name)))
+            try:
+                yield with_database(server_url, copy)
+            finally:
+                drop(server_url, copy)
+
+    each = fresh()
+    try:
+        yield each
+    finally:
+        each.close()  # type: ignore[attr-defined]
+        drop(server_url, name)
+
+
+def run(server_url: str, rounds: int, seed: int) -> int:
+    """So many tamperings with histories of their own, and `UNTOUCHED` histories at least; the exit code."""
+    counted: Counter[str] = Counter()
+    began = time.monotonic()
+    with databases(server_url) as each:
+        for number in range(max(UNTOUCHED, -(-rounds // PER_HISTORY))):
+            left = max(0, min(PER_HISTORY, rounds - number * PER_HISTORY))
+            wrong = asyncio.run(tamper_with_history(next(each), seed + number, left, counted))
+            if wrong:
+                sys.stdout.write("\n".join(wrong) + "\n")
+                return 1
+            if number % 10 == 9:
+                sys.stdout.write(f"{number + 1} histories, {counted.total() - counted['untouched']} tamperings\n")
+                sys.stdout.flush()
+    for what, count in sorted(counted.items()):
+        sys.stdout.write(f"{count:6} {what}\n")
+    sys.stdout.write(f"all found, in {time.monotonic() - began:.0f} s\n")
+    return 0
+
+
+def main() -> None:
+    """Tamper and verify."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--rounds", type=int, default=1_000)
+    options.add_argument("--seed", type=int, default=random.SystemRandom().randint(0, 2**32))
+    chosen = options.parse_args()
+    sys.stdout.write(f"seed {chosen.seed}\n")
+    if url := os.environ.get("TEST_DATABASE_URL"):
+        sys.exit(run(url, chosen.rounds, chosen.seed))
+    with tempfile.TemporaryDirectory(prefix="tixxety-tampering-") as home:
+        server = EmbeddedPostgres(Path(home), durable=False)
+        try:
+            sys.exit(run(server.start(), chosen.rounds, chosen.seed))
+        finally:
+            server.discard()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""A table that was exported is the table: every row once, in the order of its key, with the position that it shows."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pyarrow.parquet as pq
+import pytest
+from psycopg import sql
+
+from eventstore.connections import Connection, connect
+from projections import checkpoint, export
+from projections.batches import Batches
+from projections.export import TableUnknown, export_table
+from projections.parquet import write_parquet
+from projections.tables import TABLES
+from tests.projections.histories import BoxOffice, append
+
+NAMES = [table.name for table in TABLES]
+ROWS = sql.SQL("SELECT * FROM {table} ORDER BY {key}")
+
+
+@pytest.fixture
+async def folded_url(database_url: str) -> str:
+    """A box office with a random history that is folded."""
+    async with await connect(database_url) as connection:
+        await append(connection, BoxOffice(1).commands(150))
+        batches = Batches(connection, await checkpoint.read(connection))
+        while await batches.fold_next():
+            pass
+    return database_url
+
+
+def key_of(name: str) -> sql.Composed:
+    columns = next(table.key_columns for table in TABLES if table.name == name)
+    return sql.SQL(", ").join(map(sql.Identifier, columns))
+
+
+def stored(database_url: str, name: str) -> list[dict[str, Any]]:
+    """The rows by the primary key, and uuids as text."""
+    with psycopg.connect(database_url, options="-c search_path=projections -c timezone=UTC") as connection:
+        connection.adapters.register_loader("uuid", psycopg.types.string.TextLoader)
+        cursor = connection.execute(ROWS.format(table=sql.Identifier(name), key=key_of(name)))
+        columns = [column.name for column in cursor.description or ()]
+        return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+
+
+async def exported(database_url: str, name: str, write: export.Write) -> bytes:
+    """What is written, after seeing that what is told of it is true."""
+    file = io.BytesIO()
+    told: list[int] = []
+    done = await export_table(database_url, name, write, file, lambda rows, _about: told.append(rows))
+    async with await connect(database_url) as connection:
+        assert done == ((await checkpoint.read(connection)).position, len(stored(database_url, name)))
+    assert all(rows <= done.rows for rows in told)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_parquet_has_the_rows_in_their_types(folded_url: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / "it.parquet").write_bytes(await exported(folded_url, name, write_parquet))
+    table = pq.read_table(tmp_path / "it.parquet")
+    assert table.to_pylist() == stored(folded_url, name)
+    async with await connect(folded_url) as connection:
+        position = (await checkpoint.read(connection)).position
+    assert table.schema.metadata[b"tixxety.table"] == name.encode()
+    assert table.schema.metadata[b"tixxety.position"] == str(position).encode()
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_ndjson_has_the_rows_after_a_line_with_the_position(folded_url: str, name: str) -> None:
+    first, *rows = map(json.loads, (await exported(folded_url, name, export.write_ndjson)).splitlines())
+    async with await connect(folded_url) as connection:
+        position = (await checkpoint.read(connection)).position
+        as_json = await in_json(connection, name)
+    assert first == {"kind": "table", "table": name, "position": position}
+    assert rows == as_json
+
+
+async def in_json(connection: Connection, name: str) -> list[dict[str, Any]]:
+    query = sql.SQL("SELECT to_jsonb(one) FROM {} AS one ORDER BY {}").format(sql.Identifier(name), key_of(name))
+    return [row for (row,) in await (await connection.execute(query)).fetchall()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_csv_is_postgresqls_own(folded_url: str, name: str) -> None:
+    written = await exported(folded_url, name, export.write_csv)
+    rows = list(csv.DictReader(io.StringIO(written.decode(), newline="")))
+    assert [{column: value or None for column, value in row.items()} for row in rows] == [
+        {column: as_text(value) for column, value in row.items()} for row in stored(folded_url, name)
+    ]
+    with psycopg.connect(folded_url) as connection:
+        copying = sql.SQL("COPY (SELECT * FROM projections.{}) TO STDOUT (FORMAT csv, HEADER)")
+        with connection.cursor().copy(copying.format(sql.Identifier(name))) as copy:
+            assert sorted(b"".join(copy).splitlines()) == sorted(written.splitlines())
+
+
+def as_text(value: Any) -> str | None:
+    """How CSV has it."""
+    if value is None or value == "":
+        return None
+    if hasattr(value, "isoformat"):
+        whole, _, fraction = value.isoformat(" ").removesuffix("+00:00").partition(".")
+        return f"{whole}.{fraction}".rstrip("0").rstrip(".") + "+00" if fraction else f"{whole}+00"
+    return str(value)
+
+
+async def test_nothing_that_is_folded_meanwhile_is_in_it(folded_url: str) -> None:
+    before = stored(folded_url, "reservations")
+
+    async def write_late(connection: Connection, asked: export.Asked, file: io.BytesIO, told: export.Told) -> int:
+        """Before it copies anything, every row changes."""
+        async with await connect(folded_url) as other:
+            await other.execute("DELETE FROM reservations")
+        return await export.write_csv(connection, asked, file, told)
+
+    file = io.BytesIO()
+    done = await export_table(folded_url, "reservations", write_late, file, lambda _rows, _about: None)
+    assert done.rows == len(before) > 10
+
+
+async def test_a_table_that_is_none_of_the_projections_is_not_exported(database_url: str) -> None:
+    for name in ("accounts", "stored_events", "checkpoint", "x"):
+        with pytest.raises(TableUnknown, match=f"no table {name}: choose one of events"):
+            await export_table(database_url, name, export.write_csv, io.BytesIO(), lambda _rows, _about: None)

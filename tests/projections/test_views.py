@@ -1,0 +1,200 @@
+"""What the views answer, against the same worked out by hand from the history."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from statistics import quantiles
+from typing import Any
+
+import pytest
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from eventstore.connections import HISTORY_SCHEMA, PROJECTIONS_SCHEMA, Connection, connect
+from projections import schema
+from tests.projections.histories import NOON, BoxOffice, Command, append
+from tests.projections.independent_fold import COUNTS, expected_of
+from tests.projections.sold import fill
+
+Rows = list[dict[str, Any]]
+
+SUMS = (*COUNTS, *(f"tickets_{count}" for count in COUNTS), "revenue_minor", "refunds_minor")
+SEED = 3
+UPDATABLE = """
+SELECT table_name FROM information_schema.views
+WHERE table_schema = 'projections' AND (is_updatable = 'YES' OR is_insertable_into = 'YES')
+"""
+
+
+@pytest.fixture
+def commands() -> list[Command]:
+    return BoxOffice(SEED).commands(600)
+
+
+async def ask(connection: Connection, query: str) -> Rows:
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(query.encode())
+        return await cursor.fetchall()
+
+
+def by_ticket_type(rows: Rows) -> dict[Any, Rows]:
+    grouped: dict[Any, Rows] = defaultdict(list)
+    for row in rows:
+        grouped[row["event_id"], row["ticket_type_id"]].append(row)
+    return grouped
+
+
+async def test_hours_and_days_are_the_sums_of_their_minutes(database_url: str, commands: list[Command]) -> None:
+    await fill(database_url, commands)
+    minutes = list(expected_of(commands)["sales_by_minute"].values())
+    async with await connect(database_url) as connection:
+        await connection.execute("SET timezone = 'Asia/Kathmandu'")
+        hours = await ask(connection, "SELECT * FROM sales_by_hour")
+        days = await ask(connection, "SELECT * FROM sales_by_day")
+    for rows, name, bucket_of in (
+        (hours, "hour", lambda minute: minute.replace(minute=0)),
+        (days, "day", datetime.date),
+    ):
+        expected: dict[Any, dict[str, Any]] = defaultdict(lambda: dict.fromkeys(SUMS, 0))
+        for minute in minutes:
+            sums = expected[minute["event_id"], bucket_of(minute["minute"].astimezone(UTC)), minute["ticket_type_id"]]
+            for count in SUMS:
+                sums[count] += minute[count]
+        shown = {(r["event_id"], r[name], r["ticket_type_id"]): {count: r[count] for count in SUMS} for r in rows}
+        assert shown == expected
+        assert {row["currency"] for row in rows} == {"EUR"}
+
+
+async def test_conversion_is_what_became_of_each_reservation(database_url: str, commands: list[Command]) -> None:
+    await fill(database_url, commands)
+    reservations = by_ticket_type(list(expected_of(commands)["reservations"].values()))
+    async with await connect(database_url) as connection:
+        shown = by_ticket_type(await ask(connection, "SELECT * FROM conversion"))
+    assert shown.keys() == reservations.keys()
+    for key, rows in reservations.items():
+        [row] = shown[key]
+        paid = [r for r in rows if r["paid_at"]]
+        expired = [r for r in rows if r["status"] == "expired"]
+        still_reserved = [r for r in rows if r["status"] == "reserved"]
+        returned = [r for r in paid if r["cancelled_at"]]
+        known = len(rows) - len(still_reserved)
+        assert (row["placed"], row["paid"], row["expired"]) == (len(rows), len(paid), len(expired))
+        assert (row["still_reserved"], row["returned"]) == (len(still_reserved), len(returned))
+        assert row["cancelled_unpaid"] == known - len(paid) - len(expired)
+        for rate, part in (("conversion_rate", paid), ("expiry_rate", expired)):
+            assert row[rate] == (round(Decimal(len(part)) / known, 4) if known else None)
+
+
+async def test_time_to_pay_is_from_placing_to_paying(database_url: str, commands: list[Command]) -> None:
+    await fill(database_url, commands)
+    rows = [row for row in expected_of(commands)["reservations"].values() if row["paid_at"]]
+    async with await connect(database_url) as connection:
+        shown = by_ticket_type(await ask(connection, "SELECT * FROM time_to_pay"))
+    assert shown.keys() == by_ticket_type(rows).keys()
+    for key, payments in by_ticket_type(rows).items():
+        [row] = shown[key]
+        seconds = [(payment["paid_at"] - payment["placed_at"]).total_seconds() for payment in payments]
+        tenths = quantiles(seconds * 1, n=10, method="inclusive") if len(seconds) > 1 else seconds * 9
+        assert row["paid"] == len(seconds)
+        assert (row["p50_seconds"], row["p90_seconds"]) == pytest.approx((tenths[4], tenths[8]))
+
+
+def sold_out(commands: list[Command], capacities: dict[Any, int]) -> Iterator[tuple[Any, datetime]]:
+    """Each command after which no ticket of a type was left."""
+    taken: dict[Any, int] = defaultdict(int)
+    for command in commands:
+        for it in command:
+            match it.TOPIC:
+                case "TicketsHeld":
+                    taken[it.ticket_type_id] += it.quantity
+                case "TicketsReleased":
+                    taken[it.ticket_type_id] -= it.quantity
+        for it in command:
+            if it.TOPIC == "TicketsHeld" and taken[it.ticket_type_id] >= capacities[it.ticket_type_id]:
+                yield it.ticket_type_id, it.timestamp
+
+
+async def test_a_type_is_sold_out_once_none_is_left(database_url: str, commands: list[Command]) -> None:
+    await fill(database_url, commands)
+    tables = expected_of(commands)
+    capacities = {key: row["capacity"] for key, row in tables["ticket_types"].items()}
+    first: dict[Any, datetime] = {}
+    for ticket_type_id, at in sold_out(commands, capacities):
+        first.setdefault(ticket_type_id, at)
+    async with await connect(database_url) as connection:
+        shown = await ask(connection, "SELECT * FROM time_to_sell_out")
+    assert {row["ticket_type_id"]: row["sold_out_at"] for row in shown} == {key: first.get(key) for key in capacities}
+    assert len(first) >= 3
+    for row in shown:
+        event = tables["events"][row["event_id"]]
+        opened_at = max(event["sales_open_at"] or event["created_at"], event["created_at"])
+        assert row["opened_at"] == opened_at
+        seconds = row["sold_out_at"] and (row["sold_out_at"] - opened_at).total_seconds()
+        assert row["seconds"] == (seconds if seconds is None else pytest.approx(Decimal(seconds)))
+
+
+async def test_unmet_demand_counts_each_account_with_its_largest_wish(
+    database_url: str, commands: list[Command]
+) -> None:
+    attempts = await fill(database_url, commands)
+    async with await connect(database_url) as connection:
+        rows = await ask(connection, "SELECT * FROM unmet_demand ORDER BY minute, reason")
+    shown = [
+        (r["minute"] - NOON, r["reason"], r["attempts"], r["accounts"], r["tickets"], r["accounts_with_more"])
+        for r in rows
+    ]
+    assert shown == [
+        (timedelta(0), "sales-not-open", 1, 1, 1, 0),
+        (timedelta(0), "sold-out", 3, 2, 6, 1),
+        (timedelta(minutes=1), "sold-out", 1, 1, 4, 0),
+    ]
+    assert {(r["event_id"], r["ticket_type_id"]) for r in rows} == {(attempts[0].event_id, attempts[0].ticket_type_id)}
+
+
+async def test_freshness_tells_how_much_waits_and_since_when(database_url: str) -> None:
+    office = BoxOffice(SEED)
+    office.now = datetime.now(UTC) - timedelta(hours=1)
+    async with await connect(database_url) as connection:
+        [empty] = await ask(connection, "SELECT * FROM freshness")
+        assert (empty["position"], empty["head"], empty["lag_domain_events"], empty["lag_seconds"]) == (0, 0, 0, 0)
+        behind = await append(connection, office.commands(3))
+        [lagging] = await ask(connection, "SELECT * FROM freshness")
+        assert (lagging["position"], lagging["head"], lagging["lag_domain_events"]) == (0, behind, behind)
+        assert 3_500 < lagging["lag_seconds"] < 4_500
+        await fill(database_url, office.commands(3))
+        [caught_up] = await ask(connection, "SELECT * FROM freshness")
+        assert caught_up["position"] == caught_up["head"] > behind
+        assert (caught_up["lag_domain_events"], caught_up["lag_seconds"]) == (0, 0)
+        assert caught_up["folded_at"] > empty["folded_at"]
+
+
+async def test_nothing_can_be_written_through_a_view(database_url: str) -> None:
+    """A view reads with its owner's rights, and would write with them."""
+    async with await connect(database_url) as connection:
+        assert await ask(connection, UPDATABLE) == []
+
+
+async def test_after_a_swap_by_rename_every_view_shows_the_tables_beside_it(
+    database_url: str, commands: list[Command]
+) -> None:
+    await fill(database_url, commands)
+    rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
+    enter = sql.SQL("SET search_path = {}")
+    live, fresh, old, history, away = map(
+        sql.Identifier, (PROJECTIONS_SCHEMA, "fresh", "old", HISTORY_SCHEMA, "elsewhere")
+    )
+    async with await connect(database_url) as connection:
+        await connection.execute("RESET ROLE")
+        async with connection.transaction():
+            await schema.make(connection, "fresh")
+        async with connection.transaction():
+            for before, after in ((live, old), (fresh, live), (history, away)):
+                await connection.execute(rename.format(before, after))
+        for name, conversions in (("old", True), (PROJECTIONS_SCHEMA, False)):
+            await connection.execute(enter.format(sql.Identifier(name)))
+            [stand] = await ask(connection, "SELECT position, head, lag_domain_events FROM freshness")
+            assert (stand["position"] == stand["head"]) == conversions
+            assert stand["head"] > 0
+            assert bool(await ask(connection, "SELECT * FROM conversion")) == conversions
+            assert await ask(connection, "SELECT * FROM unmet_demand")

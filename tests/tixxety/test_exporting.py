@@ -1,0 +1,139 @@
+"""`tixxety export` and `tixxety verify --file`: files are whole or not there, and what is wrong is one sentence."""
+
+import asyncio
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import typer
+
+from eventstore.connections import connect
+from projections.export import TableUnknown
+from tests.auditing.sealed_histories import sealed_history
+from tests.running import ROOT
+from tests.tixxety.test_cli import tixxety
+from tixxety.exporting import CannotExport, export
+from tixxety.verifying import CannotVerify, verify
+from tixxety.whole_files import FileUnwritable, written_whole
+
+
+@pytest.fixture
+def sealed_url(database_url: str) -> str:
+    """A box office with a history that is sealed but for its end."""
+
+    async def fill() -> None:
+        async with await connect(database_url) as connection:
+            await sealed_history(connection, seed=1, commands=60)
+
+    asyncio.run(fill())
+    return database_url
+
+
+def test_what_is_exported_is_verified_where_there_is_no_database(sealed_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "history.parquet"
+    done = tixxety("export", "--format", "parquet", "--to", str(file), DATABASE_URL=sealed_url)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith(f"{file} has ")
+    nowhere = {"DATABASE_URL": "no URL at all", "TIXXETY_HOME": str(tmp_path / "home")}
+    verified = tixxety("verify", "--json", "--file", str(file), **nowhere)
+    assert (verified.returncode, verified.stderr) == (0, "")
+    assert json.loads(verified.stdout)["ok"]
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_reader_who_has_seen_enough_ends_the_export(sealed_url: str) -> None:
+    command = f"{sys.executable} -m tixxety export | head -c 10"
+    environment = {"PATH": os.environ["PATH"], "DATABASE_URL": sealed_url, "TIXXETY_NO_VENV": "1"}
+    piped = subprocess.run(["bash", "-c", command], cwd=ROOT, env=environment, capture_output=True, check=False)
+    assert (piped.stdout, piped.stderr) == (b'{"kind":"e', b"")
+
+
+def test_a_table_goes_to_standard_output_and_its_position_beside_it(
+    sealed_url: str, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", sealed_url)
+    export(table="events", form="csv")
+    said = capfdbinary.readouterr()
+    assert said.out.startswith(b"event_id,organiser_id,title,")
+    assert said.err == b"events has 0 rows at position 0.\n"
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"event": "x"}, "x is no event's id: give a UUID."),
+        ({"event": str(uuid4())}, "There is no event .* in the history."),
+        ({"form": "xml"}, "There is no format xml for this: choose one of ndjson, parquet, cloudevents."),
+        ({"form": "parquet"}, "Parquet is written to a file: name one with --to."),
+        ({"form": "csv"}, "There is no format csv for this"),
+        ({"table": "accounts"}, "There is no table accounts: choose one of events"),
+        ({"table": "events", "form": "cloudevents"}, "There is no format cloudevents for this: choose one of ndjson"),
+        ({"table": "events", "event": str(uuid4())}, "Give --event or --table"),
+        ({"to": Path("/nowhere/at/all")}, "There is no folder /nowhere/at to write all to."),
+        ({"to": Path("/")}, "/ is a folder: name a file in it."),
+    ],
+)
+def test_what_cannot_be_exported_is_one_sentence_and_no_file(
+    asked: dict[str, object], sentence: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    with pytest.raises(Exception, match=f"^{sentence}") as failed:
+        export(**{"form": "ndjson", "to": None if "form" in asked else tmp_path / "it", **asked})  # type: ignore[arg-type]
+    assert "\n" not in str(failed.value)
+    assert list(tmp_path.iterdir()) == []
+    assert failed.type in (CannotExport, TableUnknown, FileUnwritable) or "no event" in sentence
+
+
+def test_verifying_a_file_since_a_seal_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CannotVerify, match="a file is verified as a whole"):
+        verify(file=tmp_path / "it", since_seal=3)
+
+
+def test_a_report_of_a_file_names_the_keys(
+    sealed_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", sealed_url)
+    export(to=tmp_path / "it")
+    (key,) = [json.loads(line)["kid"] for line in (tmp_path / "it").read_text().splitlines() if '"kind":"key"' in line]
+    with pytest.raises(typer.Exit) as ended:
+        verify(file=tmp_path / "it")
+    said = capsys.readouterr().out
+    assert ended.value.exit_code == 0
+    assert f"The file's seals are signed with {key}" in said
+    assert said.endswith("All is well.\n")
+
+
+def test_a_file_is_there_whole_or_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "it"
+    with written_whole(path) as file:
+        file.write(b"first")
+        assert not path.exists()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~_umask()
+    with pytest.raises(ZeroDivisionError), written_whole(path) as file:
+        file.write(b"second" * (1 // 0))
+    assert path.read_bytes() == b"first"
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    with written_whole(link) as file:
+        file.write(b"third")
+    assert (path.read_bytes(), link.is_symlink()) == (b"third", True)
+    assert sorted(tmp_path.iterdir()) == [path, link]
+
+
+def test_what_is_no_file_is_written_to_as_it_stands(tmp_path: Path) -> None:
+    with written_whole(Path("/dev/null")) as file:
+        file.write(b"x")
+    assert Path("/dev/null").is_char_device()
+    with pytest.raises(FileUnwritable, match="No space left on device"), written_whole(Path("/dev/full")) as file:
+        file.write(b"x")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,70 @@
+"""The newest seal leaves the box office as a file that anybody can check; its key is rotated on the command line."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import jwt
+import psycopg
+import pytest
+
+from eventstore import seals
+from eventstore.connections import connect
+from tests.projections.histories import BoxOffice, append
+from tests.tixxety.test_cli import tixxety
+from tixxety.failures import Failure
+from tixxety.sealing import read_newest
+
+
+async def seal_three_times(database_url: str) -> None:
+    box_office = BoxOffice(1)
+    async with await connect(database_url) as connection:
+        for _ in range(3):
+            await append(connection, box_office.commands(5))
+            await seals.seal_next(connection)
+
+
+@pytest.fixture
+def sealed_url(database_url: str) -> str:
+    """A box office with three seals."""
+    asyncio.run(seal_three_times(database_url))
+    return database_url
+
+
+def test_the_newest_seal_can_be_checked_with_any_jose_library(sealed_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "kept.json"
+    printed = tixxety("newest-seal", DATABASE_URL=sealed_url)
+    written = tixxety("newest-seal", "--to", str(file), DATABASE_URL=sealed_url)
+    assert (printed.returncode, written.returncode, written.stdout) == (0, 0, "")
+    kept = json.loads(printed.stdout)
+    assert json.loads(file.read_text()) == kept
+    assert list(tmp_path.iterdir()) == [file]
+    claims = jwt.decode(kept["seal"], jwt.PyJWK(kept["key"]), algorithms=["EdDSA"])
+    assert jwt.get_unverified_header(kept["seal"])["kid"] == kept["key"]["kid"]
+    assert {name: claims[name] for name in ("number", "last_position", "sealed_at")} == {
+        name: kept[name] for name in ("number", "last_position", "sealed_at")
+    }
+    assert kept["number"] == 3
+
+
+async def test_without_a_seal_it_says_so(database_url: str) -> None:
+    with pytest.raises(Failure, match=r"^Nothing is sealed yet: "):
+        await read_newest(database_url)
+
+
+async def test_a_seal_that_does_not_hold_is_not_given_out(database_url: str) -> None:
+    await seal_three_times(database_url)
+    with psycopg.connect(database_url) as superuser:
+        superuser.execute("SET session_replication_role = replica")
+        superuser.execute("UPDATE tixxety.seals SET jws = left(jws, -2) || 'AA' WHERE number = 3")
+    with pytest.raises(seals.SealInvalid, match="signature is wrong"):
+        await read_newest(database_url)
+
+
+def test_the_key_is_rotated_by_the_login_that_migrates(sealed_url: str) -> None:
+    nowhere = "postgresql://nobody@127.0.0.1:1/nothing"
+    done = tixxety("rotate-seal-key", DATABASE_URL=nowhere, MIGRATE_DATABASE_URL=sealed_url)
+    with psycopg.connect(sealed_url) as connection:
+        keys = connection.execute("SELECT key_id FROM tixxety.seal_keys WHERE retired_at IS NULL").fetchall()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"Seals are signed with the key {keys[0][0]} from now on.\n"
