@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 60.0
 LINE_SECONDS = 5.0
 STEPS = {
-    "fold": "Folding the history into fresh tables",
+    "fold": "Folding the history",
     "index": "Making the indexes",
     "compare": "Comparing with the live tables",
     "swap": "Waiting for a moment to swap",

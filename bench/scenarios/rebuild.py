@@ -35,7 +35,6 @@ def measure(bench: Bench) -> list[Comparison]:
     def caught_up() -> Measured:
         return Measured(folded_by_worker(house, database_url).seen["seconds"], {}, [])
 
-    caught_up()
     comparison = Comparison(
         f"rebuild: {bench.scaled(DOMAIN_EVENTS):,} domain events",
         "seconds, less is better",

@@ -30,6 +30,7 @@ from tests.running import ROOT, free_port, running, until_ready
 DOMAIN_EVENTS = 100_000
 PACE_SECONDS = 0.012
 POSITIONS = "SELECT c.position, (SELECT max(position) FROM audit_trail) FROM checkpoint c"
+PAUSE = "SELECT pg_sleep(0.005)"
 LAST = "SELECT coalesce(max(position), 0) FROM audit_trail"
 
 
@@ -97,10 +98,9 @@ class Watch:
             async def look() -> None:
                 nonlocal seen
                 async with connection.transaction():
-                    await connection.execute("SELECT 1")
-                    await connection.execute("SELECT pg_sleep(0.005)")
+                    await connection.execute(PAUSE)
                     (last,) = await numbers(connection, LAST)
-                    await connection.execute("SELECT pg_sleep(0.005)")
+                    await connection.execute(PAUSE)
                     position = (await checkpoint.read(connection)).position
                 if position != last or position < seen:
                     self.wrong.append(f"a transaction saw {last} and {position}, after {seen} was seen")

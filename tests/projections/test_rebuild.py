@@ -147,7 +147,8 @@ async def test_what_can_not_be_folded_stops_the_rebuild_and_changes_nothing(data
         assert await shown_by(connection) == before
 
 
-async def test_a_second_rebuild_at_the_same_time_is_refused(database_url: str) -> None:
+async def test_a_second_rebuild_at_the_same_time_is_refused(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("projections.rebuild.LOCK_TRIES", 2)
     async with await connect(database_url) as other:
         await other.execute("SELECT pg_advisory_lock(%s, %s)", (LOCK_CLASS, REBUILD_KEY))
         with pytest.raises(RebuildUnderWay):

@@ -74,12 +74,12 @@ async def test_the_swap_comes_as_soon_as_the_reader_has_gone(database_url: str) 
         assert (await rebuilding).position == (await checkpoint.read(connection)).position
 
 
-@pytest.mark.parametrize("plan", ["force_generic_plan", "force_custom_plan", "auto"])
+@pytest.mark.parametrize("plan", ["force_generic_plan", "auto"])
 async def test_a_prepared_statement_reads_the_new_tables(database_url: str, plan: str) -> None:
     office = BoxOffice(2)
     async with owner(database_url) as connection, await connect(database_url, plan_cache_mode=plan) as reader:
         reader.prepare_threshold = 0
-        for _ in range(3):
+        for _ in range(2):
             last = await append(connection, office.commands(10))
             await fold_all(database_url)
             for _ in range(7):

@@ -106,8 +106,8 @@ def test_elsewhere_than_on_a_terminal_progress_is_lines_with_rate_and_time_left(
         now += 2.5
     report.tell_differences(Differences([Difference("events", {"event_id": "7"}, None, None, {})], {"events": 1}))
     assert capsys.readouterr().err.splitlines() == [
-        "Folding the history into fresh tables: 0 of 200,000",
-        "Folding the history into fresh tables: 50,000 of 200,000, 10,000/s, 15 s left",
+        "Folding the history: 0 of 200,000",
+        "Folding the history: 50,000 of 200,000, 10,000/s, 15 s left",
         "Making the indexes",
         "events 7: the row is missing",
         "events: rows that differ: 1",
