@@ -1,5 +1,6 @@
 """Seals: a signed Merkle root over each range of the history, bound to the seal before it."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -19,8 +20,9 @@ ALGORITHM = "EdDSA"
 TYPE = "tixxety-seal"
 # What one seal covers at most, so that whoever makes or checks it needs memory for so many hashes only.
 RANGE_POSITIONS = 16_384
-# Read and hashed at a time, so that the event loop runs in between.
-PAGE_POSITIONS = 2_048
+# Read and hashed at a time, with a pause behind it, so that what shares the event loop is never held up for long.
+PAGE_POSITIONS = 1_024
+PAUSE_SECONDS = 0.02
 FINGERPRINT_BYTES = 4
 NONE_BEFORE = "0" * 64
 
@@ -163,6 +165,7 @@ async def seal_next(connection: Connection) -> Seal | None:
         last_position = rows[-1].position if rows else last_position
         if len(rows) < PAGE_POSITIONS:
             break
+        await asyncio.sleep(PAUSE_SECONDS)
     if not leaves:
         return None
     ((now,),) = await (await connection.execute(NOW)).fetchall()

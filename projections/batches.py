@@ -1,6 +1,7 @@
 """One batch of the runner: whole commands in; changed rows, checkpoint and NOTIFY out, in one transaction."""
 
-from typing import Any
+import asyncio
+from typing import Any, NamedTuple
 
 import msgspec
 import psycopg
@@ -36,15 +37,25 @@ def one_statement() -> str:
 WRITE = one_statement()
 
 
+class ReadAhead(NamedTuple):
+    """The batch after this one, read by the same limit."""
+
+    limit: int
+    recorded: list[Recorded]
+
+
 class Batches:
     """Folds batch after batch from a checkpoint on; any failure leaves it knowing nothing and the tables unchanged.
 
-    Between batches it remembers the rows that the last one changed, so memory is bounded by two batches.
+    Between batches it remembers the rows that the last one changed. With a `reader` the next batch is read while one is
+    written, as long as batches are full. Memory is bounded by three batches.
     """
 
-    def __init__(self, connection: Connection, start: Checkpoint) -> None:
+    def __init__(self, connection: Connection, start: Checkpoint, reader: Connection | None = None) -> None:
         self.position = start.position
         self._connection = connection
+        self._reader = reader
+        self._ahead: ReadAhead | None = None
         self._generation = start.generation
         self._folding = Folding(TABLES)
 
@@ -59,9 +70,10 @@ class Batches:
                 for table, keys in self._folding.missing(recorded):
                     self._folding.learn(table, await self._rows(table, keys))
                 changed = self._folding.fold(recorded)
-                await self._write(recorded, {name: list(rows.values()) for name, rows in changed.items()})
+                rows = {name: list(rows.values()) for name, rows in changed.items()}
+                ahead = await self._write_and_read(recorded, rows, limit)
                 self._folding.forget(but=changed)
-                self.position = recorded[-1].position
+                self.position, self._ahead = recorded[-1].position, ahead
         except FoldFailed as failure:
             self._folding.forget()
             # Rows that another runner has brought further can't be folded from here; no domain event is to blame.
@@ -74,7 +86,27 @@ class Batches:
             raise
         return len(recorded)
 
+    async def _write_and_read(
+        self, recorded: list[Recorded], changed: dict[str, list[Row]], limit: int
+    ) -> ReadAhead | None:
+        """Write, and meanwhile read on; what can't be read is told when its turn comes."""
+        if self._reader is None or len(recorded) < limit:
+            await self._write(recorded, changed)
+            return None
+        reading = asyncio.create_task(history.read_after(self._reader, recorded[-1].position, limit))
+        try:
+            await self._write(recorded, changed)
+        except BaseException:
+            reading.cancel()
+            await asyncio.wait([reading])
+            raise
+        (read,) = await asyncio.gather(reading, return_exceptions=True)
+        return None if isinstance(read, BaseException) else ReadAhead(limit, read)
+
     async def _read(self, limit: int) -> list[Recorded]:
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead.limit == limit and ahead.recorded:
+            return ahead.recorded
         try:
             return await history.read_after(self._connection, self.position, limit)
         except psycopg.Error:

@@ -73,19 +73,22 @@ class Runner:
             await _first_to_end(_keep_alive(holder), self._fold(start))
 
     async def _fold(self, start: Checkpoint) -> None:
-        async with await connect(self._database_url, **FOLD_SETTINGS) as connection:
+        async with (
+            await connect(self._database_url, **FOLD_SETTINGS) as connection,
+            await connect(self._database_url, **FOLD_SETTINGS) as reader,
+        ):
             await connection.execute(f"LISTEN {history.CHANNEL}")
             log.info("folding", position=start.position)
             self._back_off_seconds = FIRST_BACK_OFF_SECONDS
-            await fold_for_ever(connection, start)
+            await fold_for_ever(connection, reader, start)
 
 
-async def fold_for_ever(connection: Connection, start: Checkpoint) -> None:
+async def fold_for_ever(connection: Connection, reader: Connection, start: Checkpoint) -> None:
     """Fold what there is, then whatever comes. Raises `FoldFailed`, `CheckpointMoved`, `psycopg.Error`.
 
     When a batch fails, its commands are folded one by one up to the one that can't be.
     """
-    batches = Batches(connection, start)
+    batches = Batches(connection, start, reader)
     limit, failed_position = BATCH_DOMAIN_EVENTS, 0
     while True:
         next_batch_seconds = asyncio.get_running_loop().time() + BATCH_INTERVAL_SECONDS
