@@ -13,7 +13,7 @@ from eventstore.history import Recorded
 from projections import checkpoint
 from projections.checkpoint import CHANNEL, Checkpoint
 from projections.failures import CheckpointMoved, FoldFailed
-from projections.folding import Folding, failed
+from projections.folding import Folding, Rows, failed
 from projections.table import Key, Row, Table
 from projections.tables import TABLES
 
@@ -37,27 +37,32 @@ def one_statement() -> str:
 WRITE = one_statement()
 
 
-class ReadAhead(NamedTuple):
-    """The batch after this one, read by the same limit."""
+class Batch(NamedTuple):
+    """Whole commands, folded: the rows that they changed, by table, to be written up to `position`."""
 
     limit: int
     recorded: list[Recorded]
+    changed: dict[str, Rows]
+
+    @property
+    def position(self) -> int:
+        return self.recorded[-1].position
 
 
 class Batches:
     """Folds batch after batch from a checkpoint on; any failure leaves it knowing nothing and the tables unchanged.
 
-    Between batches it remembers the rows that the last one changed. With a `reader` the next batch is read while one is
-    written, as long as batches are full. Memory is bounded by three batches.
+    Between batches it remembers the rows that the last one changed. With a `reader` the next batch is read and folded
+    while one is written, as long as batches are full. Memory is bounded by three batches.
     """
 
     def __init__(self, connection: Connection, start: Checkpoint, reader: Connection | None = None) -> None:
         self.position = start.position
         self._connection = connection
         self._reader = reader
-        self._ahead: ReadAhead | None = None
         self._generation = start.generation
         self._folding = Folding(TABLES)
+        self._ahead: Batch | None = None
 
     async def fold_next(self, limit: int = BATCH_DOMAIN_EVENTS) -> int:
         """Fold the next `limit` domain events and the rest of the last one's command; returns how many.
@@ -65,77 +70,81 @@ class Batches:
         Raises `FoldFailed`; `CheckpointMoved` when another runner has written; `psycopg.Error`.
         """
         try:
-            recorded = await self._read(limit)
-            if recorded:
-                for table, keys in self._folding.missing(recorded):
-                    self._folding.learn(table, await self._rows(table, keys))
-                changed = self._folding.fold(recorded)
-                rows = {name: list(rows.values()) for name, rows in changed.items()}
-                ahead = await self._write_and_read(recorded, rows, limit)
-                self._folding.forget(but=changed)
-                self.position, self._ahead = recorded[-1].position, ahead
+            batch = self._take_ahead(limit) or await self._folded(self._connection, self.position, limit)
+            if batch is not None:
+                self._ahead = await self._write_and_fold_on(batch)
+                self.position = batch.position
         except FoldFailed as failure:
-            self._folding.forget()
+            self._forget()
             # Rows that another runner has brought further can't be folded from here; no domain event is to blame.
             now = await checkpoint.read(self._connection)
             if (now.position, now.generation) != (self.position, self._generation):
                 raise CheckpointMoved from failure
             raise
         except BaseException:
-            self._folding.forget()
+            self._forget()
             raise
-        return len(recorded)
+        return len(batch.recorded) if batch else 0
 
-    async def _write_and_read(
-        self, recorded: list[Recorded], changed: dict[str, list[Row]], limit: int
-    ) -> ReadAhead | None:
-        """Write, and meanwhile read on; what can't be read is told when its turn comes."""
-        if self._reader is None or len(recorded) < limit:
-            await self._write(recorded, changed)
-            return None
-        reading = asyncio.create_task(history.read_after(self._reader, recorded[-1].position, limit))
-        try:
-            await self._write(recorded, changed)
-        except BaseException:
-            reading.cancel()
-            await asyncio.wait([reading])
-            raise
-        (read,) = await asyncio.gather(reading, return_exceptions=True)
-        return None if isinstance(read, BaseException) else ReadAhead(limit, read)
-
-    async def _read(self, limit: int) -> list[Recorded]:
+    def _take_ahead(self, limit: int) -> Batch | None:
         ahead, self._ahead = self._ahead, None
-        if ahead is not None and ahead.limit == limit and ahead.recorded:
-            return ahead.recorded
+        if ahead is not None and ahead.limit != limit:
+            self._forget()
+            return None
+        return ahead
+
+    def _forget(self) -> None:
+        self._folding.forget()
+        self._ahead = None
+
+    async def _folded(self, connection: Connection, after: int, limit: int) -> Batch | None:
+        """The next batch; None when there is nothing. What the one before it changed is known, written or not."""
+        recorded = await self._read(connection, after, limit)
+        if not recorded:
+            return None
+        for table, keys in self._folding.missing(recorded):
+            self._folding.learn(table, await self._rows(connection, table, keys))
+        changed = self._folding.fold(recorded)
+        self._folding.forget(but=changed)
+        return Batch(limit, recorded, changed)
+
+    async def _write_and_fold_on(self, batch: Batch) -> Batch | None:
+        """Write, and meanwhile fold what comes next: no row that it has to read is among those being written."""
+        if self._reader is None or len(batch.recorded) < batch.limit:
+            await self._write(batch)
+            return None
+        folding = asyncio.create_task(self._folded(self._reader, batch.position, batch.limit))
         try:
-            return await history.read_after(self._connection, self.position, limit)
+            await self._write(batch)
+        except BaseException:
+            folding.cancel()
+            await asyncio.wait([folding])
+            raise
+        (ahead,) = await asyncio.gather(folding, return_exceptions=True)
+        if isinstance(ahead, BaseException):
+            # What can't be folded is told when its turn comes.
+            self._folding.forget()
+            return None
+        return ahead
+
+    async def _read(self, connection: Connection, after: int, limit: int) -> list[Recorded]:
+        try:
+            return await history.read_after(connection, after, limit)
         except psycopg.Error:
             raise
         except Exception as error:
-            raise await self._first_unreadable(error) from error
+            raise await _first_unreadable(connection, after, error) from error
 
-    async def _first_unreadable(self, error: Exception) -> FoldFailed | Exception:
-        """Which of the next domain events it is that can't be read; `error` itself if all of them can."""
-        after = self.position
-        while True:
-            values = {"after": after, "limit": BATCH_DOMAIN_EVENTS}
-            rows = await (await self._connection.execute(history.READ_AFTER, values, binary=True)).fetchall()
-            for after, _, stream_id, version, topic, state in rows:
-                try:
-                    codec.decode(stream_id, version, topic, state)
-                except Exception as unreadable:
-                    return FoldFailed(after, stream_id, version, topic, repr(unreadable))
-            if not rows:
-                return error
-
-    async def _rows(self, table: Table, keys: list[Key]) -> list[Row]:
-        async with self._connection.cursor(binary=True, row_factory=args_row(table.row)) as cursor:
+    async def _rows(self, connection: Connection, table: Table, keys: list[Key]) -> list[Row]:
+        async with connection.cursor(binary=True, row_factory=args_row(table.row)) as cursor:
             await cursor.execute(table.read, table.asked(keys))
             return await cursor.fetchall()
 
-    async def _write(self, recorded: list[Recorded], changed: dict[str, list[Row]]) -> None:
-        values: dict[str, Any] = {name: _json.encode(rows).decode() for name, rows in changed.items()}
-        values["position"] = recorded[-1].position
+    async def _write(self, batch: Batch) -> None:
+        values: dict[str, Any] = {
+            name: _json.encode(list(rows.values())).decode() for name, rows in batch.changed.items()
+        }
+        values["position"] = batch.position
         values["position_before"], values["generation"] = self.position, self._generation
         values["channel"] = CHANNEL
         try:
@@ -144,7 +153,21 @@ class Batches:
                 if cursor.rowcount != 1:
                     raise CheckpointMoved
         except (psycopg.IntegrityError, psycopg.DataError) as error:
-            raise failed(_culprit(recorded, error), str(error)) from error
+            raise failed(_culprit(batch.recorded, error), str(error)) from error
+
+
+async def _first_unreadable(connection: Connection, after: int, error: Exception) -> FoldFailed | Exception:
+    """Which of the next domain events it is that can't be read; `error` itself if all of them can."""
+    while True:
+        values = {"after": after, "limit": BATCH_DOMAIN_EVENTS}
+        rows = await (await connection.execute(history.READ_AFTER, values, binary=True)).fetchall()
+        for after, _, stream_id, version, topic, state in rows:
+            try:
+                codec.decode(stream_id, version, topic, state)
+            except Exception as unreadable:
+                return FoldFailed(after, stream_id, version, topic, repr(unreadable))
+        if not rows:
+            return error
 
 
 def _culprit(recorded: list[Recorded], error: psycopg.Error) -> Recorded:

@@ -92,8 +92,8 @@ async def rebuild(database_url: str, tell: Tell, tell_differences: TellDifferenc
     """Rebuild all tables; `tell` hears of every batch, and `tell_differences` of the comparison before the swap.
 
     Costs about 20 µs a domain event, and memory for three batches. Whatever ends it early leaves the live tables as
-    they are, and the next rebuild goes on where this one stopped. Raises `RebuildUnderWay`, `SchemaOutdated`, `FoldFailed`,
-    and what `Swap.swap` raises.
+    they are, and the next rebuild goes on where this one stopped. Raises `RebuildUnderWay`, `SchemaOutdated`,
+    `FoldFailed`, and what `Swap.swap` raises.
     """
     async with await connect_as_owner(database_url, **OWNER_SETTINGS) as owner:
         await _lock(owner)
