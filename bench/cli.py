@@ -68,7 +68,7 @@ class ClientsIn(StrEnum):
 @app.command()
 def measure(
     scenarios: Annotated[list[str] | None, typer.Argument(help=f"Of {', '.join(SCENARIOS)}; all without one.")] = None,
-    seconds: Annotated[float, typer.Option(min=1, help="How long one run of clients takes.")] = 10,
+    seconds: Annotated[float, typer.Option(min=0.2, help="How long one run of clients takes.")] = 10,
     repeats: Annotated[int, typer.Option(min=1, help="How often each variant is measured.")] = 3,
     scale: Annotated[float, typer.Option(min=0.0001, max=1, help="Of the sizes that scenarios fill up to.")] = 1,
     clients: Annotated[ClientsIn | None, typer.Option(help="By default wrk where it is installed.")] = None,

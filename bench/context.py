@@ -16,6 +16,11 @@ class Bench:
     dice: random.Random
     scale: float
 
+    @property
+    def warm_seconds(self) -> float:
+        """How long a run takes that only warms up."""
+        return min(2, self.seconds)
+
     def scaled(self, count: int) -> int:
         """So many of something, or fewer in the smoke."""
         return max(10, round(count * self.scale))

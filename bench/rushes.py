@@ -18,7 +18,6 @@ from tests.proof import faults
 FOLDED_SECONDS_MAX = 120
 LONG_HOLD_SECONDS = 86_400
 HUGE = 10_000_000
-WARM_SECONDS = 2
 NO_EVENT = {"event_id": str(UUID(int=1))}
 
 HEAD = "SELECT coalesce(max(notification_id), 0) FROM stored_events"

@@ -75,7 +75,9 @@ def database_url(server_url: str, template: str) -> Iterator[str]:
     name = f"test_{uuid4().hex}"
     execute(
         server_url,
-        sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)),
+        sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
+            sql.Identifier(name), sql.Identifier(template)
+        ),
     )
     yield with_database(server_url, name)
     drop(server_url, name)

@@ -36,7 +36,7 @@ def measure(bench: Bench) -> list[Comparison]:
         def fresh() -> Measured:
             return rushes.rush(site, [{"event_id": site.open_event()["id"]}], CONNECTIONS, bench.seconds)
 
-        aged(rushes.WARM_SECONDS)
+        aged(bench.warm_seconds)
         comparison = Comparison(
             "aged: one event after 100,000 reservations", "reservations/s", FRESH, [Goal(AGED, FRESH, 0.9)]
         )

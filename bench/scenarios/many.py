@@ -19,7 +19,7 @@ def measure(bench: Bench) -> list[Comparison]:
         def theirs() -> Measured:
             return crud.rush(CONNECTIONS, bench.seconds, [crud.open_event() for _ in range(EVENTS)])
 
-        ours(rushes.WARM_SECONDS)
+        ours(bench.warm_seconds)
         comparison = Comparison("many: 100 events, 64 connections", "reservations/s", "CRUD")
         in_turn(comparison, {"tixxety": ours, "CRUD": theirs}, bench.repeats, bench.dice)
         comparison.faults_of_history = site.faults()

@@ -20,7 +20,7 @@ def measure(bench: Bench) -> list[Comparison]:
             event_ids = [crud.open_event(0)] * (ASKED_FOR_EACH_TICKET - 1) + [crud.open_event()]
             return crud.rush(CONNECTIONS, bench.seconds, event_ids, refusals_expected=True)
 
-        ours(rushes.WARM_SECONDS)
+        ours(bench.warm_seconds)
         comparison = Comparison("sold-out: 90 % refusals, 64 connections", "answers/s", "CRUD")
         in_turn(comparison, {"tixxety": ours, "CRUD": theirs}, bench.repeats, bench.dice)
         comparison.faults_of_history = site.faults()

@@ -23,7 +23,7 @@ def measure(bench: Bench) -> list[Comparison]:
             return lambda: rushes.rush(site, [{"event_id": site.open_event()["id"]}], CONNECTIONS, seconds)
 
         for site in (two, one):
-            ours(site, rushes.WARM_SECONDS)()
+            ours(site, bench.warm_seconds)()
         variants = {TWO: ours(two), ONE: ours(one), CRUD: lambda: crud.rush(CONNECTIONS, seconds)}
         goals = [Goal(TWO, CRUD, 5.0), Goal(TWO, ONE, 1.0)]
         comparison = Comparison("two: one event, 2 processes, 256 connections", "reservations/s", CRUD, goals)
