@@ -18,8 +18,8 @@ from api.inputs import USUAL_PAGE, Id, Instant, PageLimit, Position, unusable
 from api.pages import Cursor, after_cursor, page_of
 from api.problems import refusals
 from api.refusals import AuditorsOnly
-from auditing import as_of, stories
-from auditing.refusals import BeyondTheEnd, InTheFuture, NoStory, NoSuchReservation, NotCreatedYet
+from auditing.replay import as_of, stories
+from auditing.replay.refusals import BeyondTheEnd, InTheFuture, NoStory, NoSuchReservation, NotCreatedYet
 from domain.refusals import EventNotFound
 from eventstore import seal_keys, seals
 

@@ -10,9 +10,9 @@ from pydantic import BaseModel, Field
 from api.event_answers import ListedEvent, TicketTypeAnswer
 from api.inputs import Instant
 from api.pages import Page
-from auditing import trail
-from auditing.as_of import Moment
-from auditing.stories import Story
+from auditing.replay import trail
+from auditing.replay.as_of import Moment
+from auditing.replay.stories import Story
 from domain.aggregate import SYSTEM
 from domain.refusals import spoken
 from eventstore.seals import ListedSeal

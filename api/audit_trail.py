@@ -17,9 +17,9 @@ from api.pages import Cursor, after_cursor, cursor_at
 from api.problems import refusals
 from api.refusals import AuditorsOnly
 from api.security import TheReader
-from auditing import trail
-from auditing.cloud_events import cloud_event
-from auditing.trail import Entry
+from auditing.export.cloud_events import cloud_event
+from auditing.replay import trail
+from auditing.replay.trail import Entry
 from domain.aggregate import SYSTEM
 from projections.trail import Filters
 

@@ -9,7 +9,7 @@ from api.refusals import AuditorsOnly
 from api.security import CurrentAccount
 from api.services import RequestId, Services, TheServices
 from api.tokens import ADMIN, AUDITOR, Account
-from auditing import reads
+from auditing.replay import reads
 from domain.refusals import AccountClosed
 
 

@@ -17,7 +17,7 @@ from starlette.types import Scope
 
 from api import refusals as http
 from api.inputs import unusable
-from auditing import refusals as auditing
+from auditing.replay import refusals as auditing
 from domain import refusals as domain
 from eventstore import failures
 from eventstore.connections import CONNECTION_LOST

@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from auditing import reading
-from auditing.verification import verify
+from auditing.verify import reading
+from auditing.verify.verification import verify
 
 KILOBYTE = 1_024
 

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from auditing.as_of import Moment
-from auditing.timeline import Step
-from auditing.words import plain
+from auditing.replay.as_of import Moment
+from auditing.replay.timeline import Step
+from auditing.replay.words import plain
 from domain.refusals import spoken
 
 WIDTH_ELSEWHERE = 140

@@ -15,7 +15,7 @@ from tixxety.failures import WrongArgument
 from tixxety.options import Home, box_office
 
 if TYPE_CHECKING:
-    from auditing.as_of import Moment
+    from auditing.replay.as_of import Moment
 
 SOME_INSTANT = "2030-05-01T19:30:00Z"
 
@@ -91,9 +91,9 @@ def speed_of(text: str) -> float:
 
 
 async def look(database_url: str, event_id: UUID, at: datetime | None, position: int) -> Moment:
-    """The event at an instant, else at a position. Raises what `auditing.as_of` raises."""
-    from auditing import as_of
-    from auditing.streams import always
+    """The event at an instant, else at a position. Raises what `auditing.replay.as_of` raises."""
+    from auditing.replay import as_of
+    from auditing.replay.streams import always
     from eventstore.connections import connect
 
     async with await connect(database_url) as connection:
@@ -116,8 +116,8 @@ def show(moment: Moment, *, as_json: bool) -> None:
 
 async def play(database_url: str, event_id: UUID, speed: float | None, *, as_json: bool) -> None:
     """Print every step; at `speed` times the recorded pace, else as fast as it goes. Raises EventNotFound."""
-    from auditing.streams import always
-    from auditing.timeline import steps
+    from auditing.replay.streams import always
+    from auditing.replay.timeline import steps
     from eventstore.connections import connect
     from tixxety.replay_tables import json_line, line_printer
 

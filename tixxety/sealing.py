@@ -11,8 +11,8 @@ import msgspec
 import psycopg
 import typer
 
-from auditing import kept_seal
-from auditing.kept_seal import NewestSeal
+from auditing.verify import kept_seal
+from auditing.verify.kept_seal import NewestSeal
 from eventstore import seal_keys
 from eventstore.connections import connect
 from tixxety.failures import Failure

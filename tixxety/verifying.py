@@ -16,8 +16,8 @@ from tixxety.progress import progress_bar
 from tixxety.supervisor import StopRequested
 
 if TYPE_CHECKING:
-    from auditing.findings import Finding, Report
-    from auditing.kept_seal import KeptSeal
+    from auditing.verify.findings import Finding, Report
+    from auditing.verify.kept_seal import KeptSeal
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report as one JSON document.")]
 SinceSeal = Annotated[
@@ -65,8 +65,8 @@ def verify(
         elif since_seal is not None:
             raise CannotVerify("Give --file or --since-seal: a file is verified as a whole.")
         else:
-            from auditing.collecting import sparing_collector
-            from auditing.verify_file import verify_file
+            from auditing.verify.collecting import sparing_collector
+            from auditing.verify.verify_file import verify_file
 
             with sparing_collector(), progress_bar("verifying") as told:
                 report = verify_file(file, kept=kept, told=told)
@@ -76,7 +76,7 @@ def verify(
 
 def verify_box_office(home: str | None, since_seal: int | None, kept: KeptSeal | None) -> Report:
     """What the settings mean."""
-    from auditing.verification import verify as verify_database
+    from auditing.verify.verification import verify as verify_database
 
     with box_office(home) as url, progress_bar("verifying") as told:
         return asyncio.run(verify_database(url, since_seal=since_seal, kept=kept, told=told))
@@ -93,7 +93,7 @@ def never_well_when_stopped() -> Iterator[None]:
 
 def read_seal(path: Path) -> KeptSeal:
     """The seal in a file. Raises FileUnreadable, and SealInvalid for what is no seal."""
-    from auditing import kept_seal
+    from auditing.verify import kept_seal
 
     try:
         return kept_seal.read(path.read_bytes())
@@ -103,7 +103,7 @@ def read_seal(path: Path) -> KeptSeal:
 
 def in_words(report: Report) -> Iterator[str]:
     """The report for people, line by line."""
-    from auditing.protection import BY_BOTH
+    from auditing.verify.protection import BY_BOTH
 
     since = f" Only seal {report.since_seal}, and what came after it." if report.since_seal else ""
     yield f"Verified {report.domain_events:,} domain events, up to position {report.head:,}.{since}"

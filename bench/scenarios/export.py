@@ -9,10 +9,10 @@ import sys
 import time
 from pathlib import Path
 
-from auditing.collecting import sparing_collector
-from auditing.export import Ndjson, export
-from auditing.file_ndjson import NdjsonFile
-from auditing.verify_file import verify_file
+from auditing.export.ndjson_reader import NdjsonFile
+from auditing.export.writing import Ndjson, export
+from auditing.verify.collecting import sparing_collector
+from auditing.verify.verify_file import verify_file
 from bench.context import Bench
 from bench.house import ROOT, connect
 from bench.measuring import Comparison, Goal, Measured, in_turn
@@ -107,7 +107,7 @@ def write_ndjson(database_url: str, path: Path) -> int:
 
 
 def write_parquet(database_url: str, path: Path) -> int:
-    from auditing.export_parquet import Parquet  # whose library would count as memory of all others
+    from auditing.export.parquet_writer import Parquet  # whose library would count as memory of all others
 
     with path.open("wb") as file, Parquet(file) as parquet:
         return asyncio.run(export(database_url, None, parquet, untold)).domain_events
@@ -140,7 +140,7 @@ def main() -> None:
     way, database_url, file = sys.argv[1], sys.argv[2], Path(sys.argv[3])
     ways = {"ndjson": write_ndjson, "parquet": write_parquet, "copy": copy_out, "read": read_file, "verify": verify}
     if way == "parquet":
-        importlib.import_module("auditing.export_parquet")
+        importlib.import_module("auditing.export.parquet_writer")
     began = time.monotonic()
     domain_events = ways[way](database_url, file)
     seconds = time.monotonic() - began

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from api import refusals as http
 from api.middleware import RequestIds
 from api.problems import PROBLEM_TYPES, facts_of, install
-from auditing import refusals as auditing
+from auditing.replay import refusals as auditing
 from domain import refusals as domain
 from domain.refusals import InvalidRequest, LimitPerBuyer, Refusal, SoldOut
 from eventstore import failures

@@ -3,8 +3,8 @@
 import io
 from uuid import UUID
 
-from auditing.export import CloudEvents, Ndjson, export
-from auditing.export_parquet import Parquet
+from auditing.export.parquet_writer import Parquet
+from auditing.export.writing import CloudEvents, Ndjson, export
 from eventstore import seals
 from eventstore.connections import Connection
 from tests.projections.histories import BoxOffice, append

@@ -8,10 +8,10 @@ from uuid import UUID
 import pytest
 from msgspec.structs import asdict
 
-from auditing import as_of, streams
-from auditing.as_of import Moment
-from auditing.refusals import BeyondTheEnd, InTheFuture, NotCreatedYet
-from auditing.streams import always
+from auditing.replay import as_of, streams
+from auditing.replay.as_of import Moment
+from auditing.replay.refusals import BeyondTheEnd, InTheFuture, NotCreatedYet
+from auditing.replay.streams import always
 from domain.refusals import EventNotFound
 from eventstore.connections import Connection, connect
 from tests.projections.histories import BoxOffice, Command, append, with_ends

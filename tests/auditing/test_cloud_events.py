@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 import pytest
 
-from auditing.cloud_events import cloud_event
+from auditing.export.cloud_events import cloud_event
 from eventstore.codec import encode
 from eventstore.history import StoredRow
 from tests.projections.histories import BoxOffice

@@ -13,9 +13,9 @@ from uuid import UUID, uuid4
 import pyarrow.parquet as pq
 import pytest
 
-from auditing.export import Ndjson, export
-from auditing.export_reading import EventUnknown
-from auditing.export_records import Unexportable
+from auditing.export.records import Unexportable
+from auditing.export.selection import EventUnknown
+from auditing.export.writing import Ndjson, export
 from eventstore import history, seal_keys, seals
 from eventstore.connections import Connection, connect
 from eventstore.history import StoredRow

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from auditing.kept_seal import read
+from auditing.verify.kept_seal import read
 from eventstore import seal_keys
 from eventstore.connections import Connection, connect
 from eventstore.seals import NONE_BEFORE, Claims, SealInvalid, sign

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from auditing.streams import always
-from auditing.timeline import RELEASED, Step, Timeline, steps, what_happened
+from auditing.replay.streams import always
+from auditing.replay.timeline import RELEASED, Step, Timeline, steps, what_happened
 from domain.refusals import EventNotFound
 from eventstore.connections import connect
 from eventstore.history import Recorded
@@ -71,7 +71,7 @@ async def test_the_steps_of_an_event_are_read_in_parts(database_url: str, monkey
         await append(connection, commands)
         event_id = commands[0][0].originator_id
         at_once = [step async for step in steps(always(connection), event_id)]
-        monkeypatch.setattr("auditing.streams.PART_ROWS", 3)
+        monkeypatch.setattr("auditing.replay.streams.PART_ROWS", 3)
         in_parts: list[Step] = [step async for step in steps(always(connection), event_id)]
         assert in_parts == at_once
         assert len(at_once) > 10

@@ -7,12 +7,12 @@ from uuid import uuid4
 import pytest
 from psycopg import sql
 
-from auditing import verification
-from auditing.findings import Finding, Report, Rule
-from auditing.plan import NoSuchSeal
-from auditing.protection import TableAltered
-from auditing.reading import BY_POSITION, BY_STREAMS
-from auditing.verification import verify
+from auditing.verify import verification
+from auditing.verify.findings import Finding, Report, Rule
+from auditing.verify.plan import NoSuchSeal
+from auditing.verify.protection import TableAltered
+from auditing.verify.reading import BY_POSITION, BY_STREAMS
+from auditing.verify.verification import verify
 from eventstore import seal_keys, seals
 from eventstore.connections import connect
 from eventstore.group_commit import GroupCommit

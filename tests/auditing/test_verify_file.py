@@ -9,12 +9,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from auditing import verify_file as verify_file_module
-from auditing.export_records import End, Head, domain_event_record, lines
-from auditing.file_ndjson import FileBroken
-from auditing.findings import Report, Rule
-from auditing.kept_seal import KeptSeal, newest, read
-from auditing.verify_file import SealElsewhere, verify_file
+from auditing.export.ndjson_reader import FileBroken
+from auditing.export.records import End, Head, domain_event_record, lines
+from auditing.verify import verify_file as verify_file_module
+from auditing.verify.findings import Report, Rule
+from auditing.verify.kept_seal import KeptSeal, newest, read
+from auditing.verify.verify_file import SealElsewhere, verify_file
 from eventstore import history, seal_keys, seals
 from eventstore.connections import Connection
 from eventstore.history import StoredRow

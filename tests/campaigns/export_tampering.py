@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from auditing.file_ndjson import FileBroken
-from auditing.verify_file import verify_file
+from auditing.export.ndjson_reader import FileBroken
+from auditing.verify.verify_file import verify_file
 from eventstore.connections import connect
 from tests.auditing.sealed_histories import as_ndjson, as_parquet, nobody, sealed_history
 from tixxety.embedded_postgres import EmbeddedPostgres

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from random import Random
 from uuid import UUID
 
-from auditing.kept_seal import KeptSeal
+from auditing.verify.kept_seal import KeptSeal
 from eventstore import seal_keys, seals, snapshots
 from eventstore.aggregates import load
 from eventstore.connections import Connection

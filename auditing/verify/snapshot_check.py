@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from auditing.findings import Findings, Rule
+from auditing.verify.findings import Findings, Rule
 from domain.ticketed_event import TicketedEvent
 from eventstore.history import StoredRow
 from eventstore.snapshots import difference

@@ -7,10 +7,10 @@ from uuid import UUID
 
 import msgspec
 
-from auditing import sentences
-from auditing.sentences import OfPurchase, Situation
-from auditing.shortage import Shortage, Since
-from auditing.shown import Shown
+from auditing.replay import sentences
+from auditing.replay.sentences import OfPurchase, Situation
+from auditing.replay.shortage import Shortage, Since
+from auditing.replay.shown import Shown
 from domain.ticketed_event import EventCancelled, TicketsHeld, TicketsReleased, TicketsSold
 from eventstore.history import Recorded
 from eventstore.refused import RefusedAttempt

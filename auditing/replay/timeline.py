@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from auditing import streams
-from auditing.shown import Shown
-from auditing.streams import Connected
-from auditing.words import plain
+from auditing.replay import streams
+from auditing.replay.shown import Shown
+from auditing.replay.streams import Connected
+from auditing.replay.words import plain
 from domain.aggregate import SYSTEM
 from domain.refusals import spoken
 from domain.ticketed_event import (

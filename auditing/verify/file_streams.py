@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from auditing.export_file import opened
-from auditing.export_records import DomainEventRecord
-from auditing.findings import Findings
-from auditing.stream_pass import StreamPass
-from auditing.stream_sorter import stream_sorter
+from auditing.export.opening import opened
+from auditing.export.records import DomainEventRecord
+from auditing.verify.findings import Findings
+from auditing.verify.stream_pass import StreamPass
+from auditing.verify.stream_sorter import stream_sorter
 
 
 def verify_streams_of_file(findings: Findings, told: Callable[[int], None], path: Path, folder: Path) -> None:

@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from auditing import reading
-from auditing.collecting import sparing_collector
-from auditing.findings import REPORTED_FINDINGS, Findings, Report, Rule
-from auditing.kept_seal import KeptSeal
-from auditing.plan import Plan, plan
-from auditing.protection import append_only, expect_tables_unaltered
-from auditing.seal_pass import SealPass
-from auditing.streams_apart import streams_apart
-from auditing.verify_history import verify_history
-from auditing.verify_streams import verify_streams, verify_streams_apart
+from auditing.verify import reading
+from auditing.verify.collecting import sparing_collector
+from auditing.verify.findings import REPORTED_FINDINGS, Findings, Report, Rule
+from auditing.verify.kept_seal import KeptSeal
+from auditing.verify.plan import Plan, plan
+from auditing.verify.protection import append_only, expect_tables_unaltered
+from auditing.verify.seal_pass import SealPass
+from auditing.verify.streams_apart import streams_apart
+from auditing.verify.verify_history import verify_history
+from auditing.verify.verify_streams import verify_streams, verify_streams_apart
 from eventstore import seals
 from eventstore.connections import Connection
 

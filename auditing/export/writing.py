@@ -8,9 +8,8 @@ from uuid import UUID
 import msgspec
 import psycopg
 
-from auditing.cloud_events import cloud_event
-from auditing.export_reading import everything, expect_event, one_event
-from auditing.export_records import (
+from auditing.export.cloud_events import cloud_event
+from auditing.export.records import (
     FORMAT_VERSION,
     DomainEventRecord,
     End,
@@ -20,6 +19,7 @@ from auditing.export_records import (
     SealRecord,
     lines,
 )
+from auditing.export.selection import everything, expect_event, one_event
 from eventstore import history, seal_keys
 from eventstore.connections import BY_INDEX, Connection, connect
 

@@ -6,17 +6,17 @@ from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from auditing.export_file import ExportFile, opened
-from auditing.export_records import DomainEventRecord, End, Head, PublicKey, Record, SealRecord
-from auditing.file_ndjson import FileBroken
-from auditing.file_seals import FileSeals, Kept, PartSeals, WholeSeals
-from auditing.file_streams import verify_streams_of_file
-from auditing.findings import REPORTED_FINDINGS, Findings, Report, Rule, place_of
-from auditing.history_pass import HistoryPass
-from auditing.kept_seal import KeptSeal
-from auditing.purchases import OF_RESERVATIONS
-from auditing.stream_sorter import Creations, creations
-from auditing.streams_apart import streams_apart
+from auditing.export.ndjson_reader import FileBroken
+from auditing.export.opening import ExportFile, opened
+from auditing.export.records import DomainEventRecord, End, Head, PublicKey, Record, SealRecord
+from auditing.verify.file_seals import FileSeals, Kept, PartSeals, WholeSeals
+from auditing.verify.file_streams import verify_streams_of_file
+from auditing.verify.findings import REPORTED_FINDINGS, Findings, Report, Rule, place_of
+from auditing.verify.history_pass import HistoryPass
+from auditing.verify.kept_seal import KeptSeal
+from auditing.verify.purchases import OF_RESERVATIONS
+from auditing.verify.stream_sorter import Creations, creations
+from auditing.verify.streams_apart import streams_apart
 from eventstore.history import StoredRow
 from eventstore.seal_keys import Jwk, thumbprint
 from eventstore.seals import SealInvalid, key_id_of

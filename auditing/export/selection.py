@@ -7,7 +7,7 @@ from uuid import UUID
 
 from psycopg.rows import args_row
 
-from auditing.export_records import Record, SealRecord, domain_event_record
+from auditing.export.records import Record, SealRecord, domain_event_record
 from eventstore import history, seals
 from eventstore.connections import Connection
 from eventstore.failures import Failure

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from auditing.export_records import SealRecord
-from auditing.findings import Findings, Rule
-from auditing.kept_seal import KeptSeal
-from auditing.seal_pass import SIGNED_COLUMNS, SealPass
+from auditing.export.records import SealRecord
+from auditing.verify.findings import Findings, Rule
+from auditing.verify.kept_seal import KeptSeal
+from auditing.verify.seal_pass import SIGNED_COLUMNS, SealPass
 from eventstore.history import StoredRow
 from eventstore.merkle import leaf_hash, root_with_proof
 from eventstore.seal_keys import Jwk

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import psycopg
 
-from auditing.collecting import sparing_collector
-from auditing.findings import Finding, Findings
+from auditing.verify.collecting import sparing_collector
+from auditing.verify.findings import Finding, Findings
 from eventstore.failures import Failure
 
 

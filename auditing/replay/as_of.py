@@ -7,10 +7,10 @@ from itertools import takewhile
 from typing import NamedTuple
 from uuid import UUID
 
-from auditing import streams
-from auditing.refusals import BeyondTheEnd, InTheFuture, NotCreatedYet
-from auditing.shown import Shown
-from auditing.streams import Connected
+from auditing.replay import streams
+from auditing.replay.refusals import BeyondTheEnd, InTheFuture, NotCreatedYet
+from auditing.replay.shown import Shown
+from auditing.replay.streams import Connected
 from domain.inventory import Hold
 from domain.ticketed_event import TicketedEvent
 from eventstore import history

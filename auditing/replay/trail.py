@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
-from auditing.streams import PART_ROWS, Connected
+from auditing.replay.streams import PART_ROWS, Connected
 from eventstore import history
 from eventstore.connections import Connection
 from eventstore.history import StoredRow

@@ -3,10 +3,10 @@
 from typing import NamedTuple
 from uuid import UUID
 
-from auditing import streams
-from auditing.refusals import NoStory, NoSuchReservation
-from auditing.story import Entry, Telling
-from auditing.streams import Connected
+from auditing.replay import streams
+from auditing.replay.refusals import NoStory, NoSuchReservation
+from auditing.replay.story import Entry, Telling
+from auditing.replay.streams import Connected
 from domain.refusals import EventNotFound
 from domain.reservation import ReservationPlaced
 from eventstore import history, refused

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, Self
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-from auditing.export_records import (
+from auditing.export.records import (
     DomainEventRecord,
     Head,
     PublicKey,

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from auditing.export_records import Record
-from auditing.file_ndjson import FileBroken, NdjsonFile
-from auditing.findings import Findings
+from auditing.export.ndjson_reader import FileBroken, NdjsonFile
+from auditing.export.records import Record
+from auditing.verify.findings import Findings
 
 PARQUET_MAGIC, NDJSON_MAGIC = b"PAR1", b"{"
 
@@ -37,7 +37,7 @@ def opened(path: Path, findings: Findings | None = None) -> Iterator[ExportFile]
 
 def _in_format(file: BinaryIO, path: Path, magic: bytes, findings: Findings | None) -> ExportFile:
     if magic == PARQUET_MAGIC:
-        from auditing.file_parquet import ParquetFile  # a large library, and only needed here
+        from auditing.export.parquet_reader import ParquetFile  # a large library, and only needed here
 
         return ParquetFile(file, path, findings)
     if magic.startswith(NDJSON_MAGIC):

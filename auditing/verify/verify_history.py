@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from auditing import reading
-from auditing.findings import Findings, Rule
-from auditing.history_pass import HistoryPass
-from auditing.plan import Plan
-from auditing.seal_pass import SealPass
-from auditing.table_check import TableCheck
+from auditing.verify import reading
+from auditing.verify.findings import Findings, Rule
+from auditing.verify.history_pass import HistoryPass
+from auditing.verify.plan import Plan
+from auditing.verify.seal_pass import SealPass
+from auditing.verify.table_check import TableCheck
 from eventstore import seal_keys, seals
 from eventstore.connections import Connection
 from eventstore.history import Recorded, StoredRow

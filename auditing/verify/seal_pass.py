@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from auditing.findings import Findings, Rule
+from auditing.verify.findings import Findings, Rule
 from eventstore.history import StoredRow
 from eventstore.merkle import leaf_hash, root_hash
 from eventstore.seal_keys import Jwk

@@ -11,8 +11,9 @@ import msgspec
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-from auditing.export_parquet import END, FIRST_SEALS, FROM_STATE, HEAD, KEYS, SCHEMA, audit_row, from_state
-from auditing.export_records import (
+from auditing.export.ndjson_reader import FileBroken
+from auditing.export.parquet_writer import END, FIRST_SEALS, FROM_STATE, HEAD, KEYS, SCHEMA, audit_row, from_state
+from auditing.export.records import (
     FORMAT_VERSION,
     Count,
     DomainEventRecord,
@@ -26,8 +27,7 @@ from auditing.export_records import (
     lines,
     record,
 )
-from auditing.file_ndjson import FileBroken
-from auditing.findings import Findings, Rule, place_of
+from auditing.verify.findings import Findings, Rule, place_of
 from projections.audit_trail import AuditRow
 
 PART_ROWS = 2_048

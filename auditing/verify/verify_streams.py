@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Callable
 
-from auditing import reading
-from auditing.findings import Findings
-from auditing.plan import Plan
-from auditing.stream_pass import StreamPass
-from auditing.table_check import TableCheck
+from auditing.verify import reading
+from auditing.verify.findings import Findings
+from auditing.verify.plan import Plan
+from auditing.verify.stream_pass import StreamPass
+from auditing.verify.table_check import TableCheck
 from eventstore.connections import Connection
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Set
 from typing import Any
 
-from auditing.findings import Findings, Rule
+from auditing.verify.findings import Findings, Rule
 from projections.folding import Rows
 from projections.table import Row, Table
 

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from auditing.export_records import (
+from auditing.export.records import (
     FORMAT_VERSION,
     DomainEventRecord,
     End,

@@ -1,0 +1,1 @@
+"""The history in a file, with what proves it: written, and read again."""
