@@ -22,14 +22,7 @@ def progress_bar(doing: str) -> Iterator[Tell]:
     if not console.is_terminal:
         yield lines(doing)
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with bar(console) as progress:
         task = progress.add_task(doing, total=None, rate="")
 
         def tell(done: int, total: int) -> None:
@@ -37,6 +30,18 @@ def progress_bar(doing: str) -> Iterator[Tell]:
             progress.update(task, completed=done, total=total, rate=f"{speed:,.0f}/s" if speed else "")
 
         yield tell
+
+
+def bar(console: Console) -> Progress:
+    """A bar with its numbers, gone when its block ends; its tasks have the field `rate`."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, transient=True)
 
 
 def lines(doing: str) -> Tell:

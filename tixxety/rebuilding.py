@@ -153,18 +153,11 @@ def reporting() -> Iterator[Report]:
         yield Report(None)
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield Report(bar)
+    from tixxety.progress import bar
+
+    with bar(Console(stderr=True)) as drawn:
+        yield Report(drawn)
 
 
 def in_words(rebuilt: Rebuilt, seconds: float) -> list[str]:
