@@ -60,7 +60,7 @@ class HistoryPass:
                 self._judge(recorded)
             except Exception as error:
                 self._half = None
-                self._tell(row, Rule.UNREADABLE, f"This is no domain event: {error!r}.")
+                self._tell(row, Rule.UNREADABLE, f"It can't be read or judged: {error!r}.")
             else:
                 readable.append(recorded)
         return readable
