@@ -8,8 +8,7 @@ from uuid import UUID
 import msgspec
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from psycopg.errors import UndefinedColumn, UndefinedTable
-from psycopg_pool import TooManyRequests
+from psycopg.errors import ReadOnlySqlTransaction, UndefinedColumn, UndefinedTable
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
@@ -80,6 +79,9 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "headers-too-large": ProblemType(431, "Headers too large", http.HeadersTooLarge()),
     "internal-error": ProblemType(500, "Something broke", http.InternalError()),
     "overloaded": ProblemType(503, "Overloaded", failures.Overloaded(1)),
+    "event-busy": ProblemType(503, "Event busy", failures.EventBusy(1)),
+    "disk-full": ProblemType(503, "Disk full", failures.DiskFull(30)),
+    "read-only": ProblemType(503, "Read-only", failures.ReadOnly(5)),
     "database-away": ProblemType(503, "Database away", failures.DatabaseAway()),
     "rebuild-due": ProblemType(503, "Rebuild due", http.RebuildDue(60)),
     "projection-behind": ProblemType(503, "Projections behind", http.ProjectionBehind(1042, 1040)),
@@ -110,8 +112,8 @@ def install(app: FastAPI) -> None:
     """Make every refusal, failure and unusable request of this app a problem document."""
     app.add_exception_handler(domain.Refusal, _refused)
     app.add_exception_handler(failures.Failure, _refused)
-    for connection_lost in CONNECTION_LOST:
-        app.add_exception_handler(connection_lost, _database_away)
+    for error in (*CONNECTION_LOST, ReadOnlySqlTransaction):
+        app.add_exception_handler(error, _database_failed)
     for not_there_yet in (UndefinedTable, UndefinedColumn):
         app.add_exception_handler(not_there_yet, _rebuild_due)
     app.add_exception_handler(RequestValidationError, _not_understood)
@@ -146,9 +148,8 @@ async def _refused(request: Request, no: Exception) -> Response:
     return problem_response(no, request.scope)
 
 
-async def _database_away(request: Request, error: Exception) -> Response:
-    queue_is_full = isinstance(error, TooManyRequests)
-    return problem_response(failures.Overloaded() if queue_is_full else failures.DatabaseAway(), request.scope)
+async def _database_failed(request: Request, error: Exception) -> Response:
+    return problem_response(failures.failure_of(error), request.scope)
 
 
 async def _rebuild_due(request: Request, _error: Exception) -> Response:

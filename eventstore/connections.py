@@ -1,9 +1,13 @@
 """Connections to PostgreSQL with the settings that our promises rest on."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
+from psycopg import waiting
+from psycopg.abc import PQGen
+from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool
 
 HISTORY_SCHEMA = "tixxety"
@@ -13,19 +17,36 @@ NEXT_PROJECTIONS_SCHEMA = "projections_next"
 OLD_PROJECTIONS_SCHEMA = "projections_old"
 APP_ROLE = "tixxety_app"
 
-# Nothing that loses a promise is inherited from the server: a frozen process must not hold a hot event.
+# A server that is frozen, or cut off without a word, never answers: so long is any answer waited for.
+ANSWER_SECONDS = 10.0
+# How long the server is asked to cancel what nobody waits for any more.
+CANCEL_SECONDS = 1.0
+
+# Nothing that loses a promise is inherited from the server: a frozen process must not hold a hot event, nor may a host
+# that is gone without a word keep its session.
 SETTINGS = {
     "search_path": f"{HISTORY_SCHEMA}, {PROJECTIONS_SCHEMA}, public",
     "default_transaction_isolation": "read committed",
     "synchronous_commit": "on",
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "2s",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "2",
+    "tcp_user_timeout": "15s",
     "timezone": "UTC",
+    # Compiling a plan costs more than all that our statements do, and plans that may not scan look expensive.
+    "jit": "off",
 }
 # For connections with fixed queries: a plan that scans is made while a table is small, and kept while it grows.
 BY_INDEX = {"enable_seqscan": "off"}
-# What psycopg raises when a connection or its server is gone; the last one is not among its OperationalErrors.
-CONNECTION_LOST = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.IdleInTransactionSessionTimeout)
+# What psycopg raises when a connection or its server is gone; the last two are not among its OperationalErrors.
+CONNECTION_LOST = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    psycopg.errors.TransactionTimeout,
+)
 KEEPALIVES: dict[str, Any] = {
     "keepalives": 1,
     "keepalives_idle": 5,
@@ -46,12 +67,49 @@ FROM pg_roles WHERE rolname = %(role)s
 LEAVE_ROLE = "RESET ROLE"
 TAKE_ROLE = f"SELECT set_config('role', %(role)s, false) WHERE ({MAY_ACT_AS})"
 
-Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+T = TypeVar("T")
 
 
-async def connect(database_url: str, **settings: str) -> Connection:
+class ServerSilent(psycopg.OperationalError):
+    """The database did not answer in time, and the connection is closed: whatever was asked may have been done."""
+
+
+class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
+    """A connection on which no single answer is waited for longer than `answer_seconds`; None is without bound.
+
+    What is given up, because of that or because its task was cancelled, costs the connection: it is closed at once.
+    `notifies` needs a `timeout` of its own, since silence is what it waits through.
+    """
+
+    answer_seconds: float | None = ANSWER_SECONDS
+
+    async def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """psycopg's one place to wait for the server. Raises `ServerSilent`."""
+        try:
+            async with asyncio.timeout(self.answer_seconds if timeout is None else None):
+                return await waiting.wait_async(gen, self.pgconn.socket, interval=interval, timeout=timeout)
+        except TimeoutError:
+            self.pgconn.finish()
+            raise ServerSilent(f"the database has not answered for {self.answer_seconds} s") from None
+        except asyncio.CancelledError:
+            await self._give_up()
+            raise
+
+    async def _give_up(self) -> None:
+        """Have the server stop what it does for nobody, as far as it listens; psycopg's own way may take 10 s."""
+        if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+            try:
+                await self.cancel_safe(timeout=CANCEL_SECONDS)
+            except psycopg.Error:
+                pass
+            finally:
+                self.pgconn.finish()
+
+
+async def connect(database_url: str, answer_seconds: float | None = ANSWER_SECONDS, /, **settings: str) -> Connection:
     """One connection of its own, in autocommit mode; keyword arguments override settings of the session."""
-    connection = await psycopg.AsyncConnection.connect(database_url, autocommit=True, **KEEPALIVES)
+    connection = await Connection.connect(database_url, autocommit=True, **KEEPALIVES)
+    connection.answer_seconds = answer_seconds
     try:
         await _configure(connection, settings)
     except BaseException:
@@ -60,9 +118,12 @@ async def connect(database_url: str, **settings: str) -> Connection:
     return connection
 
 
-async def connect_as_owner(database_url: str, **settings: str) -> Connection:
-    """The same in the login's own name, not in the role that serves: for who makes and renames schemas."""
-    connection = await connect(database_url, **settings)
+async def connect_as_owner(database_url: str, answer_seconds: float | None = None, /, **settings: str) -> Connection:
+    """The same in the login's own name, not in the role that serves: for who makes and renames schemas.
+
+    Answers may take as long as they take, unless a bound is given.
+    """
+    connection = await connect(database_url, answer_seconds, **settings)
     try:
         await connection.execute(LEAVE_ROLE)
     except BaseException:
@@ -72,7 +133,11 @@ async def connect_as_owner(database_url: str, **settings: str) -> Connection:
 
 
 def pool(database_url: str, max_size: int, **settings: str) -> AsyncConnectionPool[Connection]:
-    """A pool of such connections, not open yet. Waiting for one is bounded to 5 seconds."""
+    """A pool of such connections, not open yet. Waiting for one is bounded to 5 seconds.
+
+    A database that is back is noticed within a second of being asked for: the pool's pauses between its attempts double
+    for as long as one connection is tried, so each is given up soon, and the next who asks begins anew.
+    """
 
     async def configure(connection: Connection) -> None:
         await _configure(connection, settings)
@@ -80,13 +145,14 @@ def pool(database_url: str, max_size: int, **settings: str) -> AsyncConnectionPo
     configured: Callable[[Connection], Awaitable[None]] = configure
     return AsyncConnectionPool(
         database_url,
+        connection_class=Connection,
         kwargs={"autocommit": True, **KEEPALIVES},
         configure=configured,
         min_size=1,
         max_size=max_size,
         timeout=5,
         max_waiting=1_000,
-        reconnect_timeout=60,
+        reconnect_timeout=2,
         open=False,
     )
 

@@ -2,6 +2,9 @@
 
 from typing import ClassVar
 
+import psycopg
+from psycopg_pool import PoolTimeout, TooManyRequests
+
 
 class Failure(Exception):
     """The box office can't answer right now."""
@@ -28,6 +31,36 @@ class DatabaseAway(Failure):
     code = "database-away"
 
 
+class EventBusy(Failure):
+    """Another process holds this event and does not get on. Nothing was recorded; try again in a moment."""
+
+    code = "event-busy"
+
+    def __init__(self, retry_after_seconds: int = 1) -> None:
+        super().__init__()
+        self.retry_after_seconds = retry_after_seconds
+
+
+class DiskFull(Failure):
+    """The disk of the database is full. Nothing was recorded; reading goes on, and writing once there is room again."""
+
+    code = "disk-full"
+
+    def __init__(self, retry_after_seconds: int = 30) -> None:
+        super().__init__()
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ReadOnly(Failure):
+    """The database takes no writes at the moment: it is a standby, or was set read-only. Nothing was recorded."""
+
+    code = "read-only"
+
+    def __init__(self, retry_after_seconds: int = 5) -> None:
+        super().__init__()
+        self.retry_after_seconds = retry_after_seconds
+
+
 class SchemaOutdated(Failure):
     """The database has another schema version than this program. Run tixxety migrate."""
 
@@ -36,3 +69,18 @@ class SchemaOutdated(Failure):
 
 class DecisionFailed(Failure):
     """Something broke on our side while deciding. Nothing was recorded; name the request_id if you report it."""
+
+
+def failure_of(error: Exception) -> Failure:
+    """What a client is told of an error of the database or of its connections: the truth, as far as it can be known."""
+    match error:
+        case psycopg.errors.DiskFull():
+            return DiskFull()
+        case psycopg.errors.ReadOnlySqlTransaction():
+            return ReadOnly()
+        case psycopg.errors.LockNotAvailable():
+            return EventBusy()
+        case TooManyRequests() | PoolTimeout() | psycopg.errors.TooManyConnections():
+            return Overloaded()
+        case _:
+            return DatabaseAway()

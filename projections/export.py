@@ -93,7 +93,7 @@ Write = Callable[[Connection, Asked, BinaryIO, Told], Awaitable[int]]
 async def export_table(database_url: str, name: str, write: Write, file: BinaryIO, told: Told) -> Exported:
     """Write a table to a file by one of the functions for that. Memory is bounded. Raises `TableUnknown`."""
     expect_table(name)
-    async with await connect(database_url, **SETTINGS) as connection:
+    async with await connect(database_url, None, **SETTINGS) as connection:
         await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
         async with connection.transaction():
             position = (await checkpoint.read(connection)).position

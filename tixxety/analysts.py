@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated
 from urllib.parse import quote, urlencode
 
-import psycopg
 import typer
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
@@ -134,7 +133,7 @@ async def _done(login: str, attempt: Callable[[], Awaitable[None]]) -> None:
 
 
 async def _connect(database_url: str) -> Connection:
-    return await psycopg.AsyncConnection.connect(database_url, autocommit=True, connect_timeout=10)
+    return await Connection.connect(database_url, autocommit=True, connect_timeout=10)
 
 
 def _url(database_url: str, connection: Connection, login: str, password: str) -> str:

@@ -110,7 +110,9 @@ def expect_this_version(version: int) -> None:
 
 
 async def _migrate(database_url: str) -> list[str]:
-    connection = await psycopg.AsyncConnection.connect(database_url, autocommit=True, connect_timeout=10)
+    connection = await Connection.connect(database_url, autocommit=True, connect_timeout=10)
+    # Others may be migrating, and a step may take its time.
+    connection.answer_seconds = None
     async with connection:
         await connection.execute(LOCK, (LOCK_CLASS, MIGRATION_KEY))
         notes = []

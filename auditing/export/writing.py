@@ -65,7 +65,7 @@ async def export(database_url: str, event_id: UUID | None, writer: Writer, told:
     `told` hears the last position written and the head, every few thousand positions. Raises `EventUnknown` and
     `Unexportable`.
     """
-    async with await connect(database_url, **SETTINGS) as connection:
+    async with await connect(database_url, None, **SETTINGS) as connection:
         await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
         async with connection.transaction():
             return await _export(connection, event_id, writer, told)

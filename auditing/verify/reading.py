@@ -86,7 +86,7 @@ BY_STREAMS = tuple(in_order(table) for table in TABLES if table.key != "position
 @asynccontextmanager
 async def moment(database_url: str, shared: str | None = None) -> AsyncIterator[Connection]:
     """A connection that sees one moment until the block ends: the present one, or one that another has shared."""
-    async with await connect(database_url, **SETTINGS) as connection:
+    async with await connect(database_url, None, **SETTINGS) as connection:
         await connection.execute(BEGIN)
         if shared is not None:
             await connection.execute(sql.SQL(TAKE).format(sql.Literal(shared)))
