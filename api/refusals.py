@@ -57,7 +57,7 @@ class BodyTooLarge(Refusal):
 
 
 class RequestTimeout(Refusal):
-    """The body did not arrive within {limit_seconds} seconds. Send it again."""
+    """The request did not arrive within {limit_seconds} seconds. Send it again."""
 
     code = "request-timeout"
 
@@ -73,7 +73,7 @@ class HeadersTooLarge(Refusal):
 
 
 class MalformedRequest(Refusal):
-    """This is no HTTP/1.1 request. Check what was sent."""
+    """This is no HTTP/1.1 request, or it says twice what may be said once. Check what was sent."""
 
     code = "malformed-request"
 
@@ -90,6 +90,16 @@ class RateLimited(Refusal):
     code = "rate-limited"
 
     def __init__(self, retry_after_seconds: int) -> None:
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__()
+
+
+class TooManyConnections(Refusal):
+    """Your address has as many connections as one may have. Use those that you have, and close what you don't use."""
+
+    code = "too-many-connections"
+
+    def __init__(self, retry_after_seconds: int = 1) -> None:
         self.retry_after_seconds = retry_after_seconds
         super().__init__()
 
@@ -122,3 +132,7 @@ class InternalError(Failure):
 
 class Stopping(Overloaded):
     """This process is stopping. Whether the command was recorded is unknown: repeat it with the same key."""
+
+
+class NoConnectionLeft(Overloaded):
+    """This process has as many connections as it can. Try again in a moment."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import socket
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -13,6 +15,7 @@ from api.app import ApiConfig
 from api.app import create_app as create_api
 from api.express import ExpressLane
 from tixxety.failures import WrongSetting
+from tixxety.http_connections import Connections
 from tixxety.http_protocol import HttpProtocol
 from tixxety.processes import spare_collector
 from tixxety.settings import read_settings
@@ -48,11 +51,13 @@ def serve_here(
     `environment` is what `create_app` reads its settings from.
     """
     os.environ.update(environment)
+    connections = Connections.by_descriptors(read_settings().trusted_proxies)
+    protocol: Any = functools.partial(HttpProtocol, connections=connections)
     config = uvicorn.Config(
         factory,
         factory=True,
         loop="uvloop",
-        http=HttpProtocol,
+        http=protocol,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -60,6 +65,7 @@ def serve_here(
         # The application decides itself whose X-Forwarded-For it believes.
         proxy_headers=False,
         server_header=False,
+        headers=[("X-Content-Type-Options", "nosniff")],
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
     )
