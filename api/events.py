@@ -63,7 +63,7 @@ async def create_event(
     idempotency = idempotency_of(key, account.account_id, "POST /events", body=new)
     command = new.command(account.actor, request_id, idempotency)
     outcome = await services.commands.submit(command)
-    return written(outcome, _json(outcome), 201, f"/events/{command.event_id}")
+    return written(outcome, _json(outcome), 201, f"{services.config.root_path}/events/{command.event_id}")
 
 
 @router.get("")

@@ -79,9 +79,25 @@ class MalformedRequest(Refusal):
 
 
 class MalformedJson(Refusal):
-    """The body is not JSON. Send one JSON object, encoded in UTF-8."""
+    """The body is not JSON, or names something twice. Send one JSON object, encoded in UTF-8."""
 
     code = "malformed-json"
+
+
+class UnsupportedMediaType(Refusal):
+    """The body is of another kind than is read here. Send it with Content-Type: {media_type}."""
+
+    code = "unsupported-media-type"
+
+    def __init__(self, media_type: str) -> None:
+        self.media_type = media_type
+        super().__init__()
+
+
+class UnsupportedContentCoding(Refusal):
+    """The body is compressed. Send it as it is, without Content-Encoding."""
+
+    code = "unsupported-media-type"
 
 
 class RateLimited(Refusal):

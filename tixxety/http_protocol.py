@@ -264,7 +264,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _answer(self, refusal: Refusal | Failure) -> bytes:
         request_id = uuid_utils.compat.uuid7()
-        problem = document(refusal, request_id)
+        problem = document(refusal, request_id, self.root_path)
         body = msgspec.json.encode(problem)
         headers = [
             *self.server_state.default_headers,

@@ -165,7 +165,8 @@ async def test_a_body_is_one_json_object(client: httpx2.AsyncClient, headers: di
             assert paths(await client.request(verb, path, content=content, headers=sent)) == ["body"], content
         for content in NO_JSON:
             problem_of(await client.request(verb, path, content=content, headers=sent), 400, "malformed-json")
-        assert paths(await client.request(verb, path, data={"title": "Concert"}, headers=headers)) == ["body"]
+        form = await client.request(verb, path, data={"title": "Concert"}, headers=headers)
+        problem_of(form, 415, "unsupported-media-type")
 
 
 async def test_a_query_is_refused_for_what_is_wrong_in_it(client: httpx2.AsyncClient, headers: dict[str, str]) -> None:
@@ -208,3 +209,14 @@ async def test_the_largest_values_are_taken_as_they_are(client: httpx2.AsyncClie
     body = {"event_id": event["id"], "quantity": 10_000, "ticket_type_id": event["ticket_types"][99]["id"]}
     response = await client.post("/reservations", json=body, headers=account.headers)
     assert (response.status_code, response.json()["amount_minor"]) == (201, 10**16)
+
+
+async def test_a_path_of_its_own_is_no_id_for_other_methods(
+    client: httpx2.AsyncClient, headers: dict[str, str]
+) -> None:
+    for method in ("PATCH", "POST", "DELETE"):
+        answered = await client.request(method, "/events/for-you", json={}, headers=headers)
+        problem_of(answered, 405, "method-not-allowed")
+        assert answered.headers["allow"] == "GET, HEAD"
+    answered = await client.delete(f"/events/{SOME_ID}", headers=headers)
+    assert answered.headers["allow"] == "GET, HEAD, PATCH"
