@@ -61,7 +61,7 @@ class Connections:
         trusted_proxies: Iterable[IPv4Network | IPv6Network] = (),
         unread_bytes_max: int = LARGEST_UNREAD_BYTES,
     ) -> None:
-        self._most, self._most_of_address = most, most_of_address
+        self.most, self.most_of_address = most, most_of_address
         self._trusted_proxies = tuple(trusted_proxies)
         self._of_address: Counter[str] = Counter()
         self._taken = self._spare = self._refused = 0
@@ -88,9 +88,9 @@ class Connections:
         """Count a connection from now on; a client without an address is bounded by no address."""
         counted_as = self._counted_as(address)
         refusal: Refusal | Failure | None = None
-        if self._taken >= self._most:
+        if self._taken >= self.most:
             refusal = NoConnectionLeft()
-        elif counted_as is not None and self._of_address[counted_as] >= self._most_of_address:
+        elif counted_as is not None and self._of_address[counted_as] >= self.most_of_address:
             refusal = TooManyConnections()
         if refusal is not None:
             self._spare += 1
@@ -142,6 +142,6 @@ class Connections:
         self._refused += 1
         if time.monotonic() < self._told_at + TOLD_EVERY_SECONDS:
             return
-        bounds = {"connections_max": self._most, "connections_of_address_max": self._most_of_address}
+        bounds = {"connections_max": self.most, "connections_of_address_max": self.most_of_address}
         log.warning("connections refused", why=refusal.code, address=address, refused=self._refused, **bounds)
         self._refused, self._told_at = 0, time.monotonic()

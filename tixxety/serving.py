@@ -6,6 +6,7 @@ import functools
 import os
 import signal
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
@@ -13,12 +14,13 @@ from starlette.types import ASGIApp
 
 from api.app import ApiConfig
 from api.app import create_app as create_api
+from api.cross_origin import for_origins
 from api.express import ExpressLane
 from tixxety.failures import WrongSetting
 from tixxety.http_connections import Connections
 from tixxety.http_protocol import HttpProtocol
 from tixxety.processes import spare_collector
-from tixxety.settings import read_settings
+from tixxety.settings import Settings, read_settings
 from tixxety.supervisor import STOP_SIGNALS
 
 GRACEFUL_SECONDS = 5
@@ -31,16 +33,14 @@ def create_app() -> ASGIApp:
     settings = read_settings()
     if settings.database_url is None or settings.jwt_secret is None:
         raise WrongSetting("DATABASE_URL and JWT_SECRET must be set, or the API started with `tixxety serve`.")
-    return ExpressLane(
-        create_api(
-            ApiConfig(
-                database_url=settings.database_url,
-                jwt_secret=settings.jwt_secret.get_secret_value(),
-                rate_limits=settings.rate_limits is not False,
-                trusted_proxies=tuple(str(network) for network in settings.trusted_proxies),
-            )
-        )
+    config = ApiConfig(
+        database_url=settings.database_url,
+        jwt_secret=settings.jwt_secret.get_secret_value(),
+        rate_limits=settings.rate_limits is not False,
+        trusted_proxies=tuple(str(network) for network in settings.trusted_proxies),
+        root_path=settings.root_path,
     )
+    return for_origins(ExpressLane(create_api(config)), settings.cors_origins)
 
 
 def serve_here(
@@ -51,7 +51,15 @@ def serve_here(
     `environment` is what `create_app` reads its settings from.
     """
     os.environ.update(environment)
-    connections = Connections.by_descriptors(read_settings().trusted_proxies)
+    # The server sends itself the signal again once it has stopped; that is no failure.
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda _number, _frame: None)
+    server(read_settings(), factory).run(sockets=[listener])
+
+
+def server(settings: Settings, factory: str | Callable[[], ASGIApp]) -> Server:
+    """What answers with the application that the factory makes; not yet started."""
+    connections = Connections.by_descriptors(settings.trusted_proxies)
     protocol: Any = functools.partial(HttpProtocol, connections=connections)
     config = uvicorn.Config(
         factory,
@@ -66,13 +74,11 @@ def serve_here(
         proxy_headers=False,
         server_header=False,
         headers=[("X-Content-Type-Options", "nosniff")],
+        root_path=settings.root_path,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
     )
-    # The server sends itself the signal again once it has stopped; that is no failure.
-    for number in STOP_SIGNALS:
-        signal.signal(number, lambda _number, _frame: None)
-    Server(config).run(sockets=[listener])
+    return Server(config)
 
 
 class Server(uvicorn.Server):

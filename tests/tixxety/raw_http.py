@@ -6,7 +6,7 @@ import functools
 import json
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -58,23 +58,25 @@ class Client:
         return bytes(received)
 
 
-Connect = Callable[..., Any]
+Connect = Callable[..., Awaitable[Client]]
 
 
 @asynccontextmanager
-async def serving(
-    app: ASGIApp, connections: Connections | None = None, **settings: Any
-) -> AsyncIterator[Callable[..., Any]]:
-    """Serve in a thread; what is given makes a `Client`, from the address `source` if there is one."""
+async def serving(app: ASGIApp, connections: Connections | None = None) -> AsyncIterator[Connect]:
+    """Serve an application by our protocol."""
     protocol: Any = functools.partial(HttpProtocol, connections=connections or Connections(1_000, 1_000))
+    config = uvicorn.Config(app, http=protocol, ws="none", loop="uvloop", lifespan="off", log_config=None)
+    async with running(uvicorn.Server(config)) as connect:
+        yield connect
+
+
+@asynccontextmanager
+async def running(server: uvicorn.Server) -> AsyncIterator[Connect]:
+    """Run a server in a thread; what is given makes a `Client`, from the address `source` if there is one."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(
-            app, http=protocol, ws="none", loop="uvloop", lifespan="off", log_config=None, **settings
-        )
-        server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
-        until(lambda: server.started)
+        until(lambda: server.started or not thread.is_alive())
         clients: list[Client] = []
 
         async def connect(source: str | None = None) -> Client:
