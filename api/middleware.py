@@ -61,7 +61,7 @@ class RequestIds:
             if message["type"] == "http.response.start":
                 started = True
                 headers = [*message.get("headers", ()), (REQUEST_ID_HEADER, str(request_id).encode())]
-                if is_private and not any(name == CACHE_CONTROL for name, _ in headers):
+                if is_private and CACHE_CONTROL not in dict(headers):
                     headers.append((CACHE_CONTROL, b"no-store"))
                 message["headers"] = headers
             await send(message)
