@@ -202,16 +202,16 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _head_objection(self) -> Refusal | Failure | None:
         """Why this request is not even begun: what two readers could take for different requests, or no room."""
-        names = [name for name, _ in self.headers]
-        given, version = set(names), self.parser.get_http_version()
-        if len(given) < len(names) and any(names.count(name) > 1 for name in GIVEN_ONCE):
-            return MalformedRequest()
+        given, version = dict(self.headers), self.parser.get_http_version()
+        if len(given) < len(self.headers):
+            names = [name for name, _ in self.headers]
+            if any(names.count(name) > 1 for name in GIVEN_ONCE):
+                return MalformedRequest()
         if version not in ("1.1", "1.0") or (b"host" not in given and version == "1.1"):
             return MalformedRequest()
-        if b"transfer-encoding" in given:
-            coding = dict(self.headers)[b"transfer-encoding"]
-            if coding.strip().lower() != b"chunked" or version == "1.0":
-                return MalformedRequest()
+        coding = given.get(b"transfer-encoding")
+        if coding is not None and (coding.strip().lower() != b"chunked" or version == "1.0"):
+            return MalformedRequest()
         return None if self.url.startswith(HEALTH) else self._admission.refusal
 
     def _is_answered(self) -> bool:
