@@ -68,8 +68,8 @@ def other_version(exported: str) -> str:
 
 
 def one_left_out(exported: str) -> str:
-    head, key, _, *rest = exported.splitlines(keepends=True)
-    return "".join([head, key, *rest])
+    head, key, _, *rest = exported.split("\n")
+    return "\n".join([head, key, *rest])
 
 
 def hashes_left_out(exported: str) -> str:
