@@ -6,7 +6,7 @@ import re
 from eventstore.connections import Connection, connect
 from tests import box_office
 from tests.projections.histories import BoxOffice, append
-from tests.projections.rebuilding import fold_all
+from tests.projections.rebuilding import fold_all, owner
 from tests.running import ROOT
 
 PAGE = (ROOT / "docs/operating.md").read_text()
@@ -27,9 +27,9 @@ async def ask(connection: Connection, words: str) -> list[tuple[object, ...]]:
 async def test_who_holds_which_events_lock_and_who_waits_for_it_is_shown(database_url: str) -> None:
     office = BoxOffice(1)
     async with (
-        await connect(database_url) as holder,
-        await connect(database_url) as waiter,
-        await connect(database_url) as watcher,
+        await connect(database_url, idle_in_transaction_session_timeout="0") as holder,
+        await connect(database_url, lock_timeout="0") as waiter,
+        owner(database_url) as watcher,
     ):
         await append(holder, office.commands(60))
         await fold_all(database_url)
