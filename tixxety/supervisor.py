@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from tixxety.failures import Failure
@@ -21,11 +21,6 @@ PAUSE_SECONDS_FIRST = 0.1
 PAUSE_SECONDS_MAX = 5.0
 GRACE_SECONDS = 8.0
 TICK_SECONDS = 0.1
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class StopRequested(BaseException):
-    """Someone asked this process to end: Ctrl-C, a terminal that closed, or the system."""
 
 
 class Service(Protocol):
@@ -166,31 +161,6 @@ def stop_programs(programs: Sequence[Program]) -> None:
     deadline = time.monotonic() + GRACE_SECONDS
     for program in programs:
         program.stop(max(deadline - time.monotonic(), 0.0))
-
-
-@contextlib.contextmanager
-def stop_signals() -> Iterator[None]:
-    """In the block SIGINT, SIGTERM and SIGHUP (unless under nohup) raise StopRequested, once."""
-    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-    # A shell starts its background jobs with SIGINT ignored, which is not meant; nohup's ignored SIGHUP is.
-    watched = [number for number, handler in before.items() if (number, handler) != (signal.SIGHUP, signal.SIG_IGN)]
-
-    requested = False
-
-    def request_stop(_number: int, _frame: object) -> None:
-        # What follows is bounded in time; a second Ctrl-C must not break into it.
-        nonlocal requested
-        if not requested:
-            requested = True
-            raise StopRequested
-
-    for number in watched:
-        signal.signal(number, request_stop)
-    try:
-        yield
-    finally:
-        for number in watched:
-            signal.signal(number, before[number])
 
 
 def say(text: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.tixxety.processes import all_gone, until
 from tixxety.failures import Failure
 from tixxety.processes import TiedProcess
-from tixxety.supervisor import Keeper, Program, StopRequested, stop_programs, stop_signals, supervise
+from tixxety.supervisor import Keeper, Program, stop_programs, supervise
 
 ROOT = Path(__file__).parent.parent.parent
 FOREVER = "import threading; print('up', flush=True); threading.Event().wait()"
@@ -75,20 +75,6 @@ def test_a_program_that_does_not_listen_is_killed() -> None:
     until(lambda: program.last_words() == "up")
     program.stop(0.1)
     assert not program.is_alive()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_each_stop_signal_is_the_same(number: signal.Signals) -> None:
-    before = signal.getsignal(number)
-
-    def wait_for_it() -> None:
-        with stop_signals():
-            os.kill(os.getpid(), number)
-            until(lambda: False, seconds=5)
-
-    with pytest.raises(StopRequested):
-        wait_for_it()
-    assert signal.getsignal(number) is before
 
 
 @pytest.mark.parametrize("kernel_ties", [True, False])
