@@ -22,7 +22,7 @@ from tixxety.embedded_postgres import EmbeddedPostgres
 from tixxety.settings import Settings
 
 VARIABLE = re.compile(r"\$(?:\{(?P<name>\w+)(?::\?(?P<message>[^}]*))?\}|(?P<escaped>\$))")
-ADVICE = "run python3 -m tixxety secrets > .env"
+ADVICE = "run python3 -m tixxety secrets --to .env"
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = ("migrate", "api", "worker")
@@ -85,7 +85,7 @@ def texts(value: Any) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def secrets() -> dict[str, str]:
-    """What `python3 -m tixxety secrets > .env` writes."""
+    """What `python3 -m tixxety secrets --to .env` writes."""
     command = [sys.executable, "-m", "tixxety", "secrets"]
     environment = {"PATH": os.environ["PATH"], "TIXXETY_NO_VENV": "1"}
     written = subprocess.run(
