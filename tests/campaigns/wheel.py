@@ -20,6 +20,7 @@ from tixxety import __version__
 from tixxety.embedded_postgres import EmbeddedPostgres
 
 BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
+# The last name is ours alone.
 PACKAGES = ("domain", "eventstore", "projections", "auditing", "api", "workers", "tixxety")
 NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc")
 NAMESPACES = (NAMESPACE, (*NAMESPACE, "--user", "--map-root-user"))
@@ -67,7 +68,7 @@ def check_runs(tixxety: Path, folder: Path) -> None:
     """It says its version, makes a schema and finds that well; also where other packages are called as ours."""
     first = as_first_process()
     strangers = folder / "strangers"
-    for name in PACKAGES:
+    for name in PACKAGES[:-1]:
         (strangers / name).mkdir(parents=True)
         (strangers / name / "__init__.py").write_text("raise SystemExit('a stranger')")
     said = f"tixxety {__version__}"
