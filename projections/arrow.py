@@ -4,7 +4,7 @@ from projections.failures import ParquetMissing
 
 try:
     import pyarrow as pa  # type: ignore[import-untyped]
-    from pyarrow import csv  # type: ignore[import-untyped]
+    from pyarrow import csv
     from pyarrow import parquet as pq
 except ModuleNotFoundError:
     raise ParquetMissing from None
