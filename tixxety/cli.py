@@ -123,7 +123,10 @@ def serve(
 
 @app.command()
 def worker(home: Home = None) -> None:
-    """Fold the projections, expire what was not paid and take snapshots, until Ctrl-C. Any number may run."""
+    """Fold the projections, expire what was not paid, take snapshots and seal the history, until Ctrl-C.
+
+    Any number may run.
+    """
     from tixxety.working import work
 
     settings = read_settings(home)
