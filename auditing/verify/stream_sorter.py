@@ -11,6 +11,7 @@ import msgspec
 
 from domain.ticketed_event import EventCreated
 from eventstore.codec import decode
+from eventstore.failures import Failure
 from eventstore.history import StoredRow
 
 PART_ROWS = 4_096
@@ -25,6 +26,13 @@ SORTED = "SELECT position, command_position, stream, version, topic, state FROM 
 MAKE_CREATIONS = "CREATE TABLE creations (stream PRIMARY KEY, state) WITHOUT ROWID"
 ADD_CREATION = "INSERT OR IGNORE INTO creations VALUES (?, ?)"
 CREATION = "SELECT state FROM creations WHERE stream = ?"
+
+
+class NoRoomToSort(Failure):
+    """What is sorted can't be kept on disk."""
+
+    def __init__(self, folder: Path, error: sqlite3.Error) -> None:
+        super().__init__(f"Nothing can be sorted in {folder} ({error}): name another folder in the variable TMPDIR.")
 
 
 class StreamSorter:
@@ -73,14 +81,17 @@ class Creations:
 
 @contextmanager
 def stream_sorter(folder: Path) -> Iterator[StreamSorter]:
-    """A sorter with a file of its own in the folder, as large as what is sorted, until the block ends."""
+    """A sorter with a file of its own in the folder, as large as what is sorted, until the block ends.
+
+    Raises NoRoomToSort.
+    """
     with _database(folder / "rows", MAKE) as database:
         yield StreamSorter(database)
 
 
 @contextmanager
 def creations(folder: Path) -> Iterator[Creations]:
-    """With a file of its own in the folder."""
+    """With a file of its own in the folder. Raises NoRoomToSort."""
     with _database(folder / "creations", MAKE_CREATIONS) as database:
         yield Creations(database)
 
@@ -93,6 +104,8 @@ def _database(path: Path, make: LiteralString) -> Iterator[sqlite3.Connection]:
         database.execute(make)
         database.execute("BEGIN")
         yield database
+    except sqlite3.OperationalError as error:
+        raise NoRoomToSort(path.parent, error) from error
     finally:
         database.close()
 
