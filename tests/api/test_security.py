@@ -61,6 +61,7 @@ BAD_TOKENS = {
     "HS384 with our key": lambda: signed(JWT_SECRET * 2, "HS384"),
     "expired": lambda: signed(exp=datetime.now(UTC) - timedelta(seconds=1)),
     "not yet valid": lambda: signed(nbf=datetime.now(UTC) + timedelta(minutes=1)),
+    "issued in a minute": lambda: signed(iat=datetime.now(UTC) + timedelta(minutes=1)),
     "without end": lambda: signed(exp=None),
     "end is no number": lambda: signed(exp="soon"),
     "wrong issuer": lambda: signed(iss="somebody"),
@@ -92,6 +93,12 @@ def test_our_own_token_says_who_and_which_roles() -> None:
     account = tokens.check(tokens.make(UUID(ACCOUNT_ID), ["auditor"]))
     assert account == (UUID(ACCOUNT_ID), {"auditor"})
     assert tokens.check(signed()) == (UUID(ACCOUNT_ID), frozenset())
+
+
+@pytest.mark.parametrize("claim", ["iat", "nbf"])
+def test_a_token_may_come_from_a_clock_that_is_some_seconds_ahead(claim: str) -> None:
+    ahead = datetime.now(UTC) + timedelta(seconds=20)
+    assert str(Tokens(JWT_SECRET).check(signed(**{claim: ahead})).account_id) == ACCOUNT_ID
 
 
 async def test_a_bad_token_is_not_authenticated_over_http(client: httpx2.AsyncClient) -> None:
