@@ -41,7 +41,10 @@ async def free(connection: Connection, event_id: UUID) -> None:
 
 
 async def make_again(connection: Connection) -> int:
-    """Empty the table and fill it from the history; returns the number of names. Nothing may be appended meanwhile."""
+    """Empty the table and fill it from the history; returns the number of names. Nothing may be appended meanwhile.
+
+    Titles used to be kept as they were encoded: of two events that have one name since then, the first has it.
+    """
     topics = [EventCreated.TOPIC, EventDetailsChanged.TOPIC, EventCancelled.TOPIC]
     organisers: dict[UUID, UUID] = {}
     names: dict[UUID, EventName] = {}
@@ -55,7 +58,10 @@ async def make_again(connection: Connection) -> int:
                     names[event_id] = name_of(organisers[event_id], details)
                 case EventCancelled(originator_id=event_id):
                     del names[event_id]
-    await connection.execute(FREE_ALL)
+    holders: dict[EventName, UUID] = {}
     for event_id, name in names.items():
+        holders.setdefault(name, event_id)
+    await connection.execute(FREE_ALL)
+    for name, event_id in holders.items():
         await take(connection, name, event_id)
-    return len(names)
+    return len(holders)
