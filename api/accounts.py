@@ -57,7 +57,7 @@ class Registration(Body):
     """A new account. E-mails compare without regard to case; the address serves to find events nearby."""
 
     email: Annotated[Email, Text(3, LONGEST_EMAIL), AfterValidator(normalised_email)]
-    password: Annotated[str, Text(SHORTEST_PASSWORD, LONGEST_PASSWORD, trimmed=False)]
+    password: Annotated[str, Text(SHORTEST_PASSWORD, LONGEST_PASSWORD, as_typed=True)]
     name: Annotated[str, Text(1, 200), Field(examples=["Ada"])]
     street: Place | None = None
     city: Place | None = None
@@ -108,7 +108,7 @@ async def login(
     services: TheServices,
     username: Annotated[str, Form(), Text(1, LONGEST_FORM_FIELD)],
     password: Annotated[
-        str, Form(json_schema_extra={"format": "password"}), Text(1, LONGEST_FORM_FIELD, trimmed=False)
+        str, Form(json_schema_extra={"format": "password"}), Text(1, LONGEST_FORM_FIELD, as_typed=True)
     ],
 ) -> dict[str, Any]:
     """Exchange an e-mail (as `username`) and a password for an access token: the OAuth2 password form."""

@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from api.idempotency import id_to_create
 from api.inputs import Body, Currency, Id, Instant, Place, Text
+from api.text import same_looking
 from domain.aggregate import Idempotency
 from domain.commands import Actor, ChangeEvent, CreateEvent
 from domain.inventory import TicketType
@@ -22,7 +23,7 @@ GENERAL_ADMISSION = "General admission"
 NO_CURRENCY = "XXX"
 
 Title = Annotated[str, Text(1, 200)]
-Description = Annotated[str, Text(0, 10_000)]
+Description = Annotated[str, Text(0, 10_000, running=True)]
 Tickets = Annotated[int, Field(ge=1, le=MOST_TICKETS)]
 PriceMinor = Annotated[int, Field(ge=0, le=HIGHEST_PRICE_MINOR, description="Of one ticket, in the minor unit.")]
 HoldSeconds = Annotated[int, Field(ge=1, le=LONGEST_HOLD_SECONDS)]
@@ -31,7 +32,7 @@ SalesOpen = Annotated[Instant, Field(description="Null or left out: at once.")]
 
 
 class NewTicketType(Body):
-    """A kind of ticket to sell; names differ within an event."""
+    """A kind of ticket to sell; names differ within an event, and not in case, width or spaces alone."""
 
     name: Title
     capacity: Tickets
@@ -47,7 +48,8 @@ class NewCapacity(Body):
 
 
 def _differ_by_name(ticket_types: list[NewTicketType]) -> list[NewTicketType]:
-    _refuse_twins((ticket_type.name for ticket_type in ticket_types), "must not have the same name twice")
+    names = (same_looking(ticket_type.name) for ticket_type in ticket_types)
+    _refuse_twins(names, "must not have the same name twice, nor two that look the same")
     return ticket_types
 
 

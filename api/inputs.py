@@ -1,4 +1,4 @@
-"""What a client may send: strict JSON objects, trimmed text, RFC 3339 instants, and no query parameter unheard of."""
+"""What a client may send: strict JSON objects, visible text, RFC 3339 instants, and no query parameter unheard of."""
 
 import re
 from collections.abc import Iterator
@@ -23,6 +23,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from api.text import composed, expect_visible
 from domain.refusals import spoken
 
 LARGEST_POSITION = 2**63 - 1
@@ -56,17 +57,32 @@ def _storable(text: str) -> str:
 
 @dataclass(frozen=True)
 class Text(GroupedMetadata):
-    """`Annotated[str, Text(1, 200)]`: trimmed, storable text; lengths are characters and count after trimming."""
+    """`Annotated[str, Text(1, 200)]`: text that people read, trimmed and in NFC; lengths are counted after that.
+
+    `running` text may have lines. `as_typed` is for secrets: they are not read, and nothing of them is changed.
+    """
 
     min_length: int
     max_length: int
-    trimmed: bool = True
+    running: bool = False
+    as_typed: bool = False
 
     def __iter__(self) -> Iterator[object]:
         yield from StringConstraints(
-            strip_whitespace=self.trimmed, min_length=self.min_length, max_length=self.max_length
+            strip_whitespace=not self.as_typed, min_length=self.min_length, max_length=self.max_length
         )
         yield AfterValidator(_storable)
+        if not self.as_typed:
+            yield AfterValidator(self._visible)
+            # It stands last, and comes first.
+            yield BeforeValidator(self._composed)
+
+    def _visible(self, text: str) -> str:
+        expect_visible(text, running=self.running)
+        return text
+
+    def _composed(self, value: Any) -> Any:
+        return composed(value, self.max_length) if isinstance(value, str) else value
 
 
 def _to_instant(value: Any) -> datetime:

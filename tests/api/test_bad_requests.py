@@ -38,14 +38,18 @@ LATE = instant(TOMORROW + timedelta(days=2))
 STALLS = ticket_type("Stalls")
 
 BAD_TICKET_TYPES: dict[str, list[Any]] = {
-    "name": ["", 7, None, "a" * 201],
+    "name": ["", 7, None, "a" * 201, "\u200b", "a\x07", "a\u202eb"],
     "capacity": [*NO_NUMBERS, 0, -1, 10_000_001, None],
     "amount_minor": [*NO_NUMBERS, -1, 10**12 + 1, None],
     "currency": ["", "eur", "EURO", "EU", "€€€", "EUR\n", 978, None],
     "colour": ["red"],
 }
-NO_TICKET_TYPES: list[Any] = [[], {}, "Stalls", 1, [STALLS] * 2]
+LOOK_ALIKES = [[ticket_type(name) for name in names] for names in (("VIP", "vip"), ("Caf\u00e9", "Cafe\u0301"))]
+NO_TICKET_TYPES: list[Any] = [[], {}, "Stalls", 1, [STALLS] * 2, *LOOK_ALIKES]
+UNSEEN = ["\u200b", "a\x07\x1b[31m", "a\u202egpj", "a\u200db", "\u3164"]
 BAD_EVENTS: list[tuple[str, dict[str, Any]]] = [
+    *[(name, {name: text}) for name in ("title", "street", "city", "state", "country") for text in UNSEEN],
+    *[("description", {"description": text}) for text in ("a\x1b[31m", "a\u202egpj")],
     *[("title", {"title": text}) for text in [*NO_TEXTS, "", "  ", "a" * 201]],
     *[("description", {"description": text}) for text in [7, True, [], "nul\0", "a" * 10_001]],
     *[(place, {place: ""}) for place in ("street", "city", "state", "country")],
