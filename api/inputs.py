@@ -23,6 +23,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from api.currencies import IN_USE, NO_CURRENCY
 from api.text import composed, expect_visible
 from domain.refusals import spoken
 
@@ -113,6 +114,12 @@ def _digits_only(value: Any) -> Any:
     return value
 
 
+def _in_use(currency: str) -> str:
+    if currency != NO_CURRENCY and currency not in IN_USE:
+        raise ValueError("must be a currency of ISO 4217 that is in use")
+    return currency
+
+
 Instant = Annotated[
     datetime,
     Strict(False),
@@ -121,7 +128,12 @@ Instant = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2030-05-01T19:30:00Z"]}),
 ]
 Id = Annotated[UUID, Strict(False), BeforeValidator(_hyphens_only)]
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), Field(examples=["EUR"])]
+Currency = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Z]{3}$"),
+    AfterValidator(_in_use),
+    Field(description="ISO 4217, one that people pay with; `XXX` for free tickets only.", examples=["EUR"]),
+]
 Place = Annotated[str, Text(1, 200)]
 
 PageSize = Annotated[int, Field(ge=1, le=LARGEST_PAGE), BeforeValidator(_digits_only)]
