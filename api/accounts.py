@@ -13,11 +13,12 @@ from api.inputs import Body, Instant, Place, Text
 from api.passwords import LONGEST_PASSWORD, prepared
 from api.problems import refusals
 from api.refusals import EmailTaken, InvalidCredentials
+from api.roles import ROLES
 from api.security import CurrentAccount
 from api.services import TheServices
 from api.strict_json import StrictJsonRoute
 from api.text import LONGEST_DECOMPOSITION
-from api.tokens import ROLES, TOKEN_SECONDS
+from api.tokens import TOKEN_SECONDS
 from api.weak_passwords import SHORTEST_PASSWORD, expect_strong
 from domain.refusals import AccountClosed
 from eventstore.connections import connect
@@ -82,7 +83,7 @@ class Registration(Body):
 
 
 class AccountAnswer(BaseModel):
-    """An account as its owner sees it. `roles` count from the next login."""
+    """An account as its owner sees it. `roles` are what was granted on the command line."""
 
     id: UUID
     email: Email
@@ -158,14 +159,18 @@ async def read_account(account: CurrentAccount, services: TheServices) -> dict[s
 
 @router.delete("/me", status_code=204)
 async def delete_account(account: CurrentAccount, services: TheServices) -> None:
-    """Erase the account and its personal data; its tokens end at once. The history keeps only the opaque id."""
+    """Erase the account and its personal data; its tokens end at once. The history keeps only the opaque id.
+
+    Its reservations stay as they are, and nobody can pay, cancel or show them any more: cancel first what is to be
+    returned. A limit per buyer is one per account, and does not know a new account with the same e-mail.
+    """
     async with services.pool.connection() as connection:
         if not await account_queries.delete(connection, account.account_id):
             raise AccountClosed
 
 
 async def grant(database_url: str, email: str, role: str) -> list[str]:
-    """Give an account a role, which counts from its next login; returns all its roles.
+    """Give an account a role, which counts at once; returns all its roles.
 
     Raises `UnknownRole`, `UnknownAccount`.
     """
@@ -175,7 +180,7 @@ async def grant(database_url: str, email: str, role: str) -> list[str]:
 
 
 async def revoke(database_url: str, email: str, role: str) -> list[str]:
-    """Take a role back; tokens that have it keep it until they expire. Returns the roles left.
+    """Take a role back, which counts at once. Returns the roles left.
 
     Raises `UnknownRole`, `UnknownAccount`.
     """

@@ -22,20 +22,16 @@ ALGORITHM = "HS256"
 # Buyers come more than once: they look, reserve, pay. At most 90 MB.
 REMEMBERED_TOKENS = 131_072
 
-AUDITOR, ANALYST, ADMIN = ROLES = ("auditor", "analyst", "admin")
-NO_ROLES: frozenset[str] = frozenset()
-
 
 class Account(NamedTuple):
-    """Who asks, as the token says: the roles are those at login."""
+    """Who asks, as the token says. What the account may do beyond its own, `api.roles` reads when it is used."""
 
     account_id: UUID
-    roles: frozenset[str]
 
     @property
     def actor(self) -> Actor:
-        """The account as commands know it."""
-        return Actor(self.account_id, ADMIN in self.roles)
+        """The account as commands about its own know it."""
+        return Actor(self.account_id)
 
 
 class Tokens:
@@ -48,7 +44,7 @@ class Tokens:
         self._verified = lru_cache(REMEMBERED_TOKENS)(self._verify)
 
     def make(self, account_id: UUID, roles: list[str]) -> str:
-        """A token for an account that has just logged in."""
+        """A token for an account that has just logged in. Its roles are for clients, and for our versions before 3."""
         now = datetime.now(UTC)
         claims = {
             "iss": ISSUER,
@@ -84,7 +80,6 @@ class Tokens:
             audience=AUDIENCE,
             issuer=ISSUER,
             leeway=LEEWAY_SECONDS,
-            options={"require": ["iss", "aud", "sub", "exp", "roles"]},
+            options={"require": ["iss", "aud", "sub", "exp"]},
         )
-        roles = frozenset(claims["roles"]) or NO_ROLES
-        return Account(UUID(claims["sub"]), roles), int(claims["exp"])
+        return Account(UUID(claims["sub"])), int(claims["exp"])

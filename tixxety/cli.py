@@ -12,7 +12,7 @@ from typing import Annotated
 import psycopg
 import typer
 
-from api.tokens import ROLES
+from api.roles import ROLES
 from domain.refusals import Refusal
 from eventstore.failures import Failure as StoreFailure
 from tixxety import __version__, logs, testing
@@ -129,7 +129,7 @@ app.command()(rebuild)
 
 @app.command()
 def grant(email: Email, role: Role, home: Home = None) -> None:
-    """Give an account a role; it counts from the next login."""
+    """Give an account a role; it counts at once."""
     from api.accounts import grant as give
 
     change_roles(home, give, email, role)
@@ -137,7 +137,7 @@ def grant(email: Email, role: Role, home: Home = None) -> None:
 
 @app.command()
 def revoke(email: Email, role: Role, home: Home = None) -> None:
-    """Take a role from an account; it counts from the next login."""
+    """Take a role from an account; it counts at once."""
     from api.accounts import revoke as take
 
     change_roles(home, take, email, role)
@@ -170,4 +170,4 @@ def change_roles(
 
     with box_office(home) as url:
         roles = asyncio.run(make_change(url))
-    typer.echo(f"{email} has {', '.join(roles) if roles else 'no role'} from the next login on.")
+    typer.echo(f"{email} has {', '.join(roles) if roles else 'no role'}.")
