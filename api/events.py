@@ -70,7 +70,7 @@ async def create_event(
 @router.get("")
 async def list_events(
     reader: TheReader,
-    q: Annotated[str, Text(1, 200)] | None = None,
+    q: Annotated[str, Text(1, 200, running=True)] | None = None,
     city: Place | None = None,
     state: Place | None = None,
     country: Place | None = None,

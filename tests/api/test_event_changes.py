@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from api.tokens import Tokens
+from tests import box_office
 from tests.api.conftest import JWT_SECRET, LoggedIn, LogIn, problem_of
 from tests.api.programme import (
     TOMORROW,
@@ -184,6 +185,22 @@ async def test_what_a_token_says_of_roles_makes_no_admin(client: httpx2.AsyncCli
     problem_of(await change(client, former, event, title="Mine"), 403, "forbidden")
     problem_of(await cancel(client, former, "events", event), 403, "forbidden")
     problem_of(await client.get("/audit/seals", headers=former.headers), 403, "forbidden")
+
+
+async def test_a_title_from_before_text_was_composed_stays_until_it_is_changed(
+    app: FastAPI, client: httpx2.AsyncClient, new_account: LogIn
+) -> None:
+    organiser = await new_account()
+    title = "\u200bCafe\u0301"
+    create = box_office.create(UUID(organiser.id), title=title)
+    await app.state.services.commands.submit(create)
+    event = {"id": str(create.event_id)}
+    changed = await change(client, organiser, event, description="Two\nlines")
+    assert (changed.status_code, changed.json()["title"]) == (200, title)
+    read = await client.get(f"/events/{event['id']}", headers=organiser.headers)
+    assert read.json()["title"] == title
+    assert "title" in problem_of(await change(client, organiser, event, title=title), 422, "invalid-request")["detail"]
+    assert (await change(client, organiser, event, title="Cafe\u0301")).json()["title"] == "Caf\u00e9"
 
 
 async def test_a_change_cannot_take_the_name_of_another_event(client: httpx2.AsyncClient, new_account: LogIn) -> None:
