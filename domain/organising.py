@@ -21,7 +21,7 @@ from domain.refusals import (
     TicketTypeNotFound,
     TicketTypeRequired,
 )
-from domain.reserving import expire_holds
+from domain.reserving import check_due_holds, expire_holds
 from domain.ticketed_event import (
     CapacityChanged,
     EventCancelled,
@@ -87,7 +87,10 @@ def create(command: CreateEvent, event: TicketedEvent | None, name_holder_id: UU
 
 
 def change(command: ChangeEvent, event: TicketedEvent, name_holder_id: UUID | None, at: datetime) -> Decision:
-    """Change details, sales window, limits and capacities, all or nothing; equal values record nothing."""
+    """Change details, sales window, limits and capacities, all or nothing; equal values record nothing.
+
+    Raises `TooManyDueHolds` when a lower capacity needs more of them taken back than one command may.
+    """
     _check_organiser(command, event)
     if command.request_id in event.changed_by:
         return Draft(command, at).decision(event.record, event.id, event.version)
@@ -181,5 +184,6 @@ def _make_room(draft: Draft, event: TicketedEvent, stock: Stock, capacity: int) 
         freed += event.holds[reservation_id].quantity
     if stock.taken - freed > capacity:
         raise CapacityBelowTaken(stock.offer.ticket_type_id, stock.taken - freed)
+    check_due_holds(due)
     expire_holds(draft, event, due)
     return freed

@@ -1,7 +1,8 @@
 """The rules of one purchase: hold tickets, pay, cancel, run out, or end with its event."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Literal
 from uuid import UUID
 
@@ -39,11 +40,25 @@ from domain.reservation import (
 )
 from domain.ticketed_event import TicketedEvent, TicketsHeld, TicketsReleased, TicketsSold
 
+# So many due holds one command takes back at the most: what is appended at once stays small, whoever asks.
+MOST_DUE_HOLDS = 500
+
+
+class TooManyDueHolds(Exception):
+    """The command needs more due holds taken back than one may: these come first, by commands of their own."""
+
+    def __init__(self, reservation_ids: Sequence[UUID]) -> None:
+        super().__init__(len(reservation_ids))
+        self.reservation_ids = reservation_ids
+
 
 def reserve(
     command: ReserveTickets, event: TicketedEvent | None, reservation: Reservation | None, at: datetime
 ) -> Decision:
-    """Hold tickets for a buyer. What is due is taken back first, as far as this buyer needs it."""
+    """Hold tickets for a buyer. What is due is taken back first, as far as this buyer needs it.
+
+    Raises `TooManyDueHolds` when that is more than one command may take back.
+    """
     if reservation is not None:
         placed = reservation.record.placed
         if again := replay(command, placed, ReservationRecord(placed)):
@@ -54,6 +69,7 @@ def reserve(
     _check_on_sale(event, at)
     due = _within_limit(event, command, at)
     due |= _in_stock(event, stock, command.quantity, at, due)
+    check_due_holds(due)
 
     draft = Draft(command, at)
     expire_holds(draft, event, due)
@@ -148,6 +164,19 @@ def expire(command: ExpireReservation, event: TicketedEvent, reservation: Reserv
         return draft.decision(reservation.record, reservation.id, reservation.version)
     expired = expire_holds(draft, event, [reservation.id])
     return draft.decision(reservation.record._replace(ended=expired), reservation.id, reservation.version)
+
+
+def expire_due(command: ExpireReservation, event: TicketedEvent, now: datetime) -> Decision:
+    """Take back a due hold of which nothing is known but the event's side: its reservation was only placed."""
+    draft = Draft(command, max(now, event.modified_on))
+    expire_holds(draft, event, [command.reservation_id])
+    return Decision(tuple(draft.domain_events), event.record, event.id, event.version + 1)
+
+
+def check_due_holds(reservation_ids: Collection[UUID]) -> None:
+    """Raises `TooManyDueHolds`, naming the first of them, when these are more than one command takes back."""
+    if len(reservation_ids) > MOST_DUE_HOLDS:
+        raise TooManyDueHolds(list(islice(reservation_ids, MOST_DUE_HOLDS)))
 
 
 def withdraw(command: WithdrawReservation, event: TicketedEvent, reservation: Reservation, at: datetime) -> Decision:

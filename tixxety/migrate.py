@@ -54,6 +54,7 @@ HISTORY_RIGHTS = {
     "seal_keys": "SELECT",
     "audit_reads": "SELECT, INSERT",
 }
+HISTORY_FUNCTIONS = ("end_silent_holders", "wait_for_standbys")
 SEARCH_PATH = sql.SQL("SET search_path = {}")
 
 NO_ROLE = (
@@ -181,6 +182,9 @@ async def _grant(connection: Connection) -> None:
     for table, rights in HISTORY_RIGHTS.items():
         grant = sql.SQL("GRANT {} ON {} TO {}")
         await connection.execute(grant.format(sql.SQL(rights), sql.Identifier(HISTORY_SCHEMA, table), role))
+    for function in HISTORY_FUNCTIONS:
+        grant = sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}")
+        await connection.execute(grant.format(sql.Identifier(HISTORY_SCHEMA, function), role))
     await schema.grant(connection, PROJECTIONS_SCHEMA, APP_ROLE)
 
 

@@ -11,9 +11,9 @@ import pytest
 from domain.commands import AnyCommand, ChangeEvent, CreateEvent
 from domain.refusals import LimitPerBuyer, SoldOut
 from domain.ticketed_event import TicketsHeld
-from eventstore import connections, group_commit
+from eventstore import connections, group_commit, writer
 from eventstore.connections import Connection, connect
-from eventstore.failures import DatabaseAway, Overloaded
+from eventstore.failures import DatabaseAway, EventBusy
 from eventstore.group import Outcome
 from eventstore.group_commit import GroupCommit
 from eventstore.history import head
@@ -205,7 +205,8 @@ async def test_starting_and_ending_need_no_database(database_url: str) -> None:
 async def test_an_event_that_is_locked_for_too_long_holds_up_its_group_alone(
     database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(connections.SETTINGS, "lock_timeout", "100ms")
+    monkeypatch.setitem(writer.SETTINGS, "lock_timeout", "100ms")
+    monkeypatch.setattr(group_commit, "BUSY_SECONDS", 0.3)
     organiser, *buyers = await box_office.register(connection, 5)
     event, other = box_office.create(organiser), box_office.create(organiser)
     async with GroupCommit(database_url) as commands:
@@ -213,7 +214,7 @@ async def test_an_event_that_is_locked_for_too_long_holds_up_its_group_alone(
         await box_office.lock_event(connection, event.event_id)
         wishes = [box_office.reserve(event.event_id, buyer) for buyer in buyers]
         answers = await box_office.submit_all(commands, wishes)
-        assert box_office.count(answers, Overloaded) == 4
+        assert box_office.count(answers, EventBusy) == 4
         assert (await commands.submit(box_office.reserve(other.event_id, buyers[0]))).position == 4
         await box_office.unlock(connection)
         answers = await box_office.submit_all(commands, wishes)
@@ -223,7 +224,8 @@ async def test_an_event_that_is_locked_for_too_long_holds_up_its_group_alone(
 async def test_an_event_that_is_locked_for_too_long_fails_no_neighbour_in_its_group(
     database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(connections.SETTINGS, "lock_timeout", "100ms")
+    monkeypatch.setitem(writer.SETTINGS, "lock_timeout", "100ms")
+    monkeypatch.setattr(group_commit, "BUSY_SECONDS", 0.3)
     organiser, *buyers = await box_office.register(connection, 9)
     event, other = box_office.create(organiser), box_office.create(organiser)
     async with GroupCommit(database_url) as commands:
@@ -232,14 +234,15 @@ async def test_an_event_that_is_locked_for_too_long_fails_no_neighbour_in_its_gr
         events = [event, other] * 4
         wishes = [box_office.reserve(e.event_id, buyer) for e, buyer in zip(events, buyers, strict=True)]
         answers = await box_office.submit_all(commands, wishes)
-    assert [type(answer) for answer in answers] == [Overloaded, Outcome] * 4
+    assert [type(answer) for answer in answers] == [EventBusy, Outcome] * 4
     assert len((await box_office.judged_history(connection)).records) == 2 + 8
 
 
 async def test_a_lock_that_does_not_come_on_the_second_try_leaves_the_outcome_unknown(
     behind: Behind, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(connections.SETTINGS, "lock_timeout", "100ms")
+    monkeypatch.setitem(writer.SETTINGS, "lock_timeout", "100ms")
+    monkeypatch.setattr(group_commit, "BUSY_SECONDS", 0.3)
     commit = behind.proxy.hold_before_commit()
     behind.proxy.cut_after_commit()
     wish = asyncio.create_task(behind.commands.submit(box_office.reserve(behind.event_id, behind.buyers[0])))
@@ -255,7 +258,7 @@ async def test_a_lock_that_does_not_come_on_the_second_try_leaves_the_outcome_un
 
 
 async def test_a_server_that_never_answers_is_away(behind: Behind, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_commit, "GROUP_SECONDS_MAX", 0.2)
+    monkeypatch.setattr(writer, "TRIP_SECONDS", 0.5)
     commit = behind.proxy.hold_before_commit()
     try:
         async with asyncio.timeout(20):

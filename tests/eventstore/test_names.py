@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from domain.commands import AnyCommand, CreateEvent
-from domain.refusals import EventExists
+from domain.refusals import EventExists, EventNotFound
 from domain.ticketed_event import EventCreated, EventRecord
 from eventstore import names
 from eventstore.connections import Connection, connect
@@ -173,3 +173,20 @@ async def made_again(connection: Connection) -> list[tuple[Any, ...]]:
     made = await taken(connection)
     await connection.execute("ROLLBACK")
     return made
+
+
+async def test_an_event_that_was_unknown_is_renamed_under_its_organisers_lock(
+    database_url: str, connection: Connection, commands: GroupCommit, organiser: UUID
+) -> None:
+    event = box_office.create(organiser)
+    async with GroupCommit(database_url) as early:
+        with pytest.raises(EventNotFound):
+            await early.submit(box_office.change(event.event_id, organiser, title="Too early"))
+        await commands.submit(event)
+        await box_office.lock_event(connection, organiser)
+        renaming = asyncio.create_task(early.submit(box_office.change(event.event_id, organiser, title="Another")))
+        query = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
+        await box_office.until(lambda: box_office.only(connection, query))
+        assert not renaming.done()
+        await box_office.unlock(connection)
+        assert isinstance(await renaming, Outcome)
