@@ -26,11 +26,14 @@ class Hold(msgspec.Struct, frozen=True, array_like=True, gc=False):
     hold_expires_at: datetime
 
 
-class Buyer(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A buyer with tickets of the event; `paid_reservation_id` is the last one paid, None once that one is returned."""
+class Buyer(msgspec.Struct, array_like=True, gc=False):
+    """A buyer with tickets of the event; `paid_reservation_id` is the last one paid, None once that one is returned.
+
+    `hold_ids` are in the order of holding, and changed in place: one buyer may have many.
+    """
 
     tickets: int
-    hold_ids: tuple[UUID, ...]
+    hold_ids: dict[UUID, None]
     paid_reservation_id: UUID | None
 
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import NamedTuple, TypeVar
+from unicodedata import normalize
 from uuid import UUID
 
 import msgspec
@@ -9,6 +10,7 @@ from msgspec import UNSET
 
 from domain.commands import AnyCommand, CancelEvent, ChangeEvent, CreateEvent
 from domain.decision import Decision, Draft, replay, unchanged
+from domain.due_holds import check_due_holds, expire_holds
 from domain.inventory import Stock
 from domain.refusals import (
     CapacityBelowTaken,
@@ -20,7 +22,6 @@ from domain.refusals import (
     TicketTypeNotFound,
     TicketTypeRequired,
 )
-from domain.reserving import expire_holds
 from domain.ticketed_event import (
     CapacityChanged,
     EventCancelled,
@@ -47,8 +48,8 @@ class EventName(NamedTuple):
 
 
 def name_of(organiser_id: UUID, details: EventDetails) -> EventName:
-    """Titles that differ only in case are the same name."""
-    return EventName(organiser_id, details.title.strip().lower(), details.starts_at)
+    """Titles that differ only in case, or in how their accents are encoded, are the same name."""
+    return EventName(organiser_id, normalize("NFC", details.title.strip().lower()), details.starts_at)
 
 
 def new_name(command: AnyCommand, event: TicketedEvent | None) -> EventName | None:
@@ -86,7 +87,10 @@ def create(command: CreateEvent, event: TicketedEvent | None, name_holder_id: UU
 
 
 def change(command: ChangeEvent, event: TicketedEvent, name_holder_id: UUID | None, at: datetime) -> Decision:
-    """Change details, sales window, limits and capacities, all or nothing; equal values record nothing."""
+    """Change details, sales window, limits and capacities, all or nothing; equal values record nothing.
+
+    Raises `TooManyDueHolds` when a lower capacity needs more of them taken back than one command may.
+    """
     _check_organiser(command, event)
     if command.request_id in event.changed_by:
         return Draft(command, at).decision(event.record, event.id, event.version)
@@ -180,5 +184,6 @@ def _make_room(draft: Draft, event: TicketedEvent, stock: Stock, capacity: int) 
         freed += event.holds[reservation_id].quantity
     if stock.taken - freed > capacity:
         raise CapacityBelowTaken(stock.offer.ticket_type_id, stock.taken - freed)
+    check_due_holds(due)
     expire_holds(draft, event, due)
     return freed

@@ -1,6 +1,5 @@
 """The rules of one purchase: hold tickets, pay, cancel, run out, or end with its event."""
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
@@ -13,6 +12,7 @@ from domain.commands import (
     WithdrawReservation,
 )
 from domain.decision import Decision, Draft, replay, unchanged
+from domain.due_holds import check_due_holds, expire_holds
 from domain.inventory import Stock
 from domain.refusals import (
     EventEnded,
@@ -29,10 +29,8 @@ from domain.refusals import (
     TicketTypeRequired,
 )
 from domain.reservation import (
-    PLACED_VERSION,
     Reservation,
     ReservationCancelled,
-    ReservationExpired,
     ReservationPaid,
     ReservationPlaced,
     ReservationRecord,
@@ -43,7 +41,10 @@ from domain.ticketed_event import TicketedEvent, TicketsHeld, TicketsReleased, T
 def reserve(
     command: ReserveTickets, event: TicketedEvent | None, reservation: Reservation | None, at: datetime
 ) -> Decision:
-    """Hold tickets for a buyer. What is due is taken back first, as far as this buyer needs it."""
+    """Hold tickets for a buyer. What is due is taken back first, as far as this buyer needs it.
+
+    Raises `TooManyDueHolds` when that is more than one command may take back.
+    """
     if reservation is not None:
         placed = reservation.record.placed
         if again := replay(command, placed, ReservationRecord(placed)):
@@ -54,6 +55,7 @@ def reserve(
     _check_on_sale(event, at)
     due = _within_limit(event, command, at)
     due |= _in_stock(event, stock, command.quantity, at, due)
+    check_due_holds(due)
 
     draft = Draft(command, at)
     expire_holds(draft, event, due)
@@ -159,29 +161,6 @@ def withdraw(command: WithdrawReservation, event: TicketedEvent, reservation: Re
     if not event.cancelled or record.ended:
         return draft.decision(record, reservation.id, reservation.version)
     return _give_back(draft, event, reservation, by_buyer=False)
-
-
-def expire_holds(draft: Draft, event: TicketedEvent, reservation_ids: Iterable[UUID]) -> ReservationExpired | None:
-    """Add the end of each hold to both streams; returns the last one. An open hold's reservation was only placed."""
-    expired = None
-    for reservation_id in reservation_ids:
-        hold = event.holds[reservation_id]
-        draft.add(
-            TicketsReleased,
-            event.id,
-            event.version,
-            by_system=True,
-            reservation_id=reservation_id,
-            buyer_id=hold.buyer_id,
-            ticket_type_id=hold.ticket_type_id,
-            quantity=hold.quantity,
-            was="held",
-            reason="expired",
-            refund_due_minor=0,
-            currency=event.stock[hold.ticket_type_id].offer.currency,
-        )
-        expired = draft.add(ReservationExpired, reservation_id, PLACED_VERSION, by_system=True, event_id=event.id)
-    return expired
 
 
 def _give_back(draft: Draft, event: TicketedEvent, reservation: Reservation, *, by_buyer: bool) -> Decision:

@@ -15,7 +15,6 @@ from domain.inventory import Buyer, Hold, Stock, TicketType
 DEFAULT_HOLD_SECONDS = 120
 DEFAULT_MAX_PER_BUYER = 1
 REMEMBERED_CHANGES = 100
-NOBODY = Buyer(0, (), None)
 
 
 class EventDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -237,10 +236,11 @@ class TicketedEvent(Aggregate):
     def _hold(self, held: TicketsHeld) -> None:
         hold = Hold(held.buyer_id, held.ticket_type_id, held.quantity, held.hold_expires_at)
         self.open_hold(held.reservation_id, hold).held += held.quantity
-        buyer = self.buyers.get(held.buyer_id, NOBODY)
-        self.buyers[held.buyer_id] = Buyer(
-            buyer.tickets + held.quantity, (*buyer.hold_ids, held.reservation_id), buyer.paid_reservation_id
-        )
+        buyer = self.buyers.get(held.buyer_id)
+        if buyer is None:
+            buyer = self.buyers[held.buyer_id] = Buyer(0, {}, None)
+        buyer.tickets += held.quantity
+        buyer.hold_ids[held.reservation_id] = None
 
     def _sell(self, sold: TicketsSold) -> None:
         self._close_hold(sold.reservation_id)
@@ -248,25 +248,23 @@ class TicketedEvent(Aggregate):
         stock.held -= sold.quantity
         stock.sold += sold.quantity
         buyer = self.buyers[sold.buyer_id]
-        hold_ids = tuple(i for i in buyer.hold_ids if i != sold.reservation_id)
-        self.buyers[sold.buyer_id] = Buyer(buyer.tickets, hold_ids, sold.reservation_id)
+        del buyer.hold_ids[sold.reservation_id]
+        buyer.paid_reservation_id = sold.reservation_id
 
     def _release(self, released: TicketsReleased) -> None:
         stock = self.stock[released.ticket_type_id]
         buyer = self.buyers[released.buyer_id]
-        hold_ids, paid_reservation_id = buyer.hold_ids, buyer.paid_reservation_id
         if released.was == "held":
             self._close_hold(released.reservation_id)
             stock.held -= released.quantity
-            hold_ids = tuple(i for i in hold_ids if i != released.reservation_id)
+            del buyer.hold_ids[released.reservation_id]
         else:
             stock.sold -= released.quantity
-            if paid_reservation_id == released.reservation_id:
-                paid_reservation_id = None
-        if buyer.tickets == released.quantity:
+            if buyer.paid_reservation_id == released.reservation_id:
+                buyer.paid_reservation_id = None
+        buyer.tickets -= released.quantity
+        if not buyer.tickets:
             del self.buyers[released.buyer_id]
-        else:
-            self.buyers[released.buyer_id] = Buyer(buyer.tickets - released.quantity, hold_ids, paid_reservation_id)
 
     def open_hold(self, reservation_id: UUID, hold: Hold) -> Stock:
         """Keep a hold in the order of its deadline; returns its stock, whose counts are the caller's."""

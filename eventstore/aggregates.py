@@ -15,8 +15,9 @@ from eventstore.connections import Connection
 # Measured sizes of what grows in an event, in bytes.
 EVENT_BYTES = 3_000
 STOCK_BYTES = 700
-BUYER_BYTES = 340
-HOLD_BYTES = 300
+BUYER_BYTES = 400
+HOLD_BYTES = 390
+CHANGE_BYTES = 110
 
 LOAD_ROWS = 500
 
@@ -66,7 +67,7 @@ class Aggregates:
     def put(self, event_id: UUID, event: TicketedEvent | None) -> None:
         """Keep the event as the one used last, and make room for it."""
         self._forget(event_id)
-        size = _size_bytes(event)
+        size = size_bytes(event)
         self._events[event_id] = (event, size)
         self.bytes += size
         while self.bytes > self._max_bytes and len(self._events) > 1:
@@ -108,9 +109,11 @@ class Aggregates:
             self.bytes -= self._events.pop(event_id)[1]
 
 
-def _size_bytes(event: TicketedEvent | None) -> int:
+def size_bytes(event: TicketedEvent | None) -> int:
+    """About what an event takes in memory."""
     if event is None:
         return 256
     description = event.details.description or ""
     grown = STOCK_BYTES * len(event.stock) + BUYER_BYTES * len(event.buyers) + HOLD_BYTES * len(event.holds)
+    grown += CHANGE_BYTES * len(event.changed_by)
     return EVENT_BYTES + 4 * len(description) + grown

@@ -19,6 +19,8 @@ APP_ROLE = "tixxety_app"
 
 # A server that is frozen, or cut off without a word, never answers: so long is any answer waited for.
 ANSWER_SECONDS = 10.0
+# For what somebody waits for: together with the wait for a connection still within that bound.
+POOL_SECONDS, POOL_ANSWER_SECONDS = 4.0, 5.0
 # How long the server is asked to cancel what nobody waits for any more.
 CANCEL_SECONDS = 1.0
 
@@ -53,10 +55,12 @@ KEEPALIVES: dict[str, Any] = {
     "keepalives_interval": 5,
     "keepalives_count": 2,
     "tcp_user_timeout": 15_000,
-    "connect_timeout": 5,
+    "connect_timeout": 4,
 }
+# Settings that this server does not know yet are left out.
 CONFIGURE = """
 SELECT set_config(name, value, false) FROM unnest(%(names)s::text[], %(values)s::text[]) AS setting (name, value)
+WHERE current_setting(name, true) IS NOT NULL
 """
 # Since PostgreSQL 16 a member of a role may be one without the right to act as it.
 MAY_ACT_AS = """
@@ -132,14 +136,17 @@ async def connect_as_owner(database_url: str, answer_seconds: float | None = Non
     return connection
 
 
-def pool(database_url: str, max_size: int, **settings: str) -> AsyncConnectionPool[Connection]:
-    """A pool of such connections, not open yet. Waiting for one is bounded to 5 seconds.
+def pool(
+    database_url: str, max_size: int, answer_seconds: float = POOL_ANSWER_SECONDS, /, **settings: str
+) -> AsyncConnectionPool[Connection]:
+    """A pool of such connections, not open yet. Waiting for one is bounded to 4 seconds, for an answer to 5.
 
     A database that is back is noticed within a second of being asked for: the pool's pauses between its attempts double
     for as long as one connection is tried, so each is given up soon, and the next who asks begins anew.
     """
 
     async def configure(connection: Connection) -> None:
+        connection.answer_seconds = answer_seconds
         await _configure(connection, settings)
 
     configured: Callable[[Connection], Awaitable[None]] = configure
@@ -150,7 +157,7 @@ def pool(database_url: str, max_size: int, **settings: str) -> AsyncConnectionPo
         configure=configured,
         min_size=1,
         max_size=max_size,
-        timeout=5,
+        timeout=POOL_SECONDS,
         max_waiting=1_000,
         reconnect_timeout=2,
         open=False,

@@ -71,6 +71,13 @@ class DecisionFailed(Failure):
     """Something broke on our side while deciding. Nothing was recorded; name the request_id if you report it."""
 
 
+def failed_by(bug: Exception) -> DecisionFailed:
+    """What the one who asked is told of a bug; the bug itself is its cause."""
+    failure = DecisionFailed()
+    failure.__cause__ = bug
+    return failure
+
+
 def failure_of(error: Exception) -> Failure:
     """What a client is told of an error of the database or of its connections: the truth, as far as it can be known."""
     match error:

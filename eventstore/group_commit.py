@@ -1,111 +1,112 @@
 """The one way to write: commands that wait while one transaction is under way go together into the next."""
 
 import asyncio
-from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, Self, cast
+from typing import Any, Self, cast
 from uuid import UUID
 
 import psycopg
 import structlog
-from psycopg_pool import PoolTimeout, TooManyRequests
+from psycopg_pool import PoolTimeout
 
 from domain.commands import AnyCommand
 from domain.refusals import ReservationNotFound
 from domain.reservation import ReservationPlaced, ReservationRecord
-from domain.ticketed_event import TicketedEvent
 from eventstore.aggregates import Aggregates
 from eventstore.codec import decode
-from eventstore.connections import BY_INDEX, CONNECTION_LOST, Connection, connect, pool
-from eventstore.failures import DatabaseAway, Overloaded
-from eventstore.group import Group, Outcome, TailTooLong, failed_by
+from eventstore.connections import BY_INDEX, CONNECTION_LOST, pool
+from eventstore.failures import DatabaseAway, DecisionFailed, EventBusy, Failure, Overloaded, failed_by, failure_of
+from eventstore.group import Outcome, StreamsBusy, Undecided
+from eventstore.lane import Lane
 from eventstore.refused import Keeping
+from eventstore.waiting import Attempt, Waiting, next_after
+from eventstore.writer import OthersWriteOn, Writer
 
-LOADING_CONNECTIONS = 2
+LOADING_CONNECTIONS = 3
+# Loading reads a few rows by key; a connection that does not give them is one that has gone silent.
+LOADING_SECONDS = 3.0
 REMEMBERED_RESERVATIONS = 100_000
-# How often a group is given up to catch up outside its locks before it waits for its turn no longer.
-CATCH_UPS = 5
-# A server that is frozen never answers, and nobody may wait for ever.
-GROUP_SECONDS_MAX = 30
-OUTCOME_UNKNOWN = (*CONNECTION_LOST, TimeoutError)
+# Nobody waits for an answer longer than that, and for an event that another process holds not longer than that.
+PATIENCE_SECONDS = 10.0
+BUSY_SECONDS = 5.0
+# A group that is under way for so long is looked after, so often.
+SLOW_SECONDS, LOOK_SECONDS = 0.75, 0.25
 
 PLACED = """
 SELECT originator_id, originator_version, topic, state FROM stored_events
 WHERE originator_id = %(reservation_id)s AND originator_version = 1 AND topic = %(topic)s
 """
+END_SILENT_HOLDERS = "SELECT end_silent_holders(%(waiting_pid)s)"
 
 log = structlog.get_logger()
-
-
-class Waiting(NamedTuple):
-    """A command in the queue, and the one who waits for its answer."""
-
-    command: AnyCommand
-    answer: asyncio.Future[Outcome]
 
 
 class GroupCommit:
     """Decides and records the commands of one process; any number of processes may do so at once.
 
-    At most `group_commands` go into one transaction and `queue_commands` may wait; beyond that, `Overloaded`.
+    At most `group_commands` go into one transaction and `queue_commands` may wait; beyond that, `Overloaded`. An event
+    that another process keeps locked is set aside: its commands wait in a lane of their own, and nobody else for them.
     """
 
     def __init__(self, database_url: str, *, group_commands: int = 256, queue_commands: int = 4_096) -> None:
-        self._database_url = database_url
         self._group_commands = group_commands
         self._queue_commands = queue_commands
         self._under_way = 0
-        self._queue: deque[Waiting] = deque()
-        self._filled = asyncio.Event()
-        self._connection: Connection | None = None
-        self._was_connected = False
-        self._loading = pool(database_url, LOADING_CONNECTIONS, **BY_INDEX)
+        self._loading = pool(database_url, LOADING_CONNECTIONS, LOADING_SECONDS, **BY_INDEX)
         self._aggregates = Aggregates(self._loading)
         self._event_ids: OrderedDict[UUID, UUID] = OrderedDict()
-        self._keeping = Keeping()
+        keeping = Keeping()
+        self._main = Lane(Writer(database_url, self._aggregates, keeping, sets_aside=True), one_event=False)
+        self._aside = Lane(Writer(database_url, self._aggregates, keeping, sets_aside=False), one_event=True)
+        self._set_aside: set[UUID] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
+        self._all_answered = asyncio.Event()
+        self._all_answered.set()
 
     async def __aenter__(self) -> Self:
         await self._loading.open()
-        self._task = asyncio.create_task(self._run(), name="group commit")
+        self._clock = asyncio.get_running_loop().time
+        for lane in (self._main, self._aside):
+            self._start(self._run(lane))
+        self._start(self._look_after())
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Answer what waits already, then close; a command that comes later is refused as overload."""
         self._closing = True
-        self._filled.set()
-        await self._task
-        await self._disconnect()
+        await self._all_answered.wait()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for lane in (self._main, self._aside):
+            lane.writer.close()
         await self._loading.close()
 
     async def submit(self, command: AnyCommand) -> Outcome:
-        """Decide and record one command; returns once it is durable.
+        """Decide and record one command; returns once it is durable, and at the latest after 10 seconds.
 
-        Raises a `Refusal`; `Overloaded` when too many wait; `DatabaseAway` when its outcome is unknown.
-        Giving up waiting does not take the command back.
+        Raises a `Refusal`; `Overloaded` when too many wait; `EventBusy`, `DiskFull`, `ReadOnly`; `DatabaseAway` when
+        its outcome is unknown. Giving up waiting takes the command back only until its group has begun.
         """
-        if self._under_way >= self._queue_commands:
+        if self._closing or self._under_way >= self._queue_commands:
             raise Overloaded
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        entry = Waiting(command, answer, self._clock())
         self._under_way += 1
-        if command.event_id not in self._aggregates:
-            try:
-                with unrecorded():
-                    await self._aggregates.ensure(command.event_id)
-            except BaseException:
-                self._under_way -= 1
-                raise
-        if self._closing or self._task.done():
-            self._under_way -= 1
-            raise Overloaded
-        self._queue.append(Waiting(command, answer))
-        self._filled.set()
+        self._all_answered.clear()
+        if command.event_id in self._aggregates:
+            self._lane_of(entry).add(entry)
+        else:
+            self._start(self._load(entry))
         try:
             return await answer
         finally:
-            # A refusal's traceback keeps this variable, and this variable the refusal: let go of it.
-            del answer
+            # A refusal's traceback keeps these variables, and they the refusal: let go of it.
+            del answer, entry
 
     async def event_of(self, reservation_id: UUID) -> UUID:
         """The event that a reservation is for, from its own stream; raises `ReservationNotFound`."""
@@ -124,110 +125,165 @@ class GroupCommit:
         if len(self._event_ids) > REMEMBERED_RESERVATIONS:
             self._event_ids.popitem(last=False)
 
-    async def _run(self) -> None:
-        while not self._closing or self._queue:
-            await self._filled.wait()
-            self._filled.clear()
-            while self._queue:
-                size = min(len(self._queue), self._group_commands)
-                await self._commit([self._queue.popleft() for _ in range(size)])
+    def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    async def _commit(self, waiting: list[Waiting]) -> None:
-        """Answer all of them, whatever happens: nobody waits for ever, and the next group has its turn."""
+    def _lane_of(self, entry: Waiting) -> Lane:
+        return self._aside if entry.command.event_id in self._set_aside else self._main
+
+    async def _load(self, entry: Waiting) -> None:
+        """Bring the command's event into memory, then queue the command."""
         try:
-            answers = await self._recorded([entry.command for entry in waiting])
-        except Exception:
-            log.exception("a group was lost", commands=len(waiting))
-            answers = [DatabaseAway() for _ in waiting]
-        for entry, answer in zip(waiting, answers, strict=True):
-            self._under_way -= 1
-            if isinstance(answer, Outcome) and isinstance(answer.answer, ReservationRecord):
-                self._remember(answer.answer.placed)
-            if entry.answer.done():
-                continue
-            if isinstance(answer, Exception):
-                entry.answer.set_exception(answer)
+            with unrecorded():
+                async with asyncio.timeout_at(entry.arrived_at + PATIENCE_SECONDS):
+                    await self._aggregates.ensure(entry.command.event_id)
+        except Failure as failure:
+            self._finish(entry, entry.unrecorded(failure))
+        except Exception as bug:
+            log.exception("an event could not be loaded", event_id=str(entry.command.event_id))
+            self._finish(entry, failed_by(bug))
+        else:
+            self._lane_of(entry).add(entry)
+
+    async def _run(self, lane: Lane) -> None:
+        while True:
+            await lane.filled.wait()
+            lane.filled.clear()
+            while lane.queue:
+                if entries := self._next_group(lane):
+                    await self._commit(lane, entries)
+
+    def _next_group(self, lane: Lane) -> list[Waiting]:
+        """Those that go into the next transaction; who has given up waiting is left out."""
+        group: list[Waiting] = []
+        others: list[Waiting] = []
+        while lane.queue and len(group) < self._group_commands:
+            entry = lane.queue.popleft()
+            if entry.is_over:
+                self._finish(entry)
+            elif self._lane_of(entry) is not lane or entry.command.event_id not in self._aggregates:
+                self._send_back(entry)
+            elif group and (lane.one_event and entry.command.event_id != group[0].command.event_id):
+                others.append(entry)
+            elif entry.attempt is Attempt.ALONE and group:
+                others.append(entry)
+                break
             else:
-                entry.answer.set_result(answer)
+                group.append(entry)
+                if entry.attempt is Attempt.ALONE:
+                    break
+        lane.queue.extendleft(reversed(others))
+        return group
 
-    async def _recorded(self, commands: list[AnyCommand]) -> list[Outcome | Exception]:
-        """The group's answers. An unknown outcome is tried once more: ids are fixed, so it finds its own work."""
+    async def _commit(self, lane: Lane, entries: list[Waiting]) -> None:
+        """Answer all of them or send them on, whatever happens: the next group has its turn."""
+        lane.under_way, lane.began_at = entries, self._clock()
         try:
-            return await self._transact(commands)
-        except psycopg.errors.LockNotAvailable:
-            log.warning("an event was locked for too long", commands=len(commands))
-            return await self._recorded_by_event(commands)
-        except OUTCOME_UNKNOWN as error:
-            log.warning("a group's outcome is unknown", commands=len(commands), error=repr(error))
-            return await self._recorded_again(commands)
-        except Exception:
-            log.exception("a group failed: its commands go one by one", commands=len(commands))
-            return [(await self._recorded_again([command]))[0] for command in commands]
-
-    async def _recorded_by_event(self, commands: list[AnyCommand]) -> list[Outcome | Exception]:
-        """So that an event that is locked fails its own commands alone; nothing was recorded yet."""
-        places: dict[UUID, list[int]] = {}
-        for place, command in enumerate(commands):
-            places.setdefault(command.event_id, []).append(place)
-        if len(places) == 1:
-            return [Overloaded() for _ in commands]
-        answers: dict[int, Outcome | Exception] = {}
-        for some in places.values():
-            answers |= zip(some, await self._recorded([commands[place] for place in some]), strict=True)
-        return [answers[place] for place in range(len(commands))]
-
-    async def _recorded_again(self, commands: list[AnyCommand]) -> list[Outcome | Exception]:
-        """The second try; whatever is wrong with one command in the end fails that one alone."""
-        try:
-            return await self._transact(commands, tried_before=True)
-        except OUTCOME_UNKNOWN as error:
-            log.warning("the database is away", commands=len(commands), error=repr(error))
-            return [DatabaseAway() for _ in commands]
+            answers = await lane.writer.record(entries)
+        except OthersWriteOn:
+            for entry in entries:
+                self._finish(entry, entry.unrecorded(EventBusy()))
+        except StreamsBusy:
+            self._wait_on(entries)
         except Exception as error:
-            log.exception("commands failed", commands=len(commands), request_id=str(commands[0].request_id))
-            if len(commands) == 1:
-                return [failed_by(error)]
-            return [(await self._recorded_again([command]))[0] for command in commands]
+            tell(entries, error)
+            for entry in entries:
+                self._go_on(entry, error)
+        else:
+            for entry, answer in zip(entries, answers, strict=True):
+                self._take(entry, answer)
+            if lane.one_event and not lane.has(entries[0].command.event_id):
+                self._set_aside.discard(entries[0].command.event_id)
+        finally:
+            lane.under_way, lane.began_at = [], None
 
-    async def _transact(self, commands: list[AnyCommand], *, tried_before: bool = False) -> list[Outcome | Exception]:
-        connection = await self._connected()
-        events: dict[UUID, TicketedEvent | None] = {}
-        for event_id in {command.event_id for command in commands}:
-            await self._aggregates.ensure(event_id)
-            events[event_id] = self._aggregates.get(event_id)
-        for _ in range(CATCH_UPS):
-            group = Group(connection, events, commands, self._keeping, tried_before=tried_before)
-            try:
-                async with asyncio.timeout(GROUP_SECONDS_MAX):
-                    answers = await group.answers()
-            except TailTooLong:
-                await connection.rollback()
-                events = {i: await self._aggregates.catch_up(i, event) for i, event in events.items()}
-            except BaseException:
-                self._aggregates.drop(events)
-                await self._disconnect()
-                raise
+    def _take(self, entry: Waiting, answer: Outcome | Exception | Undecided) -> None:
+        event_id = entry.command.event_id
+        if answer is Undecided.BUSY:
+            if event_id not in self._set_aside:
+                log.warning("an event that another process keeps locked is set aside", event_id=str(event_id))
+            self._set_aside.add(event_id)
+            self._send_back(entry)
+        elif answer is Undecided.UNFINISHED:
+            self._send_back(entry)
+        else:
+            if isinstance(answer, DecisionFailed):
+                kind, request_id = type(entry.command).__name__, str(entry.command.request_id)
+                log.error("a decision failed", command=kind, request_id=request_id, exc_info=answer.__cause__)
+            self._finish(entry, answer)
+
+    def _wait_on(self, entries: list[Waiting]) -> None:
+        """Back to the end of the queue, until they have waited long enough."""
+        for entry in entries:
+            if self._clock() - entry.arrived_at >= BUSY_SECONDS:
+                self._finish(entry, entry.unrecorded(EventBusy()))
             else:
-                self._aggregates.put_all(events)
-                return answers
-        return [Overloaded() for _ in commands]
+                self._send_back(entry)
 
-    async def _connected(self) -> Connection:
-        if self._connection is None or self._connection.closed:
-            self._connection = await connect(self._database_url, **BY_INDEX)
-            # The first statement of a group begins its transaction.
-            await self._connection.set_autocommit(False)
-            if self._was_connected:
-                # The last one may have been lost with its server, and so may those that load.
-                await self._loading.check()
-            self._was_connected = True
-        return self._connection
+    def _go_on(self, entry: Waiting, error: Exception) -> None:
+        match next_after(entry.attempt, error):
+            case Attempt() as attempt:
+                entry.attempt = attempt
+                self._send_back(entry)
+            case answer:
+                self._finish(entry, answer)
 
-    async def _disconnect(self) -> None:
-        """A closed connection holds no lock and no half transaction."""
-        if self._connection is not None:
-            connection, self._connection = self._connection, None
-            await connection.close()
+    def _send_back(self, entry: Waiting) -> None:
+        """Into the queue where its event is now, by way of loading it if it is not in memory any more."""
+        if self._clock() - entry.arrived_at >= PATIENCE_SECONDS:
+            self._finish(entry, entry.unrecorded(Overloaded()))
+        elif entry.command.event_id in self._aggregates:
+            self._lane_of(entry).add(entry)
+        else:
+            self._start(self._load(entry))
+
+    def _finish(self, entry: Waiting, answer: Outcome | Exception | None = None) -> None:
+        """The command is on its way no longer."""
+        self._under_way -= 1
+        if not self._under_way:
+            self._all_answered.set()
+        if isinstance(answer, Outcome) and isinstance(answer.answer, ReservationRecord):
+            self._remember(answer.answer.placed)
+        if answer is not None:
+            entry.settle(answer)
+
+    async def _look_after(self) -> None:
+        """Let nobody wait too long for a group that is slow, and end silent sessions that it waits for."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            for lane in (self._main, self._aside):
+                if lane.began_at is None or self._clock() - lane.began_at < SLOW_SECONDS:
+                    continue
+                for entry in (*lane.under_way, *lane.queue):
+                    if self._clock() - entry.arrived_at >= PATIENCE_SECONDS:
+                        entry.settle(DatabaseAway())
+                if lane.writer.backend_pid is not None and not lane.is_looked_into:
+                    lane.is_looked_into = True
+                    self._start(self._end_silent_holders(lane))
+
+    async def _end_silent_holders(self, lane: Lane) -> None:
+        try:
+            async with self._loading.connection() as connection:
+                values = {"waiting_pid": lane.writer.backend_pid}
+                row = await (await connection.execute(END_SILENT_HOLDERS, values)).fetchone()
+                if row and row[0]:
+                    log.warning("sessions that held locks and were silent were ended", pids=row[0])
+        except psycopg.Error as error:
+            # The group that waits tells it as well; it is looked into again.
+            log.info("silent sessions could not be looked for", error=repr(error))
+        finally:
+            lane.is_looked_into = False
+
+
+def tell(entries: list[Waiting], error: Exception) -> None:
+    """Log why a group has no answers."""
+    if isinstance(error, CONNECTION_LOST):
+        log.warning("a group failed", commands=len(entries), error=repr(error))
+    else:
+        request_id = str(entries[0].command.request_id)
+        log.exception("a group failed: its commands go one by one", commands=len(entries), request_id=request_id)
 
 
 @contextmanager
@@ -235,7 +291,7 @@ def unrecorded() -> Iterator[None]:
     """For what comes before a command is in the queue: when it fails, nothing of the command was recorded."""
     try:
         yield
-    except (PoolTimeout, TooManyRequests) as error:
-        raise Overloaded from error
-    except CONNECTION_LOST as error:
+    except (PoolTimeout, TimeoutError) as error:
         raise DatabaseAway from error
+    except CONNECTION_LOST as error:
+        raise failure_of(error) from error

@@ -13,26 +13,34 @@ from domain.commands import AnyCommand, CancelReservation, PayReservation
 from domain.inventory import Stock
 from domain.refusals import Refusal
 from domain.ticketed_event import TicketedEvent
+from eventstore import binary
 from eventstore.connections import Connection
+from eventstore.trips import Statement
 
 # So many of one account in a minute: all that a person tries, and next to nothing of what a program does.
 KEPT_A_MINUTE = 10
 AGE_ROWS = 10_000
 
-# The group's own domain events are visible here: what was decided before them stands so many positions back.
-KEEP = """
+# $1 is a JSON array with an object for each row. The group's own domain events are visible here: what was decided
+# before them stands so many positions back.
+KEEP = Statement(
+    "keep_refusals",
+    """
 INSERT INTO refused_together (
     first_request_id, request_ids, account_ids, refused_at, command, event_id, reservation_id, ticket_type_id,
     quantity, code, facts, capacity, reserved, paid, position, last_kept)
-SELECT %(first_request_id)b, %(request_ids)b::uuid[], %(account_ids)b::uuid[], %(refused_at)b, %(command)s,
-       %(event_id)b, %(reservation_id)b::uuid, %(ticket_type_id)b::uuid, %(quantity)s::int, %(code)s, %(facts)s::json,
-       %(capacity)s::int, %(reserved)s::int, %(paid)s::int, coalesce(max(notification_id), 0) - %(behind)s::int,
-       %(last_kept)s::bool
-FROM stored_events
+SELECT request_ids[1], request_ids, account_ids, $2::timestamptz, command, event_id, reservation_id, ticket_type_id,
+       quantity, code, facts, capacity, reserved, paid, head.position - behind, last_kept
+FROM json_to_recordset($1::json) AS refused (
+         request_ids uuid[], account_ids uuid[], command text, event_id uuid, reservation_id uuid, ticket_type_id uuid,
+         quantity integer, code text, facts json, capacity integer, reserved integer, paid integer, behind integer,
+         last_kept boolean),
+     (SELECT coalesce(max(notification_id), 0) AS position FROM stored_events) AS head
 ON CONFLICT DO NOTHING
-"""
+""",
+)
 # For a group that records nothing else: nobody is told that a refusal is durable, so its commit need not be waited for.
-LOSABLE = "SET LOCAL synchronous_commit = off"
+LOSABLE = Statement("losable", "SET LOCAL synchronous_commit = off")
 OF_BUYER = """
 SELECT request_id, refused_at, account_id, command, event_id, reservation_id, ticket_type_id, quantity,
        code, facts::text AS facts, capacity, reserved, paid, position, last_kept
@@ -97,20 +105,23 @@ class Together(NamedTuple):
 
 
 class Keeping:
-    """Decides which refusals one process keeps: the first ten of each account in each minute."""
+    """Knows which refusals one process has kept: the first ten of each account in each minute."""
 
     def __init__(self) -> None:
         self._minute = 0
         self._kept: Counter[UUID] = Counter()
 
-    def count(self, account_id: UUID) -> int:
-        """Which of the account's refusals in this minute this one is: 1, 2, 3 …"""
+    def kept(self, account_id: UUID) -> int:
+        """How many of the account's refusals in this minute were kept or counted so far."""
         minute = int(time.monotonic()) // 60
         if minute != self._minute:
             self._minute = minute
             self._kept.clear()
-        self._kept[account_id] += 1
         return self._kept[account_id]
+
+    def count(self, refused: Counter[UUID]) -> None:
+        """Refusals, by account, of a group that has committed."""
+        self._kept.update(refused)
 
 
 class Refusals:
@@ -118,6 +129,7 @@ class Refusals:
 
     def __init__(self, keeping: Keeping) -> None:
         self._keeping = keeping
+        self._refused: Counter[UUID] = Counter()
         self.together: dict[Alike, Together] = {}
 
     def __bool__(self) -> bool:
@@ -128,7 +140,8 @@ class Refusals:
         if command.actor is None:
             return
         account_id = command.actor.account_id
-        count = self._keeping.count(account_id)
+        self._refused[account_id] += 1
+        count = self._keeping.kept(account_id) + self._refused[account_id]
         if count > KEPT_A_MINUTE:
             return
         stock = _stock_asked_for(command, event)
@@ -149,20 +162,19 @@ class Refusals:
         together.request_ids.append(command.request_id)
         together.account_ids.append(account_id)
 
-    async def insert(self, connection: Connection, refused_at: datetime, group_rows: int) -> None:
-        """Store them in the group's transaction, after the `group_rows` rows that it has appended."""
-        if not group_rows:
-            await connection.execute(LOSABLE)
-        for alike, (rows_before, request_ids, account_ids) in self.together.items():
-            values: dict[str, Any] = alike._asdict() | {
-                "first_request_id": request_ids[0],
-                "request_ids": request_ids,
-                "account_ids": account_ids,
-                "refused_at": refused_at,
-                "facts": alike.facts.decode(),
-                "behind": group_rows - rows_before,
-            }
-            await connection.execute(KEEP, values)
+    def parameters(self, refused_at: datetime, group_rows: int) -> tuple[bytes, bytes]:
+        """What `KEEP` stores in the group's transaction, after the `group_rows` rows that it has appended."""
+        rows = [
+            alike._asdict()
+            | {"facts": msgspec.Raw(alike.facts), "request_ids": request_ids, "account_ids": account_ids}
+            | {"behind": group_rows - rows_before}
+            for alike, (rows_before, request_ids, account_ids) in self.together.items()
+        ]
+        return msgspec.json.encode(rows), binary.timestamptz(refused_at)
+
+    def settle(self) -> None:
+        """The group has committed: its refusals count."""
+        self._keeping.count(self._refused)
 
 
 async def of_buyer(connection: Connection, event_id: UUID, account_id: UUID, limit: int) -> list[RefusedAttempt]:

@@ -3,7 +3,7 @@
 from importlib import resources
 
 # Raised with every change of what `tixxety migrate` makes.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 def steps() -> list[bytes]:

@@ -16,12 +16,12 @@ from api.app import ApiConfig
 from api.app import create_app as create_api
 from api.cross_origin import for_origins
 from api.express import ExpressLane
-from tixxety.failures import WrongSetting
+from tixxety.failures import Failure, WrongSetting
 from tixxety.http_connections import Connections
 from tixxety.http_protocol import HttpProtocol
 from tixxety.processes import spare_collector
 from tixxety.settings import Settings, read_settings
-from tixxety.supervisor import STOP_SIGNALS
+from tixxety.stop_signals import watched_signals
 
 GRACEFUL_SECONDS = 5
 # Longer than load balancers keep a connection that nobody uses, so that it is they who close it.
@@ -46,15 +46,19 @@ def create_app() -> ASGIApp:
 def serve_here(
     listener: socket.socket, environment: dict[str, str], factory: str = "tixxety.serving:create_app"
 ) -> None:
-    """Answer on the socket until SIGTERM or SIGINT, then let requests finish for at most 5 seconds.
+    """Answer on the socket until a stop signal, then let requests finish for at most 5 seconds.
 
-    `environment` is what `create_app` reads its settings from.
+    `environment` is what `create_app` reads its settings from. Raises Failure where the application can't start.
     """
     os.environ.update(environment)
-    # The server sends itself the signal again once it has stopped; that is no failure.
-    for number in STOP_SIGNALS:
-        signal.signal(number, lambda _number, _frame: None)
-    server(read_settings(), factory).run(sockets=[listener])
+    serving = server(read_settings(), factory)
+    # It takes SIGINT and SIGTERM itself while it runs, and sends them again once it has stopped; that is no failure.
+    for number in watched_signals():
+        signal.signal(number, serving.handle_exit)
+    try:
+        serving.run(sockets=[listener])
+    except SystemExit:
+        raise Failure("The API could not start; its log says why.") from None
 
 
 def server(settings: Settings, factory: str | Callable[[], ASGIApp]) -> Server:

@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from eventstore.connections import Connection, connect
+from eventstore.connections import BY_INDEX, Connection, connect
 from eventstore.group_commit import GroupCommit
+from eventstore.group_statements import STATEMENTS
+from eventstore.trips import Trips
 
 pytest.register_assert_rewrite("tests.box_office")
 
@@ -22,3 +24,13 @@ async def commands(database_url: str) -> AsyncIterator[GroupCommit]:
     """One process's way to write."""
     async with GroupCommit(database_url) as commands:
         yield commands
+
+
+@pytest.fixture
+async def trips(database_url: str) -> AsyncIterator[Trips]:
+    """A connection as a group has it."""
+    trips = await Trips.open(database_url, STATEMENTS, 10, **BY_INDEX)
+    try:
+        yield trips
+    finally:
+        trips.close()

@@ -11,9 +11,9 @@ import pytest
 from domain.commands import AnyCommand, ChangeEvent, CreateEvent
 from domain.refusals import LimitPerBuyer, SoldOut
 from domain.ticketed_event import TicketsHeld
-from eventstore import connections, group_commit
+from eventstore import connections, group_commit, writer
 from eventstore.connections import Connection, connect
-from eventstore.failures import DatabaseAway, Overloaded
+from eventstore.failures import DatabaseAway, EventBusy
 from eventstore.group import Outcome
 from eventstore.group_commit import GroupCommit
 from eventstore.history import head
@@ -195,6 +195,22 @@ async def test_a_database_that_is_away_is_told_and_found_again(behind: Behind) -
     assert await box_office.until(knows_again)
 
 
+async def test_the_events_of_so_many_reservations_are_remembered_and_no_more(
+    behind: Behind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is remembered is answered without the database."""
+    monkeypatch.setattr(group_commit, "REMEMBERED_RESERVATIONS", 2)
+    wishes = [box_office.reserve(behind.event_id, buyer) for buyer in behind.buyers[:3]]
+    await box_office.submit_all(behind.commands, wishes)
+    for wish in wishes:
+        assert await behind.commands.event_of(wish.reservation_id) == behind.event_id
+    await behind.proxy.go_away()
+    for wish in wishes[1:]:
+        assert await behind.commands.event_of(wish.reservation_id) == behind.event_id
+    with pytest.raises(DatabaseAway):
+        await behind.commands.event_of(wishes[0].reservation_id)
+
+
 async def test_starting_and_ending_need_no_database(database_url: str) -> None:
     async with FaultProxy(database_url) as proxy:
         await proxy.go_away()
@@ -205,7 +221,8 @@ async def test_starting_and_ending_need_no_database(database_url: str) -> None:
 async def test_an_event_that_is_locked_for_too_long_holds_up_its_group_alone(
     database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(connections.SETTINGS, "lock_timeout", "100ms")
+    monkeypatch.setitem(writer.SETTINGS, "lock_timeout", "100ms")
+    monkeypatch.setattr(group_commit, "BUSY_SECONDS", 0.3)
     organiser, *buyers = await box_office.register(connection, 5)
     event, other = box_office.create(organiser), box_office.create(organiser)
     async with GroupCommit(database_url) as commands:
@@ -213,7 +230,7 @@ async def test_an_event_that_is_locked_for_too_long_holds_up_its_group_alone(
         await box_office.lock_event(connection, event.event_id)
         wishes = [box_office.reserve(event.event_id, buyer) for buyer in buyers]
         answers = await box_office.submit_all(commands, wishes)
-        assert box_office.count(answers, Overloaded) == 4
+        assert box_office.count(answers, EventBusy) == 4
         assert (await commands.submit(box_office.reserve(other.event_id, buyers[0]))).position == 4
         await box_office.unlock(connection)
         answers = await box_office.submit_all(commands, wishes)
@@ -223,7 +240,8 @@ async def test_an_event_that_is_locked_for_too_long_holds_up_its_group_alone(
 async def test_an_event_that_is_locked_for_too_long_fails_no_neighbour_in_its_group(
     database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(connections.SETTINGS, "lock_timeout", "100ms")
+    monkeypatch.setitem(writer.SETTINGS, "lock_timeout", "100ms")
+    monkeypatch.setattr(group_commit, "BUSY_SECONDS", 0.3)
     organiser, *buyers = await box_office.register(connection, 9)
     event, other = box_office.create(organiser), box_office.create(organiser)
     async with GroupCommit(database_url) as commands:
@@ -232,14 +250,15 @@ async def test_an_event_that_is_locked_for_too_long_fails_no_neighbour_in_its_gr
         events = [event, other] * 4
         wishes = [box_office.reserve(e.event_id, buyer) for e, buyer in zip(events, buyers, strict=True)]
         answers = await box_office.submit_all(commands, wishes)
-    assert [type(answer) for answer in answers] == [Overloaded, Outcome] * 4
+    assert [type(answer) for answer in answers] == [EventBusy, Outcome] * 4
     assert len((await box_office.judged_history(connection)).records) == 2 + 8
 
 
 async def test_a_lock_that_does_not_come_on_the_second_try_leaves_the_outcome_unknown(
     behind: Behind, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(connections.SETTINGS, "lock_timeout", "100ms")
+    monkeypatch.setitem(writer.SETTINGS, "lock_timeout", "100ms")
+    monkeypatch.setattr(group_commit, "BUSY_SECONDS", 0.3)
     commit = behind.proxy.hold_before_commit()
     behind.proxy.cut_after_commit()
     wish = asyncio.create_task(behind.commands.submit(box_office.reserve(behind.event_id, behind.buyers[0])))
@@ -255,7 +274,7 @@ async def test_a_lock_that_does_not_come_on_the_second_try_leaves_the_outcome_un
 
 
 async def test_a_server_that_never_answers_is_away(behind: Behind, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_commit, "GROUP_SECONDS_MAX", 0.2)
+    monkeypatch.setattr(writer, "TRIP_SECONDS", 0.5)
     commit = behind.proxy.hold_before_commit()
     try:
         async with asyncio.timeout(20):

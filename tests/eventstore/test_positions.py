@@ -15,7 +15,7 @@ import pytest
 from domain.ticketed_event import TicketsHeld
 from eventstore import history
 from eventstore.connections import Connection, connect
-from eventstore.group import POSITION_LOCK, Outcome
+from eventstore.group import Outcome
 from eventstore.group_commit import GroupCommit
 from eventstore.history import Recorded
 from tests import box_office
@@ -172,7 +172,7 @@ async def test_who_appends_later_commits_later(
 
 
 async def append(connection: Connection, stream_id: UUID) -> None:
-    await connection.execute(APPEND_ONE, {"id": stream_id} | POSITION_LOCK)
+    await connection.execute(APPEND_ONE, {"id": stream_id} | box_office.POSITION_LOCK)
 
 
 async def waits_for_a_lock(connection: Connection) -> bool:

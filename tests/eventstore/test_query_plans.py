@@ -1,12 +1,13 @@
 """What a group reads under its locks goes by index, also when the plan was made while the tables were young."""
 
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
 from domain.reservation import ReservationPlaced
-from eventstore import group, group_commit, history, refused, seals, snapshots
+from eventstore import group_commit, group_statements, history, refused, seals, snapshots
 from eventstore.connections import BY_INDEX, connect
 from eventstore.group import TAIL_ROWS
 
@@ -20,11 +21,11 @@ INSERT INTO tixxety.accounts (account_id, email, password_hash, name)
 SELECT gen_random_uuid(), 'account-' || n || '@example.org', '-', '-' FROM generate_series(%s::int, %s::int) AS n
 """
 IDS: list[UUID] = [uuid4() for _ in range(256)]
-ASKED = {"ids": IDS, "versions": [1] * len(IDS)}
+VERSIONS = [1] * len(IDS)
 STREAM = {"stream_id": IDS[0], "reservation_id": IDS[0], "version": 0, "limit": 100, "topic": ReservationPlaced.TOPIC}
-QUERIES = {
-    "catch up": (group.CATCH_UP, ASKED | {"limit": TAIL_ROWS, "account_ids": IDS}),
-    "positions": (group.POSITIONS, ASKED),
+QUERIES: dict[str, tuple[Any, Any]] = {
+    "catch up": (group_statements.CATCH_UP.text, [IDS, IDS, VERSIONS, TAIL_ROWS]),
+    "positions": (group_statements.POSITIONS.text, [IDS, VERSIONS]),
     "stream": (history.READ_STREAM_AFTER, STREAM),
     "placed": (group_commit.PLACED, STREAM),
     "read after": (history.READ_AFTER, {"after": 0, "limit": 100}),
@@ -56,7 +57,9 @@ def young(database_url: str) -> str:
 async def test_no_plan_made_while_a_table_was_young_scans_it_when_it_has_grown(young: str, name: str) -> None:
     query, values = QUERIES[name]
     async with await connect(young, **BY_INDEX, plan_cache_mode="force_generic_plan") as connection:
-        await connection.set_autocommit(True)
+        if isinstance(values, list):
+            # Its parameters are $1, $2 …
+            connection.cursor_factory = psycopg.AsyncRawCursor
         explain = "EXPLAIN " + query
         for _ in range(8):
             await connection.execute(query, values, prepare=True)

@@ -1,5 +1,7 @@
 """Refused attempts are kept with what they were decided on, beside the history and bounded."""
 
+from collections import Counter
+from types import SimpleNamespace
 from uuid import UUID, uuid4
 
 import msgspec
@@ -18,8 +20,10 @@ from domain.ticketed_event import CapacityChanged, EventCreated, TicketsHeld, Ti
 from eventstore import history, refused
 from eventstore.connections import Connection
 from eventstore.group_commit import GroupCommit
-from eventstore.refused import KEPT_A_MINUTE, Keeping, Refusals, RefusedAttempt
+from eventstore.refused import KEEP, KEPT_A_MINUTE, Keeping, Refusals, RefusedAttempt
+from eventstore.trips import Trips
 from tests import box_office
+from tests.fault_proxy import FaultProxy
 
 MANY = 1_000
 COUNT = "SELECT count(*) FROM refusals"
@@ -147,6 +151,18 @@ async def test_an_account_fills_no_more_than_ten_rows_a_minute(connection: Conne
     assert 1 <= len(last) <= 2
 
 
+def test_each_minute_counts_anew_and_forgets_who_came_in_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = 600.0
+    monkeypatch.setattr(refused, "time", SimpleNamespace(monotonic=lambda: seconds))
+    keeping, (ann, bob) = Keeping(), (uuid4(), uuid4())
+    assert (keeping.kept(ann), keeping.kept(bob)) == (0, 0)
+    keeping.count(Counter({ann: 3, bob: 1}))
+    seconds = 659.9
+    assert (keeping.kept(ann), keeping.kept(bob)) == (3, 1)
+    seconds = 660.0
+    assert (keeping.kept(ann), keeping.kept(bob)) == (0, 0)
+
+
 async def test_who_has_no_account_leaves_nothing(connection: Connection, commands: GroupCommit) -> None:
     (organiser,) = await box_office.register(connection, 1)
     event = box_office.create(organiser)
@@ -156,15 +172,13 @@ async def test_who_has_no_account_leaves_nothing(connection: Connection, command
     assert await box_office.only(connection, COUNT) == 0
 
 
-async def test_a_group_that_was_tried_twice_keeps_a_refusal_once(connection: Connection) -> None:
+async def test_a_group_that_was_tried_twice_keeps_a_refusal_once(connection: Connection, trips: Trips) -> None:
     account_id, event_id = uuid4(), uuid4()
     now = await box_office.only(connection, "SELECT clock_timestamp()")
     refusals = Refusals(Keeping())
     refusals.add(box_office.reserve(event_id, account_id), EventNotFound(), None, 0)
-    await connection.set_autocommit(False)
     for _ in range(2):
-        await refusals.insert(connection, now, 0)
-        await connection.commit()
+        await trips.go((KEEP, refusals.parameters(now, 0)))
     assert len(await refused.of_buyer(connection, event_id, account_id, MANY)) == 1
 
 
@@ -203,15 +217,31 @@ async def test_old_ones_are_forgotten_and_the_history_stays(connection: Connecti
     assert await history.head(connection) == head
 
 
-async def test_the_facts_of_every_refusal_can_be_stored(connection: Connection) -> None:
+async def test_the_facts_of_every_refusal_can_be_stored(connection: Connection, trips: Trips) -> None:
     told = [SoldOut(0), LimitPerBuyer(1, 1, None), LimitPerBuyer(2, 1, UUID(int=3)), EventNotFound()]
     told += [HoldExpired(box_office.TOMORROW), InvalidRequest("title", 'is "odd"'), CapacityBelowTaken(UUID(int=4), 7)]
     event_id, account_id = uuid4(), uuid4()
     refusals = Refusals(Keeping())
     for refusal in told:
         refusals.add(box_office.reserve(event_id, account_id), refusal, None, 0)
-    await refusals.insert(connection, box_office.TOMORROW, 0)
+    await trips.go((KEEP, refusals.parameters(box_office.TOMORROW, 0)))
     attempts = await refused.of_buyer(connection, event_id, account_id, MANY)
     assert {attempt.code: set(msgspec.json.decode(attempt.facts)) for attempt in attempts} == {
         refusal.code: set(refusal.facts) for refusal in told
     }
+
+
+async def test_what_a_group_that_was_rolled_back_has_refused_does_not_count(
+    database_url: str, connection: Connection
+) -> None:
+    organiser, buyer = await box_office.register(connection, 2)
+    event = box_office.create(organiser, max_per_buyer=1)
+    async with FaultProxy(database_url) as proxy, GroupCommit(proxy.url) as commands:
+        await commands.submit(event)
+        await commands.submit(box_office.reserve(event.event_id, buyer))
+        proxy.cut_before_commit()
+        wishes = [box_office.reserve(event.event_id, buyer) for _ in range(KEPT_A_MINUTE)]
+        answers = await box_office.submit_all(commands, wishes)
+        assert box_office.count(answers, LimitPerBuyer) == KEPT_A_MINUTE
+    assert [attempt.last_kept for attempt in await kept(connection)].count(True) == 1
+    assert await box_office.only(connection, COUNT) == KEPT_A_MINUTE

@@ -1,0 +1,64 @@
+-- Version 3: nobody who is silent keeps others waiting, and a full notification queue stops no sale.
+
+CREATE FUNCTION try_lock_streams(keys bigint[], OUT decided_at timestamptz, OUT busy bigint[]) LANGUAGE plpgsql AS $$
+DECLARE
+    key bigint;
+BEGIN
+    busy := '{}';
+    FOREACH key IN ARRAY keys LOOP
+        IF NOT pg_try_advisory_xact_lock(key) THEN
+            busy := busy || key;
+        END IF;
+    END LOOP;
+    decided_at := clock_timestamp();
+END $$;
+COMMENT ON FUNCTION try_lock_streams IS 'Locks those streams that nobody has, without waiting, and then reads the clock; returns the keys of the others.';
+
+CREATE FUNCTION end_silent_holders(waiting_pid integer) RETURNS integer[] LANGUAGE plpgsql
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    silent integer;
+    ended integer[];
+BEGIN
+    FOR silent IN
+        SELECT a.pid FROM pg_stat_activity a
+        WHERE a.pid = ANY (pg_blocking_pids(waiting_pid)) AND a.datname = current_database()
+          AND a.state <> 'idle' AND a.wait_event_type = 'Client'
+          AND a.state_change < clock_timestamp() - interval '1.5 seconds'
+          AND EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.granted)
+        ORDER BY a.pid
+    LOOP
+        IF pg_terminate_backend(silent) THEN
+            ended := ended || silent;
+        END IF;
+    END LOOP;
+    RETURN ended;
+END $$;
+REVOKE ALL ON FUNCTION end_silent_holders FROM PUBLIC;
+COMMENT ON FUNCTION end_silent_holders IS 'Ends the sessions that a waiting one is blocked by, if they hold an advisory lock in the middle of a transaction and have waited for their client for a second and a half: a process that is frozen or cut off. The timer for idle transactions does not see one that stopped in the middle of sending. Returns their process ids, null when there were none.';
+
+CREATE FUNCTION wait_for_standbys() RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM pg_logical_emit_message(true, 'tixxety', '');
+END $$;
+REVOKE ALL ON FUNCTION wait_for_standbys FROM PUBLIC;
+COMMENT ON FUNCTION wait_for_standbys IS 'Makes the transaction write something, so that its commit waits for the disk and for synchronous standbys as that of a writer does. For answers that find earlier work: what they tell must be as durable as if they had written it.';
+
+CREATE OR REPLACE FUNCTION append(ids uuid[], versions bigint[], topics text[], states bytea[], command_ends bigint[],
+                                  position_lock_class integer, position_lock_key integer) RETURNS bigint LANGUAGE plpgsql
+    SET lock_timeout = '3s' AS $$
+DECLARE
+    last bigint;
+BEGIN
+    PERFORM pg_advisory_xact_lock(position_lock_class, position_lock_key);
+    SELECT coalesce(max(notification_id), 0) INTO last FROM stored_events;
+    INSERT INTO stored_events (originator_id, originator_version, topic, state, notification_id, command_position)
+        SELECT id, version, topic, state, last + place, last + command_end
+        FROM unnest(ids, versions, topics, states, command_ends)
+             WITH ORDINALITY AS new (id, version, topic, state, command_end, place);
+    -- A notification is a hint, and a full queue would refuse the commit. Asking for its fill also makes room in it.
+    IF pg_notification_queue_usage() < 0.5 THEN
+        PERFORM pg_notify('history', (last + cardinality(ids))::text);
+    END IF;
+    RETURN last;
+END $$;
