@@ -31,7 +31,7 @@ from eventstore.connections import Connection
 from eventstore.group import Outcome
 from eventstore.group_commit import GroupCommit
 from eventstore.history import Recorded, read_after
-from eventstore.locks import stream_key
+from eventstore.locks import LOCK_CLASS, POSITION_KEY, stream_key
 
 TOMORROW = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
 REGISTER = """
@@ -39,6 +39,7 @@ INSERT INTO accounts (account_id, email, password_hash, name)
 SELECT id, id || '@example.org', 'none', 'Somebody' FROM unnest(%(ids)s::uuid[]) AS id
 """
 LOCK_STREAM = "SELECT pg_advisory_lock(%(key)s)"
+POSITION_LOCK = {"lock_class": LOCK_CLASS, "lock_key": POSITION_KEY}
 UNLOCK_ALL = "SELECT pg_advisory_unlock_all()"
 
 T = TypeVar("T")

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import LiteralString
 from uuid import UUID
@@ -28,11 +28,11 @@ ADD_CREATION = "INSERT OR IGNORE INTO creations VALUES (?, ?)"
 CREATION = "SELECT state FROM creations WHERE stream = ?"
 
 
-class NoRoomToSort(Failure):
-    """What is sorted can't be kept on disk."""
+class NoRoom(Failure):
+    """The temporary folder can't hold what is put in order there."""
 
-    def __init__(self, folder: Path, error: sqlite3.Error) -> None:
-        super().__init__(f"Nothing can be sorted in {folder} ({error}): name another folder in the variable TMPDIR.")
+    def __init__(self, folder: str, error: Exception) -> None:
+        super().__init__(f"{folder} can't hold a copy of the file: {error}. Name another folder in TMPDIR.")
 
 
 class StreamSorter:
@@ -83,7 +83,7 @@ class Creations:
 def stream_sorter(folder: Path) -> Iterator[StreamSorter]:
     """A sorter with a file of its own in the folder, as large as what is sorted, until the block ends.
 
-    Raises NoRoomToSort.
+    The block raises `NoRoom` where the folder has none.
     """
     with _database(folder / "rows", MAKE) as database:
         yield StreamSorter(database)
@@ -91,23 +91,21 @@ def stream_sorter(folder: Path) -> Iterator[StreamSorter]:
 
 @contextmanager
 def creations(folder: Path) -> Iterator[Creations]:
-    """With a file of its own in the folder. Raises NoRoomToSort."""
+    """With a file of its own in the folder. The block raises `NoRoom` where the folder has none."""
     with _database(folder / "creations", MAKE_CREATIONS) as database:
         yield Creations(database)
 
 
 @contextmanager
 def _database(path: Path, make: LiteralString) -> Iterator[sqlite3.Connection]:
-    database = sqlite3.connect(path, isolation_level=None)
     try:
-        database.executescript(SETTINGS)
-        database.execute(make)
-        database.execute("BEGIN")
-        yield database
+        with closing(sqlite3.connect(path, isolation_level=None)) as database:
+            database.executescript(SETTINGS)
+            database.execute(make)
+            database.execute("BEGIN")
+            yield database
     except sqlite3.OperationalError as error:
-        raise NoRoomToSort(path.parent, error) from error
-    finally:
-        database.close()
+        raise NoRoom(str(path.parent), error) from error
 
 
 def _with_bytes(rows: Sequence[StoredRow]) -> Iterator[tuple[int, int, bytes, int, str, bytes]]:

@@ -18,7 +18,6 @@ from eventstore.connections import Connection, connect
 from eventstore.group import Outcome
 from eventstore.group_commit import GroupCommit
 from eventstore.history import Recorded
-from eventstore.locks import LOCK_CLASS, POSITION_KEY
 from tests import box_office
 
 ROOT = Path(__file__).parents[2]
@@ -173,7 +172,7 @@ async def test_who_appends_later_commits_later(
 
 
 async def append(connection: Connection, stream_id: UUID) -> None:
-    await connection.execute(APPEND_ONE, {"id": stream_id, "lock_class": LOCK_CLASS, "lock_key": POSITION_KEY})
+    await connection.execute(APPEND_ONE, {"id": stream_id} | box_office.POSITION_LOCK)
 
 
 async def waits_for_a_lock(connection: Connection) -> bool:

@@ -9,7 +9,6 @@ import pytest
 
 from eventstore import snapshots
 from eventstore.connections import Connection, connect
-from eventstore.group import POSITION_LOCK
 from eventstore.group_commit import GroupCommit
 from projections import checkpoint, queries
 from projections.batches import Batches
@@ -105,7 +104,7 @@ async def test_a_fold_that_fails_stops_the_projector_while_expiry_goes_on(
         await box_office.submit_all(commands, [box_office.reserve(event.event_id, buyer) for buyer in buyers])
         await reaches("SELECT count(*) FROM reservations", 10)
         async with await connect(database_url) as other:
-            await other.execute(APPEND_ONE, {"id": uuid4(), "topic": "TicketsStolen"} | POSITION_LOCK)
+            await other.execute(APPEND_ONE, {"id": uuid4(), "topic": "TicketsStolen"} | box_office.POSITION_LOCK)
         stolen_at = await box_office.only(connection, "SELECT max(notification_id) FROM stored_events")
 
         async def runner_has_stopped() -> bool:

@@ -10,7 +10,6 @@ from eventstore import snapshots
 from eventstore.aggregates import load
 from eventstore.codec import encode
 from eventstore.connections import Connection, connect
-from eventstore.group import POSITION_LOCK
 from eventstore.group_commit import GroupCommit
 from tests import box_office
 from tests.domain.given_when_then import snapshot
@@ -95,7 +94,7 @@ async def test_a_snapshot_never_holds_what_was_not_committed(
     job = Snapshots(database_url)
     async with await connect(database_url) as undecided:
         await undecided.execute("BEGIN")
-        await undecided.execute(APPEND_ONE, values | POSITION_LOCK)
+        await undecided.execute(APPEND_ONE, values | box_office.POSITION_LOCK)
         await job.run()
         await undecided.execute("ROLLBACK")
     await job.close()
