@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import psycopg
 import typer
 
-from api.tokens import ROLES
+from api.roles import ROLES
 from domain.refusals import Refusal
 from eventstore.failures import Failure as StoreFailure
 from tixxety import __version__, env_file, logs, testing
@@ -150,7 +150,7 @@ app.command()(rebuild)
 
 @app.command()
 def grant(email: Email, role: Role, home: Home = None) -> None:
-    """Give an account a role; it counts from the next login."""
+    """Give an account a role; it counts at once."""
     from api.accounts import grant as give
 
     change_roles(home, give, email, role)
@@ -158,7 +158,7 @@ def grant(email: Email, role: Role, home: Home = None) -> None:
 
 @app.command()
 def revoke(email: Email, role: Role, home: Home = None) -> None:
-    """Take a role from an account; it counts from the next login."""
+    """Take a role from an account; it counts at once."""
     from api.accounts import revoke as take
 
     change_roles(home, take, email, role)
@@ -186,4 +186,4 @@ def change_roles(
     """Make one change and print the roles that the account now has."""
     with box_office(home) as url:
         roles = run(change(url, email, role))
-    typer.echo(f"{email} has {', '.join(roles) if roles else 'no role'} from the next login on.")
+    typer.echo(f"{email} has {', '.join(roles) if roles else 'no role'}.")

@@ -42,7 +42,8 @@ def run_pytest(arguments: list[str], environment: dict[str, str]) -> int:
     Returns 0 or 1 where the tests ran, 2 where pytest could not run them, and 128 and the signal that has ended it.
     """
     serial = any(argument.startswith(RUNS_SERIALLY) for argument in arguments)
-    parallel = [] if serial else ["-n", str(os.cpu_count() or 1)]
+    # Neighbours, which may share a slow fixture, stay in one process; who has nothing left takes from the others.
+    parallel = [] if serial else ["-n", str(os.cpu_count() or 1), "--dist", "worksteal"]
     command = [sys.executable, "-m", "pytest", *parallel, *arguments]
     with subprocess.Popen(command, cwd=ROOT, env=environment) as pytest:
         try:
