@@ -102,8 +102,6 @@ def serve(
     listener: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run the API until Ctrl-C."""
-    from tixxety.serving import serve_here  # only this process needs the API's libraries
-
     settings = read_settings(home)
     with database(settings, brief=False) as url:
         environment = settings.serving_environment(url)
@@ -112,6 +110,8 @@ def serve(
             if workers > 1:
                 serve_many(opened, workers, environment)
             else:
+                from tixxety.serving import serve_here  # only who answers needs the API's libraries
+
                 logs.configure("api")
                 serve_here(opened, environment)
 
