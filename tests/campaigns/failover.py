@@ -31,8 +31,9 @@ from tixxety.embedded_postgres import EmbeddedPostgres
 from tixxety.migrate import migrate
 
 PROMISED_SECONDS = 15.0
-GIVEN_UP_SECONDS = 120.0
+GIVEN_UP_SECONDS = 60.0
 HELD = 20
+LOG_CHARACTERS = 3_000
 SECRET = "a secret for tests, and for nothing else"
 REGISTER = """
 INSERT INTO tixxety.accounts (account_id, email, password_hash, name)
@@ -155,7 +156,10 @@ def fail_over(folder: Path, promoted_after_seconds: float) -> dict[str, float]:
                 "API": lambda: box_office.sells(event_id),
             }
             seconds = [threads.submit(seconds_until, condition) for condition in goes_on.values()]
-            return dict(zip(goes_on, [each.result() for each in seconds], strict=True))
+            took = dict(zip(goes_on, [each.result() for each in seconds], strict=True))
+            if max(took.values()) > PROMISED_SECONDS:
+                sys.stdout.writelines(f"{log.name}: {log.read_text()[-LOG_CHARACTERS:]}\n" for _, log in started)
+            return took
 
 
 def number(database: "psycopg.Connection[tuple[int]]", query: str) -> int:
@@ -164,9 +168,12 @@ def number(database: "psycopg.Connection[tuple[int]]", query: str) -> int:
 
 
 def seconds_until(condition: Callable[[], bool]) -> float:
-    """How long it takes until it holds. AssertionError when it never does."""
+    """How long it takes until it holds; infinite when it does not within GIVEN_UP_SECONDS."""
     began = time.monotonic()
-    until(condition, GIVEN_UP_SECONDS)
+    try:
+        until(condition, GIVEN_UP_SECONDS)
+    except AssertionError:
+        return float("inf")
     return time.monotonic() - began
 
 

@@ -40,7 +40,7 @@ def disk_full(owner: "psycopg.Connection[tuple[int]]") -> Iterator[Callable[[], 
     owner.execute(NO_ROOM)
     for table in TABLES:
         owner.execute(REFUSE.format(sql.Identifier(table)))
-    yield lambda: owner.execute("SELECT last_value FROM public.attempts").fetchall()[0][0] > 12
+    yield lambda: owner.execute("SELECT last_value FROM public.attempts").fetchall()[0][0] > 6
     for table in TABLES:
         owner.execute(ALLOW.format(sql.Identifier(table)))
 
