@@ -69,9 +69,10 @@ class Jobs:
                 scheduler.shutdown()
 
     async def _call(self, job: Job, connections: AsyncConnectionPool[Connection], scheduler: AsyncIOScheduler) -> None:
-        if (task := asyncio.current_task()) is not None:
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
         outage = self._outages.setdefault(job.name, Outage(job.name))
         # The scheduler would log it as an error that the term ends.
         with contextlib.suppress(asyncio.CancelledError):
@@ -82,7 +83,8 @@ class Jobs:
                 outage.note(error)
             else:
                 outage.over()
-                _plan(scheduler, job, again_in_seconds)
+                # Not before the scheduler has seen that this call is over: it skips a job that still runs.
+                task.add_done_callback(lambda _: _plan(scheduler, job, again_in_seconds))
 
 
 def _plan(scheduler: AsyncIOScheduler, job: Job, again_in_seconds: float | None) -> None:
