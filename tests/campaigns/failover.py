@@ -188,6 +188,7 @@ def main() -> None:
             took = fail_over(Path(folder), promoted_after_seconds)
         told = ", ".join(f"{who} after {seconds:.1f} s" for who, seconds in took.items())
         sys.stdout.write(f"promoted {promoted_after_seconds:g} s after the freeze: {told}\n")
+        sys.stdout.flush()
         late = late or max(took.values()) > PROMISED_SECONDS
     sys.exit(1 if late else 0)
 
