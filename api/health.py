@@ -116,6 +116,8 @@ async def _projections(connection: Connection, folded: queries.Readiness, now: d
         return Check(ok=False, problem="the tables for reading are of an older version: run tixxety rebuild")
     if folded.definitions_version > DEFINITIONS_VERSION:
         return Check(ok=False, problem="the tables for reading are of a newer version than this program")
+    if folded.stopped_before is not None:
+        return Check(ok=False, problem=f"position {folded.stopped_before} can't be folded: the worker's log says why")
     unfolded = await first_after(connection, folded.position)
     if unfolded is None:
         return Check(ok=True)

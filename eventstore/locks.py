@@ -9,10 +9,8 @@ LOCK_CLASS = 7261
 
 POSITION_KEY = 1
 MIGRATION_KEY = 2
-EXPIRY_KEY = 3
-SNAPSHOTS_KEY = 4
-SEALING_KEY = 5
-AGEING_KEY = 6
+# Earlier versions had a lock for each job, 3 to 6; the first keeps two versions from expiring at once.
+JOBS_KEY = 3
 SEAL_KEYS_KEY = 7
 REBUILD_KEY = 8
 

@@ -1,11 +1,14 @@
 """The folded state of long streams, taken off the hot path so that loading one costs a short tail."""
 
 import asyncio
+import contextlib
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
+import psycopg
+import structlog
 
 from domain.inventory import Buyer, Hold, Stock
 from domain.ticketed_event import (
@@ -31,6 +34,10 @@ NEWEST = """
 SELECT originator_version, state FROM snapshots
 WHERE originator_id = %(stream_id)s AND shape_version = %(shape_version)s
 """
+DROP_UNREADABLE = """
+DELETE FROM snapshots
+WHERE originator_id = %(stream_id)s AND shape_version = %(shape_version)s AND originator_version = %(version)s
+"""
 LOOKED_THROUGH = "SELECT coalesce(max(position), 0) FROM snapshots WHERE shape_version = %(shape_version)s"
 GROWN = """
 SELECT grown.originator_id
@@ -50,6 +57,8 @@ ON CONFLICT (originator_id) DO UPDATE SET originator_version = excluded.originat
 WHERE snapshots.shape_version <> excluded.shape_version
    OR snapshots.originator_version < excluded.originator_version
 """
+
+log = structlog.get_logger()
 
 
 class StockShape(NamedTuple):
@@ -129,14 +138,25 @@ def difference(event: TicketedEvent, state: bytes) -> str | None:
 
 
 async def newest(connection: Connection, stream_id: UUID) -> TicketedEvent | None:
-    """The event as of its snapshot, if it has one of our shape."""
-    values = {"stream_id": stream_id, "shape_version": SHAPE_VERSION}
+    """The event as of its snapshot, if it has one of our shape that can be read.
+
+    One that can't be is dropped, so that nobody else tries and the worker takes another one.
+    """
+    values: dict[str, Any] = {"stream_id": stream_id, "shape_version": SHAPE_VERSION}
     row = await (await connection.execute(NEWEST, values, binary=True)).fetchone()
-    return unpack(*row) if row else None
+    if row is None:
+        return None
+    try:
+        return unpack(*row)
+    except Exception as error:
+        log.warning("a snapshot can't be read", stream=str(stream_id), version=row[0], error=repr(error))
+    with contextlib.suppress(psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.InsufficientPrivilege):
+        await connection.execute(DROP_UNREADABLE, values | {"version": row[0]})
+    return None
 
 
 async def looked_through(connection: Connection) -> int:
-    """The position up to which an earlier process has looked for streams in need of a snapshot."""
+    """The position up to which all streams in need of a snapshot have one, as far as earlier processes have told."""
     rows = await (await connection.execute(LOOKED_THROUGH, {"shape_version": SHAPE_VERSION})).fetchall()
     return int(rows[0][0])
 
@@ -149,7 +169,10 @@ async def grown_streams(connection: Connection, after: int, upto: int) -> list[U
 
 
 async def keep(connection: Connection, event: TicketedEvent, position: int) -> None:
-    """Store the snapshot, unless there is a newer one. Nobody else may have the event: it is packed in a thread."""
+    """Store the snapshot, unless there is a newer one. Nobody else may have the event: it is packed in a thread.
+
+    `position` says up to where no other stream is in need of one.
+    """
     values = {
         "stream_id": event.id,
         "version": event.version,

@@ -5,11 +5,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 import psycopg
+import structlog
 from psycopg.rows import args_row
 
 from eventstore import codec, history
 from eventstore.connections import Connection
 from eventstore.history import Recorded
+from eventstore.tasks import end
 from projections import checkpoint
 from projections.checkpoint import CHANNEL, Checkpoint
 from projections.failures import CheckpointMoved, FoldFailed
@@ -19,9 +21,14 @@ from projections.tables import TABLES
 
 BATCH_DOMAIN_EVENTS = 4_096
 
-NOTIFY = "SELECT pg_notify(%(channel)s, position::text) FROM advanced"
+# A hint that nobody depends on: where the server's queue of them fills up, batches go on without it.
+NOTIFY = """
+SELECT CASE WHEN pg_notification_queue_usage() < 0.5 THEN pg_notify(%(channel)s, position::text) END FROM advanced
+"""
 
 _json = msgspec.json.Encoder()
+
+log = structlog.get_logger()
 
 
 def one_statement() -> str:
@@ -53,13 +60,14 @@ class Batches:
     """Folds batch after batch from a checkpoint on; any failure leaves it knowing nothing and the tables unchanged.
 
     Between batches it remembers the rows that the last one changed. With a `reader` the next batch is read and folded
-    while one is written, as long as batches are full. Memory is bounded by three batches.
+    while one is written, as long as batches are full; `reader` is None once it is lost, and all goes on without it.
+    Memory is bounded by three batches.
     """
 
     def __init__(self, connection: Connection, start: Checkpoint, reader: Connection | None = None) -> None:
         self.position = start.position
         self._connection = connection
-        self._reader = reader
+        self.reader = reader
         self._generation = start.generation
         self._folding = Folding(TABLES)
         self._ahead: Batch | None = None
@@ -110,20 +118,22 @@ class Batches:
 
     async def _write_and_fold_on(self, batch: Batch) -> Batch | None:
         """Write, and meanwhile fold what comes next: no row that it has to read is among those being written."""
-        if self._reader is None or len(batch.recorded) < batch.limit:
+        if self.reader is None or len(batch.recorded) < batch.limit:
             await self._write(batch)
             return None
-        folding = asyncio.create_task(self._folded(self._reader, batch.position, batch.limit))
+        folding = asyncio.create_task(self._folded(self.reader, batch.position, batch.limit))
         try:
             await self._write(batch)
         except BaseException:
-            folding.cancel()
-            await asyncio.wait([folding])
+            await end(folding)
             raise
         (ahead,) = await asyncio.gather(folding, return_exceptions=True)
         if isinstance(ahead, BaseException):
             # What can't be folded is told when its turn comes.
             self._folding.forget()
+            if self.reader.closed:
+                log.warning("the connection that reads ahead is lost", error=repr(ahead))
+                self.reader = None
             return None
         return ahead
 

@@ -11,6 +11,8 @@ from eventstore.connections import Connection
 DEFINITIONS_VERSION = 2
 # One NOTIFY per batch; the payload is the new position, if it is a runner that tells it.
 CHANNEL = "projections"
+# The name under which the session that holds the lock is listed while its runner stands still before a position.
+STOPPED = "tixxety projector: stopped before "
 
 READ = "SELECT position, definitions_version, generation, folded_at FROM checkpoint"
 BEGIN = "INSERT INTO checkpoint (definitions_version) VALUES (%(definitions_version)s)"

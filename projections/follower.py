@@ -1,20 +1,22 @@
 """Knows how far the projections are, and wakes those who wait for them: by NOTIFY, on one connection."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Self
 
-import structlog
-
 from eventstore.connections import Connection, connect
+from eventstore.outage import Outage
+from eventstore.tasks import end
 from projections import checkpoint
 from projections.checkpoint import CHANNEL
 
-CANCEL_AGAIN_SECONDS = 0.5
 FIRST_BACK_OFF_SECONDS, LAST_BACK_OFF_SECONDS = 0.1, 2.0
-
-log = structlog.get_logger()
+# The safety net beneath NOTIFY, whose queue somebody else may have filled.
+POLL_SECONDS = 0.25
+# A server that is frozen is left after this.
+ANSWER_SECONDS = 3.0
+# Asking for it has the server let go of what all listeners have heard: a full queue would stay full without.
+QUEUE_USAGE = "SELECT pg_notification_queue_usage()"
 
 
 class Follower:
@@ -35,13 +37,7 @@ class Follower:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        while not self._task.done():
-            # Not only once: a pool that checks its connections takes being cancelled for a broken one and goes on.
-            self._task.cancel()
-            await asyncio.wait([self._task], timeout=CANCEL_AGAIN_SECONDS)
-        # Lets go of where it was cancelled, and so of a connection that was being made there.
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await end(self._task)
 
     @property
     def waiting(self) -> int:
@@ -65,17 +61,19 @@ class Follower:
     async def _run(self) -> None:
         back_off_seconds = FIRST_BACK_OFF_SECONDS
         was_lost = False
+        outage = Outage("follower of the projections")
         while True:
             try:
-                async with await connect(self._database_url) as connection:
+                async with await connect(self._database_url, ANSWER_SECONDS) as connection:
                     if was_lost and self._on_reconnect is not None:
                         await self._on_reconnect()
                     await connection.execute(f"LISTEN {CHANNEL}")
                     await self._look(connection)
                     back_off_seconds = FIRST_BACK_OFF_SECONDS
+                    outage.over()
                     await self._follow(connection)
             except Exception as error:
-                log.warning("the follower starts over", error=repr(error))
+                outage.note(error)
                 was_lost = True
             finally:
                 self.position = 0
@@ -85,8 +83,9 @@ class Follower:
     async def _follow(self, connection: Connection) -> None:
         while True:
             # Whoever may log in may notify, of anything: it is a reason to look and no more.
-            async for _ in connection.notifies(stop_after=1):
-                pass
+            heard = [notify async for notify in connection.notifies(timeout=POLL_SECONDS, stop_after=1)]
+            if not heard:
+                await connection.execute(QUEUE_USAGE)
             await self._look(connection)
 
     async def _look(self, connection: Connection) -> None:

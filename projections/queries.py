@@ -9,6 +9,7 @@ from psycopg.rows import args_row
 from domain.reservation import Status
 from eventstore.connections import Connection
 from eventstore.locks import RUNNER_CLASS
+from projections.checkpoint import STOPPED
 from projections.reservations import ReservationRow
 
 RESERVATION = """
@@ -43,13 +44,14 @@ WHERE events.status = 'cancelled' AND events.position > %(after_position)s
 ORDER BY events.position LIMIT %(limit)s
 """
 READINESS = """
-SELECT position, definitions_version, EXISTS (
-    SELECT FROM pg_locks
-    WHERE locktype = 'advisory' AND granted
-      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-      AND classid = %(runner_class)s::oid AND objid = generation::oid AND objsubid = 2)
-FROM checkpoint
+SELECT position, definitions_version, pid IS NOT NULL, substring(application_name FROM %(stopped)s::text)::bigint,
+       pg_notification_queue_usage()
+FROM checkpoint LEFT JOIN (pg_locks JOIN pg_stat_activity USING (pid))
+    ON locktype = 'advisory' AND granted
+   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND classid = %(runner_class)s::oid AND objid = generation::oid AND objsubid = 2
 """
+READINESS_VALUES = {"runner_class": RUNNER_CLASS, "stopped": f"^{STOPPED}([0-9]+)$"}
 
 
 class OpenReservation(NamedTuple):
@@ -60,11 +62,17 @@ class OpenReservation(NamedTuple):
 
 
 class Readiness(NamedTuple):
-    """Whether reading can be trusted: whose the tables are, and whether a runner holds their lock."""
+    """Whether reading can be trusted: whose the tables are, and whether a runner holds their lock.
+
+    `stopped_before` is the position of a domain event that the runner can't fold, None where it folds or there is none.
+    `notification_queue` is how full the server's queue for NOTIFY is, 0 to 1: fuller than 0.5, we go on without it.
+    """
 
     position: int
     definitions_version: int
     runner_holds_lock: bool
+    stopped_before: int | None
+    notification_queue: float
 
 
 async def reservation(connection: Connection, reservation_id: UUID) -> ReservationRow | None:
@@ -127,7 +135,7 @@ async def reservations_of_cancelled_events(
 
 async def readiness(connection: Connection) -> Readiness:
     """The projections' part in being ready; how far the history is ahead is for the caller to ask the history."""
-    row = await (await connection.execute(READINESS, {"runner_class": RUNNER_CLASS})).fetchone()
+    row = await (await connection.execute(READINESS, READINESS_VALUES)).fetchone()
     if row is None:
         raise AssertionError("the checkpoint has no row")
     return Readiness(*row)

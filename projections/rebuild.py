@@ -18,13 +18,13 @@ from eventstore.connections import (
     connect_as_owner,
 )
 from eventstore.failures import SchemaOutdated
-from eventstore.locks import LOCK_CLASS, MIGRATION_KEY, REBUILD_KEY, RUNNER_CLASS
+from eventstore.locks import LOCK_CLASS, MIGRATION_KEY, REBUILD_KEY
 from projections import checkpoint, queries, schema
 from projections.batches import BATCH_DOMAIN_EVENTS, Batches
 from projections.checkpoint import DEFINITIONS_VERSION
 from projections.differences import Differences, differences
-from projections.failures import CheckpointMoved, RebuildUnderWay
-from projections.runner import FOLD_SETTINGS, TRY_LOCK
+from projections.failures import CheckpointMoved, HistoryCutShort, RebuildUnderWay
+from projections.runner import FOLD_SETTINGS, OUR_LOCK, TRY_LOCK
 from projections.swap import DROP, LOCK_MIGRATION, Swap, standing_still, views_of_others
 from projections.tables import TABLES
 
@@ -93,7 +93,7 @@ async def rebuild(database_url: str, tell: Tell, tell_differences: TellDifferenc
 
     Costs about 20 µs a domain event, and memory for three batches. Whatever ends it early leaves the live tables as
     they are, and the next rebuild goes on where this one stopped. Raises `RebuildUnderWay`, `SchemaOutdated`,
-    `FoldFailed`, and what `Swap.swap` raises.
+    `HistoryCutShort`, `FoldFailed`, and what `Swap.swap` raises.
     """
     async with await connect_as_owner(database_url, **OWNER_SETTINGS) as owner:
         await _lock(owner)
@@ -178,7 +178,8 @@ class Fresh:
         """Fold up to this position of the live tables, which is the end of a command."""
         while (missing := position - self.position) > 0:
             try:
-                await self._batches.fold_next(min(missing, BATCH_DOMAIN_EVENTS))
+                if not await self._batches.fold_next(min(missing, BATCH_DOMAIN_EVENTS)):
+                    raise HistoryCutShort(self.position, position)
             except CheckpointMoved:
                 # The last batch of a rebuild that was killed may come to its end after it.
                 self._batches = Batches(self._connection, await checkpoint.read(self._connection))
@@ -221,7 +222,7 @@ class Fresh:
 async def fold_on(database_url: str, tell: Tell) -> None:
     """Fold the live tables up to the head of the history, unless a runner is there already to do that."""
     async with await connect(database_url, **FOLD_SETTINGS) as connection:
-        row = await (await connection.execute(TRY_LOCK, {"lock_class": RUNNER_CLASS})).fetchone()
+        row = await (await connection.execute(TRY_LOCK, OUR_LOCK)).fetchone()
         if not row or not row[0]:
             return
         batches, goal = Batches(connection, await checkpoint.read(connection)), await history.head(connection)

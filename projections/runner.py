@@ -1,157 +1,140 @@
 """The runner: folds the history into the tables for ever, one at a time, and stands by while another does."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
 
+import psycopg
 import structlog
 
 from eventstore import history
-from eventstore.connections import BY_INDEX, CONNECTION_LOST, Connection, connect
+from eventstore.connections import BY_INDEX, Connection, connect
 from eventstore.failures import SchemaOutdated
+from eventstore.lease import Lease, Term
 from eventstore.locks import RUNNER_CLASS
-from projections import checkpoint
+from projections import checkpoint, schema
 from projections.batches import BATCH_DOMAIN_EVENTS, Batches
-from projections.checkpoint import DEFINITIONS_VERSION, Checkpoint
+from projections.checkpoint import DEFINITIONS_VERSION, STOPPED, Checkpoint
 from projections.failures import CheckpointMoved, FoldFailed
 
-# A runner that is frozen loses its lock, and whatever it has written in part, after HOLDER_TIMEOUT; a standby asks for
-# the lock every STANDBY_SECONDS.
-HEARTBEAT_SECONDS = 0.25
-HOLDER_TIMEOUT = "1s"
-STANDBY_SECONDS = 0.2
-FOLD_SETTINGS = BY_INDEX | {"synchronous_commit": "off", "idle_in_transaction_session_timeout": HOLDER_TIMEOUT}
+# What a runner that is frozen has written in part does not outlive its lock.
+FOLD_SETTINGS = BY_INDEX | {"synchronous_commit": "off", "idle_in_transaction_session_timeout": "1s"}
 # The safety net beneath NOTIFY.
 POLL_SECONDS = 0.5
 # So that a stream of small appends is not folded one by one: a batch starts this long after the one before it.
 BATCH_INTERVAL_SECONDS = 0.02
-FIRST_BACK_OFF_SECONDS, LAST_BACK_OFF_SECONDS = 0.1, 1.0
+# A domain event that can't be folded is tried again after this: the history or the tables may have been mended.
+MENDED_SECONDS = 10.0
 
-TRY_LOCK = "SELECT pg_try_advisory_lock(%(lock_class)s, generation), generation FROM checkpoint"
+# The lock of tables of our own version only: those of another are for that version's runners.
+TRY_LOCK = """
+SELECT CASE WHEN definitions_version = %(definitions_version)s
+            THEN pg_try_advisory_lock(%(lock_class)s, generation) END, generation, definitions_version
+FROM checkpoint
+"""
+OUR_LOCK = {"lock_class": RUNNER_CLASS, "definitions_version": DEFINITIONS_VERSION}
 UNLOCK = "SELECT pg_advisory_unlock_all()"
-HEARTBEAT = "SELECT"
-NEWER_DEFINITIONS = "The tables for reading are of a newer version than this program: start the newer one."
+SAY = "SELECT set_config('application_name', %(text)s, false)"
+OLDER_TABLES = "the tables are of an older version: run tixxety rebuild"
+NEWER_TABLES = "the tables are of a newer version than this program, whose own workers fold them: start the newer one"
+NEWER_ON_DISK = "The tables for reading are of a newer version than this program, and so is the program on disk."
 
 log = structlog.get_logger()
 
 
 class Runner:
-    """Any number may run at once: one folds, the others stand by and one of them takes over within 2 seconds.
+    """Any number may run at once: one folds, the others stand by and one of them takes over within 3 seconds.
 
-    The lock is held by a session that sends and receives next to nothing, so that the server can end it whenever its
-    client is silent; reading and writing happen on another, where every write checks that the checkpoint is where
-    this runner left it.
+    Reading and writing happen on other connections than the one that holds the lease, and every write checks that the
+    checkpoint is where this runner left it.
     """
 
     def __init__(self, database_url: str) -> None:
-        self._database_url = database_url
-        self._back_off_seconds = FIRST_BACK_OFF_SECONDS
+        self._lease = Lease(database_url, "projector", self._ask, self._fold)
+        self._program = schema.fingerprint()
+        self._foreign_version: int | None = None
+        self._stopped_before: int | None = None
 
     async def run(self) -> None:
-        """Fold until cancelled. A lost connection is made again, with back-off.
+        """Fold until cancelled, whatever becomes of the database. Whatever ends it releases the lock.
 
-        Tables of an older version are left to that version's runners, until a rebuild has swapped. Raises `FoldFailed`
-        when a domain event can't be folded, and `SchemaOutdated` when the tables are those of a newer version of this
-        program. Whatever ends it releases the lock.
+        Tables of another version are left to that version's runners, until a rebuild has swapped. A domain event that
+        can't be folded stops the folding before it; the log names it, and so does the lock's session to readiness.
+        Raises `SchemaOutdated` when tables and program on disk are of a newer version: whoever started us may again.
         """
-        while True:
-            try:
-                await self._lead()
-            except CheckpointMoved:
-                log.warning("another runner has written: starting over from its checkpoint")
-            except CONNECTION_LOST as error:
-                log.warning("the runner lost its connection", error=repr(error))
-                await asyncio.sleep(self._back_off_seconds)
-                self._back_off_seconds = min(2 * self._back_off_seconds, LAST_BACK_OFF_SECONDS)
+        await self._lease.keep()
 
-    async def _lead(self) -> None:
-        async with await connect(self._database_url, idle_session_timeout=HOLDER_TIMEOUT) as holder:
-            await _until_rebuilt(holder)
-            start = await _lock(holder)
-            if start.definitions_version != DEFINITIONS_VERSION:
-                raise SchemaOutdated(NEWER_DEFINITIONS)
-            await _first_to_end(_keep_alive(holder), self._fold(start))
+    async def _ask(self, holder: Connection) -> Checkpoint | None:
+        """Try to take the lock of these tables; returns where they stand."""
+        ((is_ours, generation, version),) = await (await holder.execute(TRY_LOCK, OUR_LOCK)).fetchall()
+        self._look_at_version(version)
+        if not is_ours:
+            return None
+        # Read on its own: what comes with the lock may be from before the last runner's end.
+        start = await checkpoint.read(holder)
+        if start.generation == generation:
+            return start
+        await holder.execute(UNLOCK)
+        return None
 
-    async def _fold(self, start: Checkpoint) -> None:
-        async with (
-            await connect(self._database_url, **FOLD_SETTINGS) as connection,
-            await connect(self._database_url, **FOLD_SETTINGS) as reader,
-        ):
-            await connection.execute(f"LISTEN {history.CHANNEL}")
-            log.info("folding", position=start.position)
-            self._back_off_seconds = FIRST_BACK_OFF_SECONDS
-            await fold_for_ever(connection, reader, start)
+    def _look_at_version(self, version: int) -> None:
+        if version > DEFINITIONS_VERSION and schema.fingerprint() != self._program:
+            raise SchemaOutdated(NEWER_ON_DISK)
+        if version not in (DEFINITIONS_VERSION, self._foreign_version):
+            log.warning(OLDER_TABLES if version < DEFINITIONS_VERSION else NEWER_TABLES, theirs=version)
+        self._foreign_version = version
 
-
-async def fold_for_ever(connection: Connection, reader: Connection, start: Checkpoint) -> None:
-    """Fold what there is, then whatever comes. Raises `FoldFailed`, `CheckpointMoved`, `psycopg.Error`.
-
-    When a batch fails, its commands are folded one by one up to the one that can't be.
-    """
-    batches = Batches(connection, start, reader)
-    limit, failed_position = BATCH_DOMAIN_EVENTS, 0
-    while True:
-        next_batch_seconds = asyncio.get_running_loop().time() + BATCH_INTERVAL_SECONDS
+    async def _fold(self, term: Term[Checkpoint]) -> None:
         try:
-            folded = await batches.fold_next(limit)
+            async with (
+                await connect(term.url, **FOLD_SETTINGS) as connection,
+                await connect(term.url, **FOLD_SETTINGS) as reader,
+            ):
+                await connection.execute(f"LISTEN {history.CHANNEL}")
+                await self._fold_for_ever(Batches(connection, term.taken, reader), connection, term)
+        except CheckpointMoved:
+            log.warning("another runner has written: starting over from its checkpoint")
         except FoldFailed as failure:
-            if limit == 1:
-                raise
-            limit, failed_position = 1, failure.position
-            continue
-        if batches.position >= failed_position:
-            limit = BATCH_DOMAIN_EVENTS
-        caught_up = folded < limit
-        await _hear(connection, POLL_SECONDS if caught_up and not folded else 0)
-        if caught_up:
-            await asyncio.sleep(next_batch_seconds - asyncio.get_running_loop().time())
+            await self._stand_still(failure, term)
+
+    async def _fold_for_ever(self, batches: Batches, connection: Connection, term: Term[Checkpoint]) -> None:
+        """Fold what there is, then whatever comes. Raises `FoldFailed`, `CheckpointMoved`, `psycopg.Error`.
+
+        When a batch fails, its commands are folded one by one up to the one that can't be.
+        """
+        limit, failed_position, told = BATCH_DOMAIN_EVENTS, 0, False
+        while True:
+            next_batch_seconds = asyncio.get_running_loop().time() + BATCH_INTERVAL_SECONDS
+            try:
+                folded = await batches.fold_next(limit)
+            except FoldFailed as failure:
+                if limit == 1:
+                    raise
+                limit, failed_position = 1, failure.position
+                continue
+            term.goes_on()
+            if not told:
+                log.info("folding", position=batches.position)
+            told = True
+            if batches.position >= failed_position:
+                limit = BATCH_DOMAIN_EVENTS
+            if self._stopped_before is not None and batches.position >= self._stopped_before:
+                self._stopped_before = None
+            if batches.reader is None:
+                raise psycopg.OperationalError("the connection that reads ahead is lost")
+            caught_up = folded < limit
+            await _hear(connection, POLL_SECONDS if caught_up and not folded else 0)
+            if caught_up:
+                await asyncio.sleep(next_batch_seconds - asyncio.get_running_loop().time())
+
+    async def _stand_still(self, failure: FoldFailed, term: Term[Checkpoint]) -> None:
+        """Keep the lock for a while, so that readiness can tell what is wrong; the tables may then be tried again."""
+        if failure.position != self._stopped_before:
+            log.error("the projections stopped", error=str(failure))
+        self._stopped_before = failure.position
+        await term.holder.execute(SAY, {"text": f"{STOPPED}{failure.position}"})
+        await asyncio.sleep(MENDED_SECONDS)
 
 
 async def _hear(connection: Connection, patience_seconds: float) -> None:
     """Wait for an append; what has been heard already counts and is cleared away."""
     async for _ in connection.notifies(timeout=patience_seconds, stop_after=1):
         pass
-
-
-async def _until_rebuilt(holder: Connection) -> None:
-    """Wait while the tables are those of an older version, without asking for the lock: its runners need it."""
-    told = False
-    while (version := (await checkpoint.read(holder)).definitions_version) < DEFINITIONS_VERSION:
-        if not told:
-            log.warning("the tables are of an older version: run tixxety rebuild", theirs=version)
-        told = True
-        await asyncio.sleep(STANDBY_SECONDS)
-
-
-async def _lock(holder: Connection) -> Checkpoint:
-    """Wait until no other runner folds these tables; returns where they stand."""
-    while True:
-        ((is_ours, generation),) = await (await holder.execute(TRY_LOCK, {"lock_class": RUNNER_CLASS})).fetchall()
-        if is_ours:
-            # Read on its own: what comes with the lock may be from before the last runner's end.
-            start = await checkpoint.read(holder)
-            if start.generation == generation:
-                return start
-            await holder.execute(UNLOCK)
-        await asyncio.sleep(STANDBY_SECONDS)
-
-
-async def _keep_alive(holder: Connection) -> None:
-    """Speak often enough on the session that holds the lock; raises `psycopg.OperationalError` once it is lost."""
-    while True:
-        await asyncio.sleep(HEARTBEAT_SECONDS)
-        await holder.execute(HEARTBEAT)
-
-
-async def _first_to_end(*coroutines: Coroutine[Any, Any, None]) -> None:
-    """Run together until one ends, and end as it did (of several, as the first in order); the others are cancelled."""
-    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            if task in done:
-                task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

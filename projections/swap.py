@@ -23,13 +23,14 @@ from eventstore.connections import (
 from eventstore.locks import LOCK_CLASS, MIGRATION_KEY
 from projections import checkpoint, schema
 from projections.checkpoint import CHANNEL
-from projections.failures import OldTablesInUse, SwapHeldUp
+from projections.failures import OldTablesHeld, OldTablesInUse, SwapHeldUp
 
 # How long folding may pause for a swap; then it goes on, and the swap is tried again.
 STANDSTILL_SECONDS = 0.5
 # Shorter than PostgreSQL waits before it looks for a deadlock: whoever waits for us meanwhile is served after it.
 READERS_LOCK_TIMEOUT = "100ms"
 LOOK_AGAIN_SECONDS = 0.02
+DROP_PATIENCE_SECONDS, SHORTEST_WAIT_SECONDS = 5.0, 0.1
 
 LOCK_MIGRATION = "SELECT pg_advisory_xact_lock(%(lock_class)s, %(lock_key)s)"
 STAND_STILL = "LOCK TABLE checkpoint IN SHARE ROW EXCLUSIVE MODE"
@@ -55,10 +56,20 @@ WHERE a.datname = current_database() AND a.usesysid IS NOT NULL AND a.pid <> ALL
   AND NOT %(swapping)s::int = ANY(pg_blocking_pids(a.pid))
 ORDER BY a.xact_start
 """
+# Whose transactions have read a table of a schema.
+HOLDERS = """
+SELECT DISTINCT ON (a.pid) r.virtualtransaction AS virtualxid, a.pid, a.usename::text AS login,
+       coalesce(a.application_name, '') AS application,
+       extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS seconds
+FROM pg_stat_activity a JOIN pg_locks r ON r.pid = a.pid AND r.locktype = 'relation' AND r.granted
+JOIN pg_class t ON t.oid = r.relation
+WHERE t.relnamespace = to_regnamespace(%(schema)s) AND a.datname = current_database() AND a.pid <> pg_backend_pid()
+ORDER BY a.pid
+"""
 RENAME = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
 COMMENT = "SELECT obj_description(%(schema)s::regnamespace, 'pg_namespace')"
 SET_COMMENT = sql.SQL("COMMENT ON SCHEMA {} IS {}")
-NOTIFY = "SELECT pg_notify(%(channel)s, '')"
+NOTIFY = "SELECT pg_notify(%(channel)s, '') WHERE pg_notification_queue_usage() < 0.5"
 EXISTS = "SELECT to_regnamespace(%(schema)s) IS NOT NULL"
 DROP = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE")
 VIEWS_OF_OTHERS = """
@@ -112,10 +123,10 @@ class Swap:
         self._follow = follow
 
     async def swap(self, patience_seconds: float) -> None:
-        """Raises `SwapHeldUp`, naming who reads on and on, and `OldTablesInUse`; the live tables then stay."""
+        """Raises `SwapHeldUp`, naming who reads on and on, and what `drop_old` raises; the live tables then stay."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + patience_seconds
-        await drop_old(self._owner)
+        await drop_old(self._owner, patience_seconds)
         while True:
             try:
                 await self._until_gone(deadline, stands_still=False)
@@ -163,12 +174,22 @@ class Swap:
             return await cursor.fetchall()
 
 
-async def drop_old(owner: Connection) -> bool:
-    """Drop what the last swap has put aside; whether there was anything. Raises `OldTablesInUse`."""
+async def drop_old(owner: Connection, patience_seconds: float = DROP_PATIENCE_SECONDS) -> bool:
+    """Drop what the last swap has put aside; whether there was anything.
+
+    Raises `OldTablesInUse`, and `OldTablesHeld` when somebody still reads them after `patience_seconds`.
+    """
     if views := await views_of_others(owner):
         raise OldTablesInUse(views)
     exists = await (await owner.execute(EXISTS, {"schema": OLD_PROJECTIONS_SCHEMA})).fetchone()
-    await owner.execute(DROP.format(sql.Identifier(OLD_PROJECTIONS_SCHEMA)))
+    try:
+        async with owner.transaction():
+            await owner.execute(WAIT_SHORTLY, {"timeout": f"{max(patience_seconds, SHORTEST_WAIT_SECONDS)}s"})
+            await owner.execute(DROP.format(sql.Identifier(OLD_PROJECTIONS_SCHEMA)))
+    except LockNotAvailable:
+        async with owner.cursor(row_factory=args_row(Reader)) as cursor:
+            await cursor.execute(HOLDERS, {"schema": OLD_PROJECTIONS_SCHEMA})
+            raise OldTablesHeld([str(reader) for reader in await cursor.fetchall()]) from None
     return bool(exists and exists[0])
 
 

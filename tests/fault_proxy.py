@@ -30,6 +30,8 @@ class FaultProxy:
         self._before_commit: list[Hold | None] = []
         self._after_commit: list[Hold | None] = []
         self._port = 0
+        self._passable = asyncio.Event()
+        self._passable.set()
         self.commits = 0
 
     async def __aenter__(self) -> Self:
@@ -40,6 +42,7 @@ class FaultProxy:
         for hold in (*self._before_commit, *self._after_commit):
             if hold:
                 hold.let_go.set()
+        self.end_black_hole()
         await self.go_away()
 
     @property
@@ -66,6 +69,14 @@ class FaultProxy:
         self._after_commit.append(hold := Hold())
         return hold
 
+    def begin_black_hole(self) -> None:
+        """Go on accepting connections and all that is sent, and pass nothing on, nor that either side has gone."""
+        self._passable.clear()
+
+    def end_black_hole(self) -> None:
+        """Pass on what was kept, and all that comes."""
+        self._passable.set()
+
     async def go_away(self) -> None:
         """Cut every connection and refuse new ones."""
         self._listening.close()
@@ -83,6 +94,7 @@ class FaultProxy:
         with contextlib.suppress(OSError, EOFError):
             startup = await reader.readexactly(4)  # the first message alone has no type
             startup += await reader.readexactly(struct.unpack("!i", startup)[0] - 4)
+            await self._passable.wait()
             server_reader, server_writer = await asyncio.open_connection(
                 self._parts.hostname, self._parts.port or 5432, limit=READ_BYTES
             )
@@ -92,6 +104,7 @@ class FaultProxy:
                 asyncio.create_task(self._relay(server_reader, writer, committed, self._after_commit)),
             }
             _, others = await asyncio.wait(relays, return_when=asyncio.FIRST_COMPLETED)
+            await self._passable.wait()
             for other in others:
                 other.cancel()
             server_writer.transport.abort()
@@ -116,6 +129,7 @@ class FaultProxy:
                             return
                         hold.arrived.set()
                         await hold.let_go.wait()
+                await self._passable.wait()
                 target.write(kind + struct.pack("!i", len(body) + 4) + body)
                 await target.drain()
 

@@ -2,17 +2,16 @@
 
 from eventstore import refused
 from eventstore.connections import Connection
-from eventstore.locks import AGEING_KEY
-from workers.alone import Alone
-
-IDLE_SECONDS = 30
+from workers.jobs import Job
 
 
-class Ageing(Alone):
+class Ageing(Job):
     """The history and everything folded from it stay as they are."""
 
-    def __init__(self, database_url: str, refusals_kept_days: int) -> None:
-        super().__init__(database_url, AGEING_KEY, IDLE_SECONDS)
+    name = "ageing"
+    interval_seconds = 600
+
+    def __init__(self, refusals_kept_days: int) -> None:
         self._refusals_kept_days = refusals_kept_days
 
     async def work(self, connection: Connection) -> None:

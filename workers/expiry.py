@@ -2,30 +2,25 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import structlog
 import uuid_utils.compat
-from apscheduler.schedulers.base import BaseScheduler
 
 from domain.commands import ExpireReservation, WithdrawReservation
-from domain.refusals import Refusal
 from eventstore.connections import Connection
-from eventstore.failures import Failure
+from eventstore.failures import DatabaseAway, DiskFull, Overloaded, ReadOnly
 from eventstore.group import Outcome
 from eventstore.group_commit import GroupCommit
-from eventstore.locks import EXPIRY_KEY
 from projections import checkpoint, queries
 from projections.follower import Follower
-from workers.alone import Alone
+from workers.jobs import Job
 
 # More than can be ended in a second: after a sweep its outcome has to be folded before the next one may look.
 SWEEP_RESERVATIONS = 16_384
 # Enough for a group to wait while one is under way, and far below the queue's bound.
 AT_ONCE_COMMANDS = 512
 FOLD_PATIENCE_SECONDS = 1.0
-IDLE_SECONDS = 5
 SHORTEST_PAUSE_SECONDS = 0.01
 
 log = structlog.get_logger()
@@ -33,24 +28,24 @@ log = structlog.get_logger()
 SystemCommand = type[ExpireReservation] | type[WithdrawReservation]
 
 
-class Expiry(Alone):
-    """Finds what is due by the database's clock; the decision itself checks again, so being late or twice is safe.
+class Expiry(Job):
+    """Finds what is due by the database's clock; the decision itself checks again, so being late or twice is safe."""
 
-    Its scheduler calls it every second; in between it asks to be called when the next hold is due.
-    """
+    name = "expiry"
+    interval_seconds = 1
 
-    job_id = "expiry"
-
-    def __init__(self, database_url: str, commands: GroupCommit, follower: Follower, scheduler: BaseScheduler) -> None:
-        super().__init__(database_url, EXPIRY_KEY, IDLE_SECONDS)
+    def __init__(self, commands: GroupCommit, follower: Follower) -> None:
         self._commands = commands
         self._follower = follower
-        self._scheduler = scheduler
+        self._told: set[UUID] = set()
         # Cancelled events folded up to this position have no open reservation left, and never get a new one.
         self._withdrawn_through = 0
 
-    async def work(self, connection: Connection) -> None:
-        """One sweep of each kind, so that neither keeps the other waiting; more is for the next call, very soon."""
+    async def work(self, connection: Connection) -> float | None:
+        """One sweep of each kind, so that neither keeps the other waiting; more is for the next call, very soon.
+
+        Returns when the next hold is due.
+        """
         due = await queries.due_reservations(connection, SWEEP_RESERVATIONS)
         folded_position = (await checkpoint.read(connection)).position
         left = await queries.reservations_of_cancelled_events(connection, self._withdrawn_through, SWEEP_RESERVATIONS)
@@ -63,36 +58,44 @@ class Expiry(Alone):
         went_well = [await self._end(command, reservations) for command, reservations in sweeps if reservations]
         next_due_seconds = 0.0 if left else await queries.next_due_in_seconds(connection)
         if all(went_well) and next_due_seconds is not None:
-            self._call_again_in(max(next_due_seconds, SHORTEST_PAUSE_SECONDS))
+            return max(next_due_seconds, SHORTEST_PAUSE_SECONDS)
+        return None
 
     async def _end(self, command: SystemCommand, reservations: Sequence[tuple[UUID, UUID]]) -> bool:
         """Send one command for each (reservation, event), and wait until the outcome is folded.
 
-        False when nothing came of it or the projections lag: what is left is for the next call.
+        False when nothing came of it or the projections lag: what is left is for the next call. Raises a `Failure`
+        that would meet all the others as well; what fails one reservation alone holds up no other.
         """
         position = 0
         for start in range(0, len(reservations), AT_ONCE_COMMANDS):
-            answers = await asyncio.gather(
-                *(
-                    self._commands.submit(
-                        command(event_id=event_id, reservation_id=reservation_id, request_id=uuid_utils.compat.uuid7())
-                    )
-                    for reservation_id, event_id in reservations[start : start + AT_ONCE_COMMANDS]
-                ),
-                return_exceptions=True,
-            )
-            for answer in answers:
+            some = reservations[start : start + AT_ONCE_COMMANDS]
+            answers = await asyncio.gather(*(self._submit(command, *one) for one in some), return_exceptions=True)
+            for (reservation_id, _), answer in zip(some, answers, strict=True):
                 match answer:
                     case Outcome():
                         position = max(position, answer.position)
-                    case Refusal() | Failure():
-                        log.warning("a reservation could not be ended", command=command.__name__, error=repr(answer))
+                    case DatabaseAway() | DiskFull() | ReadOnly() | Overloaded():
+                        raise answer
+                    case Exception():
+                        self._tell(command, reservation_id, answer)
                     case BaseException():
                         raise answer
         return position > 0 and await self._follower.wait_for(position, FOLD_PATIENCE_SECONDS)
 
-    def _call_again_in(self, seconds: float) -> None:
-        job = self._scheduler.get_job(self.job_id)
-        at = datetime.now(UTC) + timedelta(seconds=seconds)
-        if job is not None and job.next_run_time is not None and at < job.next_run_time:
-            job.modify(next_run_time=at)
+    async def _submit(self, command: SystemCommand, reservation_id: UUID, event_id: UUID) -> Outcome:
+        request_id = uuid_utils.compat.uuid7()
+        return await self._commands.submit(
+            command(event_id=event_id, reservation_id=reservation_id, request_id=request_id)
+        )
+
+    def _tell(self, command: SystemCommand, reservation_id: UUID, error: Exception) -> None:
+        """Once, though it is tried again every second."""
+        if reservation_id not in self._told:
+            log.warning(
+                "a reservation could not be ended",
+                command=command.__name__,
+                reservation=str(reservation_id),
+                error=repr(error),
+            )
+        self._told.add(reservation_id)

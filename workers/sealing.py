@@ -2,17 +2,14 @@
 
 from eventstore import seals
 from eventstore.connections import Connection
-from eventstore.locks import SEALING_KEY
-from workers.alone import Alone
-
-IDLE_SECONDS = 30
+from workers.jobs import Job
 
 
-class Sealing(Alone):
+class Sealing(Job):
     """One range after the other until all that was there is sealed; what comes meanwhile waits for the next call."""
 
-    def __init__(self, database_url: str) -> None:
-        super().__init__(database_url, SEALING_KEY, IDLE_SECONDS)
+    name = "sealing"
+    interval_seconds = 5
 
     async def work(self, connection: Connection) -> None:
         while (seal := await seals.seal_next(connection)) and seal.positions >= seals.RANGE_POSITIONS:

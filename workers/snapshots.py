@@ -1,20 +1,28 @@
 """Takes snapshots of events whose streams grew long, off the hot path."""
 
+from uuid import UUID
+
+import psycopg
+import structlog
+
+from domain.ticketed_event import TicketedEvent
 from eventstore import history, snapshots
 from eventstore.aggregates import load
 from eventstore.connections import Connection
-from eventstore.locks import SNAPSHOTS_KEY
-from workers.alone import Alone
+from workers.jobs import Job
 
-IDLE_SECONDS = 30
+log = structlog.get_logger()
 
 
-class Snapshots(Alone):
-    """Looks through what was appended since its last call; on a new process, since the newest snapshot."""
+class Snapshots(Job):
+    """Looks through what was appended since its last call; on a new process, since the last range that was done."""
 
-    def __init__(self, database_url: str) -> None:
-        super().__init__(database_url, SNAPSHOTS_KEY, IDLE_SECONDS)
+    name = "snapshots"
+    interval_seconds = 5
+
+    def __init__(self) -> None:
         self._looked_through: int | None = None
+        self._unreadable: set[UUID] = set()
 
     async def work(self, connection: Connection) -> None:
         after = self._looked_through
@@ -23,7 +31,21 @@ class Snapshots(Alone):
         head = await history.head(connection)
         while after < head:
             upto = min(after + snapshots.SCAN_POSITIONS, head)
-            for stream_id in await snapshots.grown_streams(connection, after, upto):
-                if (event := await load(connection, stream_id)) is not None:
-                    await snapshots.keep(connection, event, upto)
+            grown = await snapshots.grown_streams(connection, after, upto)
+            for number, stream_id in enumerate(grown, 1):
+                if (event := await self._loaded(connection, stream_id)) is not None:
+                    # Only the last one says that the range is done: a process that ends before it leaves the others.
+                    await snapshots.keep(connection, event, upto if number == len(grown) else after)
             after = self._looked_through = upto
+
+    async def _loaded(self, connection: Connection, stream_id: UUID) -> TicketedEvent | None:
+        """The event; None, told once, where its stream can't be read, so that the others get their snapshots."""
+        try:
+            return await load(connection, stream_id)
+        except psycopg.Error:
+            raise
+        except Exception:
+            if stream_id not in self._unreadable:
+                log.exception("a stream can't be read, and gets no snapshot", stream=str(stream_id))
+            self._unreadable.add(stream_id)
+            return None

@@ -6,7 +6,7 @@ from api.express import ExpressLane
 from eventstore import refused
 from tixxety.serving import create_app as create_audited_app
 from tixxety.working import work
-from workers import main
+from workers.sealing import Sealing
 
 NEVER_SECONDS = 10**8
 
@@ -20,5 +20,5 @@ def create_app() -> ExpressLane:
 
 
 if __name__ == "__main__":
-    main.SEALING_INTERVAL_SECONDS = NEVER_SECONDS
+    Sealing.interval_seconds = NEVER_SECONDS
     work(os.environ["DATABASE_URL"], 90)

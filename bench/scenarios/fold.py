@@ -17,10 +17,9 @@ from bench.filling import filling
 from bench.house import House, connect
 from bench.measuring import Comparison, Goal, Measured, in_turn
 from eventstore.connections import connect as connect_async
-from eventstore.locks import RUNNER_CLASS
 from projections import checkpoint
 from projections.batches import Batches
-from projections.queries import READINESS
+from projections.queries import READINESS, READINESS_VALUES
 from projections.runner import FOLD_SETTINGS
 from projections.tables import TABLES
 from tests.proof import faults
@@ -95,7 +94,7 @@ def folded_by_worker(house: House, database_url: str) -> Measured:
         while folded < head:
             connection.execute("SELECT pg_sleep(0.002)")
             ((head, folded),) = connection.execute(SAMPLE).fetchall()
-            if not began and connection.execute(READINESS, {"runner_class": RUNNER_CLASS}).fetchall()[0][2]:
+            if not began and connection.execute(READINESS, READINESS_VALUES).fetchall()[0][2]:
                 began = time.monotonic()
         seconds = time.monotonic() - began
     return Measured(head / seconds, {"seconds": seconds}, [])

@@ -58,9 +58,7 @@ async def finish(database_url: str) -> None:
             pass
         while await seals.seal_next(connection):
             pass
-    snapshots = Snapshots(database_url)
-    await snapshots.run()
-    await snapshots.close()
+        await Snapshots().work(connection)
 
 
 def by_memory(run: Measured) -> Measured:

@@ -16,10 +16,16 @@ from psycopg import sql
 
 from api.app import ApiConfig, create_app
 from api.health import LONGEST_LAG_SECONDS
+from eventstore.connections import connect
 from projections.checkpoint import DEFINITIONS_VERSION
 from projections.runner import Runner
 from tests.api.conftest import LogIn, problem_of
 from tests.api.programme import new_event
+
+STORE_NONSENSE = """
+INSERT INTO stored_events (originator_id, originator_version, topic, state, notification_id, command_position)
+VALUES (gen_random_uuid(), 1, 'TicketsPainted', '{"timestamp": "2035-06-01T12:00:00Z"}', 1, 1)
+"""
 
 Readiness = tuple[int, dict[str, Any]]
 
@@ -126,6 +132,15 @@ def make_older(database_url: str, seconds: float) -> None:
         connection.execute("ALTER TABLE stored_events DISABLE TRIGGER USER")
         connection.execute(older, {"seconds": seconds})
         connection.execute("ALTER TABLE stored_events ENABLE TRIGGER USER")
+
+
+async def test_a_domain_event_that_can_not_be_folded_is_named(client: httpx2.AsyncClient, database_url: str) -> None:
+    async with await connect(database_url) as connection, running(Runner(database_url)):
+        await becomes(client, lambda found: found[0] == 200)
+        await connection.execute(STORE_NONSENSE)
+        body = await becomes(client, lambda found: found[0] == 503)
+    assert body["checks"]["projections"]["problem"].startswith("position 1 can't be folded")
+    assert body["checks"]["runner"]["ok"]
 
 
 async def test_not_ready_with_another_schema_version(client: httpx2.AsyncClient, database_url: str) -> None:

@@ -5,14 +5,17 @@ from random import Random
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from eventstore.connections import Connection, connect
 from projections import checkpoint
 from projections.batches import Batches
+from projections.checkpoint import Checkpoint
 from projections.failures import CheckpointMoved, FoldFailed
-from projections.runner import FOLD_SETTINGS
+from projections.runner import FOLD_SETTINGS, Runner
 from tests.projections.histories import BoxOffice, append
 from tests.projections.independent_fold import expected_of, shown_by
+from tests.projections.waiting import running, until, until_folded
 
 BREAK_ROW = "UPDATE stored_events SET state = %(state)s WHERE notification_id = %(position)s"
 
@@ -77,4 +80,87 @@ async def test_who_was_overtaken_forgets_what_it_has_folded_ahead(folding: Conne
         await quick.fold_next(5)
     rest = Batches(folding, await checkpoint.read(folding), reader)
     await fold_all(rest, 5)
+    assert await shown_by(folding) == expected_of(commands)
+
+
+async def test_a_reader_that_is_lost_is_told_once_and_done_without(
+    database_url: str, folding: Connection, reader: Connection
+) -> None:
+    commands = BoxOffice(13).commands(60)
+    await append(folding, commands)
+    batches = Batches(folding, await checkpoint.read(folding), reader)
+    await batches.fold_next(5)
+    with psycopg.connect(database_url, autocommit=True) as owner:
+        owner.execute("SELECT pg_terminate_backend(%s)", (reader.info.backend_pid,))
+    with capture_logs() as logs:
+        await fold_all(batches, 5)
+    assert [entry["event"] for entry in logs] == ["the connection that reads ahead is lost"]
+    assert batches.reader is None
+    assert await shown_by(folding) == expected_of(commands)
+
+
+async def test_a_runner_whose_reader_is_lost_makes_another(
+    database_url: str, folding: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projections.runner.BATCH_DOMAIN_EVENTS", 5)
+    made: list[Batches] = []
+    begin = Batches.__init__
+
+    def spy(batches: Batches, connection: Connection, start: Checkpoint, reader: Connection | None = None) -> None:
+        begin(batches, connection, start, reader)
+        made.append(batches)
+
+    monkeypatch.setattr(Batches, "__init__", spy)
+    office = BoxOffice(14)
+    commands = office.commands(60)
+    await append(folding, commands)
+    with capture_logs() as logs:
+        async with running(Runner(database_url)):
+            await until_folded(folding)
+            assert made[0].reader
+            with psycopg.connect(database_url, autocommit=True) as owner:
+                owner.execute("SELECT pg_terminate_backend(%s)", (made[0].reader.info.backend_pid,))
+            commands += (more := office.commands(60))
+            await append(folding, more)
+            await until_folded(folding)
+
+            async def goes_on() -> bool:
+                return "the projector goes on" in [entry["event"] for entry in logs]
+
+            await until(goes_on)
+            assert len(made) == 2
+            assert made[1].reader
+    assert await shown_by(folding) == expected_of(commands)
+
+
+async def test_after_one_bad_batch_full_ones_come_again(
+    database_url: str, folding: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projections.runner.BATCH_DOMAIN_EVENTS", 20)
+    commands = BoxOffice(15).commands(60)
+    last = await append(folding, commands)
+    broken = sum(len(command) for command in commands[:12]) + 1
+    assert last > broken + 40
+    row = "SELECT state FROM stored_events WHERE notification_id = %s"
+    ((state,),) = await (await folding.execute(row, (broken,), binary=True)).fetchall()
+    with psycopg.connect(database_url, options="-c search_path=tixxety", autocommit=True) as owner:
+        owner.execute("SET session_replication_role = replica")
+        owner.execute(BREAK_ROW, {"state": b"{", "position": broken})
+        limits = []
+        fold_next = Batches.fold_next
+
+        async def mended_midway(batches: Batches, limit: int) -> int:
+            limits.append(limit)
+            try:
+                return await fold_next(batches, limit)
+            except FoldFailed:
+                owner.execute(BREAK_ROW, {"state": state, "position": broken})
+                raise
+
+        monkeypatch.setattr(Batches, "fold_next", mended_midway)
+        async with running(Runner(database_url)):
+            await until_folded(folding)
+    assert 1 in limits
+    after = limits[len(limits) - limits[::-1].index(1) :]
+    assert set(after) == {20}
     assert await shown_by(folding) == expected_of(commands)

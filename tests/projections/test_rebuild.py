@@ -12,7 +12,7 @@ from eventstore.history import head
 from eventstore.locks import LOCK_CLASS, REBUILD_KEY
 from projections import checkpoint
 from projections.differences import ROWS_SHOWN_MAX, Difference
-from projections.failures import FoldFailed, OldTablesInUse, RebuildUnderWay
+from projections.failures import FoldFailed, HistoryCutShort, OldTablesHeld, OldTablesInUse, RebuildUnderWay
 from projections.rebuild import Progress
 from projections.runner import Runner
 from projections.swap import drop_old
@@ -209,3 +209,32 @@ async def test_a_view_of_somebody_else_on_the_tables_put_aside_is_named(database
                 await drops
         await connection.execute("CREATE OR REPLACE VIEW public.mine AS SELECT title FROM events")
         assert (await Watched().rebuild(database_url)).stale_views == ["public.mine"]
+
+
+async def test_a_history_without_its_end_is_told_and_the_live_tables_stay(database_url: str) -> None:
+    async with owner(database_url) as connection:
+        last = await append(connection, BoxOffice(1).commands(40))
+        await fold_all(database_url)
+        before = await shown_by(connection)
+        await connection.execute("ALTER TABLE stored_events DISABLE TRIGGER ALL")
+        await connection.execute("DELETE FROM stored_events WHERE command_position > %s", (last - 10,))
+        rest = await head(connection)
+        with pytest.raises(HistoryCutShort, match=f"ends at position {rest}, .* folded up to {last}"):
+            await Watched().rebuild(database_url)
+        assert await shown_by(connection) == before
+
+
+async def test_who_reads_the_tables_put_aside_is_named(database_url: str) -> None:
+    async with owner(database_url) as connection:
+        await append(connection, BoxOffice(1).commands(10))
+        await fold_all(database_url)
+        await Watched().rebuild(database_url)
+        async with await connect(database_url, idle_in_transaction_session_timeout="0") as dump:
+            await dump.execute("BEGIN")
+            await dump.execute("SET LOCAL search_path = projections_old")
+            await dump.execute("LOCK TABLE events IN ACCESS SHARE MODE")
+            for held_up in (drop_old(connection, 0.1), Watched().rebuild(database_url, patience_seconds=0.1)):
+                with pytest.raises(OldTablesHeld, match=f"while process {dump.info.backend_pid} "):
+                    await held_up
+            await dump.execute("COMMIT")
+        assert await drop_old(connection)

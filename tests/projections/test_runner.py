@@ -11,14 +11,16 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import sql
+from structlog.testing import capture_logs
 
 from eventstore.connections import PROJECTIONS_SCHEMA, Connection, connect
 from eventstore.failures import SchemaOutdated
 from eventstore.history import CHANNEL, head
 from projections import checkpoint, schema
 from projections.batches import Batches
+from projections.checkpoint import DEFINITIONS_VERSION
 from projections.failures import CheckpointMoved
-from projections.runner import Runner
+from projections.runner import NEWER_TABLES, OLDER_TABLES, Runner
 from projections.tables import TABLES
 from tests.projections.histories import BoxOffice, append
 from tests.projections.independent_fold import expected_of, shown_by
@@ -27,6 +29,7 @@ from tests.running import running as running_process
 from tixxety.processes import TiedProcess
 
 RUN = "import asyncio, sys; from projections.runner import Runner; asyncio.run(Runner(sys.argv[1]).run())"
+SET_VERSION = "UPDATE checkpoint SET definitions_version = %s"
 END_SESSION = "SELECT pg_terminate_backend(%s)"
 KEEP_A_DIARY = """
 CREATE TABLE diary (pid integer, position_before bigint, position bigint, place bigserial);
@@ -178,7 +181,7 @@ async def test_a_runner_that_is_paused_within_a_transaction_stands_by_again(
         await append(connection, commands)
         monkeypatch.setattr("psycopg.AsyncConnection.transaction", transaction)
         # So that it is not its lock's connection whose end it hears of first.
-        monkeypatch.setattr("projections.runner.HEARTBEAT_SECONDS", 3_600)
+        monkeypatch.setattr("eventstore.lease.HEARTBEAT_SECONDS", 3_600)
         async with running(Runner(database_url)) as runner:
             await until_folded(connection)
             assert paused
@@ -247,11 +250,36 @@ async def test_a_runner_follows_a_rename_to_the_new_tables(database_url: str) ->
         assert len(leaders) == 1
 
 
-async def test_a_runner_leaves_tables_of_another_version_alone(database_url: str) -> None:
+@pytest.mark.parametrize(("by", "told"), [(-1, OLDER_TABLES), (1, NEWER_TABLES)])
+async def test_a_runner_leaves_tables_of_another_version_alone_until_they_are_ours(
+    database_url: str, by: int, told: str
+) -> None:
     async with owner(database_url) as connection:
-        await connection.execute("UPDATE checkpoint SET definitions_version = definitions_version + 1")
+        await append(connection, BoxOffice(1).commands(1))
+        await connection.execute(SET_VERSION, (DEFINITIONS_VERSION + by,))
+        with capture_logs() as logs:
+            async with running(Runner(database_url)) as runner:
+
+                async def is_told() -> bool:
+                    return any(entry["event"] == told for entry in logs)
+
+                await until(is_told)
+                assert await nobody_leads(connection)
+                await connection.execute(SET_VERSION, (DEFINITIONS_VERSION,))
+                await until_folded(connection)
+                assert not runner.done()
+    assert sum(entry["event"] == told for entry in logs) == 1
+
+
+async def test_a_worker_whose_program_was_replaced_on_disk_ends_so_that_the_newer_one_is_started(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owner(database_url) as connection:
+        await connection.execute(SET_VERSION, (DEFINITIONS_VERSION + 1,))
+        runner = Runner(database_url)
+        monkeypatch.setattr("projections.schema.fingerprint", lambda: "of the newer program")
         with pytest.raises(SchemaOutdated):
-            await asyncio.wait_for(Runner(database_url).run(), 30)
+            await asyncio.wait_for(runner.run(), 30)
         await until(lambda: nobody_leads(connection))
 
 

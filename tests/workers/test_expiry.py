@@ -1,21 +1,20 @@
 """Tickets that were not paid in time are taken back: never early, each once, whatever dies; cancelled events end."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from uuid import UUID
 
 import psycopg
 import pytest
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from structlog.testing import capture_logs
 
-from domain.commands import ReserveTickets
+from domain.commands import AnyCommand, ReserveTickets
 from domain.refusals import SoldOut
 from domain.reservation import ReservationCancelled, ReservationExpired, ReservationPlaced
 from domain.ticketed_event import TicketsReleased
 from eventstore.connections import Connection
 from eventstore.group import Outcome
 from eventstore.group_commit import GroupCommit
+from eventstore.tasks import end
 from projections import checkpoint, queries
 from projections.follower import Follower
 from projections.runner import Runner
@@ -29,6 +28,7 @@ EXPIRED = "SELECT count(*) FROM stored_events WHERE topic = 'ReservationExpired'
 CANCELLED = "SELECT count(*) FROM stored_events WHERE topic = 'ReservationCancelled'"
 OPEN = "SELECT count(*) FROM reservations WHERE status IN ('reserved', 'paid')"
 TAKEN = "SELECT reserved, paid FROM ticket_types WHERE event_id = %(event_id)s"
+REOPEN = "UPDATE reservations SET status = 'reserved', cancelled_at = NULL, cancel_reason = NULL"
 IS_OVER = "SELECT clock_timestamp() >= %(deadline)s"
 END_OTHERS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -209,17 +209,6 @@ async def test_a_hold_of_a_cancelled_event_that_was_due_before_has_expired(
     ]
 
 
-@asynccontextmanager
-async def alone(database_url: str, commands: GroupCommit) -> AsyncIterator[Expiry]:
-    """The job without its worker: called by hand, and nobody folds."""
-    async with Follower(database_url) as follower:
-        job = Expiry(database_url, commands, follower, AsyncIOScheduler())
-        try:
-            yield job
-        finally:
-            await job.close()
-
-
 async def test_projections_that_lag_double_nothing(
     database_url: str, connection: Connection, commands: GroupCommit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,9 +226,10 @@ async def test_projections_that_lag_double_nothing(
         return len(await queries.due_reservations(connection, 100)) == 40
 
     await box_office.until(all_due)
-    async with alone(database_url, commands) as job:
+    async with Follower(database_url) as follower:
+        job = Expiry(commands, follower)
         for _ in range(3):
-            await job.run()
+            await job.work(connection)
     assert len(await queries.due_reservations(connection, 100)) == 40, "the projections still lag"
     told = await judged(connection)
     assert (told.count(ReservationExpired), told.count(ReservationCancelled)) == (40, 40)
@@ -302,3 +292,56 @@ async def test_an_account_that_was_deleted_loses_its_holds(
     async with worker():
         await until_recorded(connection, EXPIRED, 2)
     assert (await judged(connection)).count(ReservationExpired) == 2
+
+
+async def test_events_that_were_cancelled_and_are_done_are_not_asked_about_again(
+    database_url: str, connection: Connection, commands: GroupCommit
+) -> None:
+    """Of a history of years each call asks about the events cancelled since the last one."""
+    wishes = await reserved(connection, commands, 3, hold_seconds=120)
+    organiser = (await judged(connection)).events[wishes[0].event_id].created.organiser_id
+    await commands.submit(box_office.cancel_event(wishes[0].event_id, organiser))
+    folding = asyncio.create_task(Runner(database_url).run())
+    async with Follower(database_url) as follower:
+        job = Expiry(commands, follower)
+        await until_folded(connection)
+
+        async def is_done() -> bool:
+            await job.work(connection)
+            return bool(await box_office.only(connection, OPEN) == 0)
+
+        await box_office.until(is_done)
+        await job.work(connection)
+        await end(folding)
+        await connection.execute(REOPEN)
+        submitted = []
+        submit = commands.submit
+
+        async def watched(command: AnyCommand) -> Outcome:
+            submitted.append(command)
+            return await submit(command)
+
+        commands.submit = watched  # type: ignore[method-assign]
+        await job.work(connection)
+        assert submitted == []
+        await Expiry(commands, follower).work(connection)
+        assert len(submitted) == 3, "a new term asks about all"
+
+
+async def test_one_reservation_that_can_not_be_ended_holds_up_no_other(
+    database_url: str, connection: Connection, commands: GroupCommit, worker: Worker
+) -> None:
+    (broken,), good = await reserved(connection, commands, 1), await reserved(connection, commands, 5)
+    folding = asyncio.create_task(Runner(database_url).run())
+    await until_folded(connection)
+    await end(folding)
+    with psycopg.connect(database_url, options="-c search_path=tixxety", autocommit=True) as owner:
+        owner.execute("SET session_replication_role = replica")
+        owner.execute("UPDATE stored_events SET state = '{' WHERE originator_id = %s", (broken.event_id,))
+    with capture_logs() as logs:
+        async with worker():
+            await until_recorded(connection, EXPIRED, 5)
+            await until_folded(connection)
+    told = [entry["reservation"] for entry in logs if entry["event"] == "a reservation could not be ended"]
+    assert told == [str(broken.reservation_id)]
+    assert good

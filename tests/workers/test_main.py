@@ -12,11 +12,12 @@ from eventstore.connections import Connection, connect
 from eventstore.group_commit import GroupCommit
 from projections import checkpoint, queries
 from projections.batches import Batches
+from projections.checkpoint import DEFINITIONS_VERSION
 from tests import box_office
 from tests.fault_proxy import FaultProxy
 from tests.workers.conftest import Worker
-from workers import main
 from workers.main import run
+from workers.snapshots import Snapshots
 
 APPEND_ONE = "SELECT append(ARRAY[%(id)s], '{1}', ARRAY[%(topic)s], '{x}', '{1}', %(lock_class)s, %(lock_key)s)"
 COUNT = "SELECT count(*) FROM stored_events WHERE topic = %(topic)s"
@@ -41,7 +42,7 @@ def reaches(connection: Connection) -> Reaches:
 async def test_projector_expiry_and_snapshots_work_together(
     connection: Connection, commands: GroupCommit, worker: Worker, reaches: Reaches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(main, "SNAPSHOTS_INTERVAL_SECONDS", 1)
+    monkeypatch.setattr(Snapshots, "interval_seconds", 1)
     monkeypatch.setattr(snapshots, "MIN_INTERVAL_VERSIONS", 20)
     organiser, *buyers = await box_office.register(connection, 31)
     event = box_office.create(organiser, capacity=30, hold_seconds=1)
@@ -60,21 +61,27 @@ async def test_projector_expiry_and_snapshots_work_together(
     assert await box_office.only(connection, "SELECT array_agg((reserved, paid)::text) FROM ticket_types") == ["(0,10)"]
 
 
-async def test_beside_an_older_versions_tables_all_but_folding_goes_on(
-    connection: Connection, commands: GroupCommit, worker: Worker, reaches: Reaches
+@pytest.mark.parametrize("version", [DEFINITIONS_VERSION - 1, DEFINITIONS_VERSION + 1])
+async def test_beside_another_versions_tables_all_but_folding_goes_on(
+    connection: Connection, commands: GroupCommit, worker: Worker, reaches: Reaches, version: int
 ) -> None:
     organiser, *buyers = await box_office.register(connection, 4)
     event = box_office.create(organiser, hold_seconds=1)
     await commands.submit(event)
     await box_office.submit_all(commands, [box_office.reserve(event.event_id, buyer) for buyer in buyers])
-    # As the older version's runner has left them.
+    # As the other version's runner has left them.
     folded = Batches(connection, await checkpoint.read(connection))
     await folded.fold_next()
-    await connection.execute("UPDATE checkpoint SET definitions_version = 1")
+    await connection.execute("UPDATE checkpoint SET definitions_version = %s", (version,))
     async with worker() as task:
         await reaches("SELECT count(*) FROM history WHERE type = 'ReservationExpired'", 3)
+        await reaches("SELECT count(*) FROM seals", 1)
         assert not task.done()
-    assert (await checkpoint.read(connection)).position == folded.position
+        assert (await checkpoint.read(connection)).position == folded.position
+        # As a rebuild by this program leaves them.
+        await connection.execute("UPDATE checkpoint SET definitions_version = %s", (DEFINITIONS_VERSION,))
+        await reaches("SELECT count(*) FROM reservations WHERE status = 'expired'", 3)
+        assert (await queries.readiness(connection)).runner_holds_lock
 
 
 async def test_it_ends_when_told_and_leaves_no_session(
@@ -108,7 +115,7 @@ async def test_a_fold_that_fails_stops_the_projector_while_expiry_goes_on(
         stolen_at = await box_office.only(connection, "SELECT max(notification_id) FROM stored_events")
 
         async def runner_has_stopped() -> bool:
-            return not (await queries.readiness(connection)).runner_holds_lock
+            return (await queries.readiness(connection)).stopped_before == stolen_at
 
         await box_office.until(runner_has_stopped)
         await reaches("SELECT count(*) FROM stored_events WHERE topic = 'ReservationExpired'", 10)

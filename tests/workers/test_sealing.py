@@ -9,7 +9,6 @@ from eventstore.connections import Connection
 from tests import box_office
 from tests.projections.histories import BoxOffice, append
 from tests.workers.conftest import Worker
-from workers import main
 from workers.ageing import Ageing
 from workers.sealing import Sealing
 
@@ -25,7 +24,7 @@ FROM generate_series(1, 40) AS n
 async def test_all_that_was_recorded_is_sealed_soon(
     connection: Connection, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(main, "SEALING_INTERVAL_SECONDS", 1)
+    monkeypatch.setattr(Sealing, "interval_seconds", 1)
     await append(connection, BoxOffice(5).commands(30))
 
     async def all_sealed() -> bool:
@@ -38,34 +37,26 @@ async def test_all_that_was_recorded_is_sealed_soon(
     assert [seal.number for seal in made] == list(range(1, len(made) + 1))
 
 
-async def test_a_long_history_is_sealed_at_one_call(
-    connection: Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_long_history_is_sealed_at_one_call(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seals, "RANGE_POSITIONS", 20)
     monkeypatch.setattr(seals, "PAGE_POSITIONS", 20)
     await append(connection, BoxOffice(5).commands(60))
-    job, standby = Sealing(database_url), Sealing(database_url)
-    await job.run()
-    await standby.run()
+    await Sealing().work(connection)
     newest = await seals.newest(connection)
     assert newest is not None
     head = await history.head(connection)
     # A rest that is shorter than a range waits for the next call, with what comes until then.
     assert head - newest.last_position < 20
     assert newest.number >= 3
-    await job.run()
+    await Sealing().work(connection)
     newest = await seals.newest(connection)
     assert newest is not None
     assert newest.last_position == head
-    await standby.close()
-    await job.close()
 
 
 async def test_refusals_older_than_wished_are_forgotten(connection: Connection, database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as owner:
         owner.execute(sql.SQL("SET search_path = tixxety"))
         owner.execute(OLD_REFUSALS)
-    job = Ageing(database_url, 30)
-    await job.run()
-    await job.close()
+    await Ageing(30).work(connection)
     assert await box_office.only(connection, "SELECT count(*) FROM refused_together") == 29

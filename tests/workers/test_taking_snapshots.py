@@ -1,11 +1,14 @@
 """The worker takes snapshots of long streams: at intervals that grow, and of what was committed only."""
 
+from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from uuid import UUID
 
+import psycopg
 import pytest
+from structlog.testing import capture_logs
 
-from domain.ticketed_event import TicketsHeld
+from domain.ticketed_event import TicketedEvent, TicketsHeld
 from eventstore import snapshots
 from eventstore.aggregates import load
 from eventstore.codec import encode
@@ -44,13 +47,12 @@ async def on_sale(connection: Connection, commands: GroupCommit) -> UUID:
 
 async def test_intervals_grow_with_the_state(database_url: str, connection: Connection, commands: GroupCommit) -> None:
     event_id = await on_sale(connection, commands)
-    job = Snapshots(database_url)
+    job = Snapshots()
     versions = []
     for _ in range(10):
         await sell(connection, commands, event_id, 25)
-        await job.run()
+        await job.work(connection)
         versions.append(await box_office.only(connection, VERSION, id=event_id))
-    await job.close()
     taken_at_versions = sorted(set(versions))
     assert taken_at_versions[:3] == [51, 101, 201]
     gaps = [after - before for before, after in pairwise(taken_at_versions)]
@@ -63,9 +65,8 @@ async def test_intervals_grow_with_the_state(database_url: str, connection: Conn
 async def test_short_streams_get_none(database_url: str, connection: Connection, commands: GroupCommit) -> None:
     event_id = await on_sale(connection, commands)
     await sell(connection, commands, event_id, 20)
-    job = Snapshots(database_url)
-    await job.run()
-    await job.close()
+    job = Snapshots()
+    await job.work(connection)
     assert await box_office.only(connection, "SELECT count(*) FROM snapshots") == 0
 
 
@@ -76,9 +77,8 @@ async def test_a_new_worker_goes_on_where_the_last_one_stopped(
     event_ids = [await on_sale(connection, commands) for _ in range(2)]
     for event_id in event_ids:
         await sell(connection, commands, event_id, 30)
-        job = Snapshots(database_url)
-        await job.run()
-        await job.close()
+        job = Snapshots()
+        await job.work(connection)
         assert await box_office.only(connection, VERSION, id=event_id) == 61
 
 
@@ -91,12 +91,97 @@ async def test_a_snapshot_never_holds_what_was_not_committed(
     last = told.streams[event_id][1]
     assert isinstance(last, TicketsHeld)
     values = {"id": event_id, "version": 62, "topic": "TicketsHeld", "state": encode(last)}
-    job = Snapshots(database_url)
+    job = Snapshots()
     async with await connect(database_url) as undecided:
         await undecided.execute("BEGIN")
         await undecided.execute(APPEND_ONE, values | box_office.POSITION_LOCK)
-        await job.run()
+        await job.work(connection)
         await undecided.execute("ROLLBACK")
-    await job.close()
     assert await box_office.only(connection, VERSION, id=event_id) == 61
     assert snapshot(await load(connection, event_id)) == snapshot(told.events[event_id])
+
+
+async def test_a_stream_that_was_missed_when_a_process_ended_gets_its_snapshot_from_the_next(
+    database_url: str, connection: Connection, commands: GroupCommit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event_ids = [await on_sale(connection, commands) for _ in range(3)]
+    for event_id in event_ids:
+        await sell(connection, commands, event_id, 30)
+    with monkeypatch.context() as patch:
+        patch.setattr(snapshots, "keep", dying(after=1))
+        with pytest.raises(psycopg.OperationalError):
+            await Snapshots().work(connection)
+    assert await box_office.only(connection, "SELECT count(*) FROM snapshots") == 1
+    await Snapshots().work(connection)
+    assert await box_office.only(connection, "SELECT count(*) FROM snapshots") == 3
+
+
+def dying(after: int) -> Callable[..., Awaitable[None]]:
+    """Keeps so many snapshots; then the process ends."""
+    real, left = snapshots.keep, after
+
+    async def keep(connection: Connection, event: TicketedEvent, position: int) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise psycopg.OperationalError("the process was ended")
+        await real(connection, event, position)
+
+    return keep
+
+
+async def test_what_was_looked_through_is_not_looked_through_again(
+    connection: Connection, commands: GroupCommit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a history of years each call reads what is new, also where no stream ever grew long."""
+    event_id = await on_sale(connection, commands)
+    await sell(connection, commands, event_id, 20)
+    job = Snapshots()
+    await job.work(connection)
+    monkeypatch.setattr(snapshots, "MIN_INTERVAL_VERSIONS", 10)
+    await job.work(connection)
+    assert await box_office.only(connection, VERSION, id=event_id) == 0
+    await sell(connection, commands, event_id, 1)
+    await job.work(connection)
+    assert await box_office.only(connection, VERSION, id=event_id) == 43
+
+
+async def test_a_stream_that_can_not_be_read_holds_up_no_other(connection: Connection, commands: GroupCommit) -> None:
+    broken, good = [await on_sale(connection, commands) for _ in range(2)]
+    for event_id in (broken, good):
+        await sell(connection, commands, event_id, 30)
+    values = {"id": broken, "version": 62, "topic": "TicketsPainted", "state": b"{}"}
+    await connection.execute(APPEND_ONE, values | box_office.POSITION_LOCK)
+    job = Snapshots()
+    with capture_logs() as logs:
+        await job.work(connection)
+        await sell(connection, commands, good, 30)
+        await job.work(connection)
+    assert [entry["event"] for entry in logs] == ["a stream can't be read, and gets no snapshot"]
+    assert await box_office.only(connection, VERSION, id=good) >= 61
+    assert await box_office.only(connection, VERSION, id=broken) == 0
+
+
+@pytest.mark.parametrize("state", [b"nonsense", b"", b"\x80", b"\xc1"])
+async def test_a_snapshot_that_can_not_be_read_is_told_once_and_replaced(
+    database_url: str, connection: Connection, commands: GroupCommit, state: bytes
+) -> None:
+    event_id = await on_sale(connection, commands)
+    await sell(connection, commands, event_id, 30)
+    job = Snapshots()
+    await job.work(connection)
+    await connection.execute("UPDATE snapshots SET state = %s", (state,))
+    (buyer,) = await box_office.register(connection, 1)
+    with capture_logs() as logs:
+        for _ in range(2):
+            async with GroupCommit(database_url) as fresh:
+                await box_office.submit_all(fresh, [box_office.reserve(event_id, buyer)])
+    told = [entry["stream"] for entry in logs if entry["event"] == "a snapshot can't be read"]
+    assert told == [str(event_id)]
+    assert (await box_office.judged_history(connection)).types(event_id)[-1] == "TicketsHeld"
+    await job.work(connection)
+    assert await box_office.only(connection, VERSION, id=event_id) == 62
+    kept = await snapshots.newest(connection, event_id)
+    assert kept
+    told_events = (await box_office.judged_history(connection)).events
+    assert snapshot(kept) == snapshot(told_events[event_id])
