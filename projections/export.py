@@ -39,7 +39,7 @@ class TableUnknown(Failure):
 
     def __init__(self, name: str) -> None:
         names = ", ".join(table.name for table in TABLES)
-        super().__init__(f"There is no table {name}: choose one of {names}.")
+        super().__init__(f"There is no table {name}: choose one of {names}. Views are read with SQL only.")
 
 
 class Column(NamedTuple):

@@ -27,6 +27,8 @@ This page is written by `python -m tixxety.tables_page`, from the comments that 
 - **Units.** Money is in the minor unit of its currency (cents), and instants are in UTC. Accounts are opaque ids:
   nothing personal is here.
 - **Nothing is lost by dropping them.** The tables are folded from the history and can be made again at any time.
+- **NDJSON.** What `tixxety export --table NAME` writes begins with a line of its own, such as
+  `{"kind": "table", "table": "events", "position": 42}`; an object a row follows. Views are read with SQL only.
 """
 SECTION = """
 ## `{name}`
