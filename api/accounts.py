@@ -18,7 +18,7 @@ from api.services import TheServices
 from api.strict_json import StrictJsonRoute
 from api.tokens import ROLES, TOKEN_SECONDS
 from domain.refusals import AccountClosed
-from eventstore.connections import connect
+from eventstore.connections import connect_as_owner
 from eventstore.failures import Failure, Overloaded
 
 SHORTEST_PASSWORD = 8
@@ -146,22 +146,22 @@ async def delete_account(account: CurrentAccount, services: TheServices) -> None
 
 
 async def grant(database_url: str, email: str, role: str) -> list[str]:
-    """Give an account a role, which counts from its next login; returns all its roles.
+    """Give an account a role, which counts from its next login; returns all its roles. For the tables' owner alone.
 
-    Raises `UnknownRole`, `UnknownAccount`.
+    Raises `UnknownRole`, `UnknownAccount`, `psycopg.errors.InsufficientPrivilege`.
     """
     _check_role(role)
-    async with await connect(database_url) as connection:
+    async with await connect_as_owner(database_url) as connection:
         return _known(await account_queries.grant(connection, _sought(email), role))
 
 
 async def revoke(database_url: str, email: str, role: str) -> list[str]:
-    """Take a role back; tokens that have it keep it until they expire. Returns the roles left.
+    """Take a role back; tokens that have it keep it until they expire. Returns the roles left. For the owner alone.
 
-    Raises `UnknownRole`, `UnknownAccount`.
+    Raises `UnknownRole`, `UnknownAccount`, `psycopg.errors.InsufficientPrivilege`.
     """
     _check_role(role)
-    async with await connect(database_url) as connection:
+    async with await connect_as_owner(database_url) as connection:
         return _known(await account_queries.revoke(connection, _sought(email), role))
 
 

@@ -15,7 +15,10 @@ PROJECTIONS_SCHEMA = "projections"
 # A rebuild makes the next set of tables, and keeps the one before.
 NEXT_PROJECTIONS_SCHEMA = "projections_next"
 OLD_PROJECTIONS_SCHEMA = "projections_old"
+# What the API and the worker act as. A connection takes the first, unless it is made for what only the worker does.
 APP_ROLE = "tixxety_app"
+WORKER_ROLE = "tixxety_worker"
+APPLICATION_NAME = "tixxety"
 
 # A server that is frozen, or cut off without a word, never answers: so long is any answer waited for.
 ANSWER_SECONDS = 10.0
@@ -36,7 +39,19 @@ SETTINGS = {
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "2",
     "tcp_user_timeout": "15s",
+    "statement_timeout": "0",
+    "idle_session_timeout": "0",
+    # By it a later version tells our sessions from those of versions that had no name.
+    "application_name": APPLICATION_NAME,
+    # What a database or a login may have been set to, and what then can't be read.
+    "client_encoding": "UTF8",
     "timezone": "UTC",
+    "datestyle": "ISO, MDY",
+    "intervalstyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "standard_conforming_strings": "on",
+    "array_nulls": "on",
     # Compiling a plan costs more than all that our statements do, and plans that may not scan look expensive.
     "jit": "off",
 }
@@ -111,7 +126,10 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
 
 
 async def connect(database_url: str, answer_seconds: float | None = ANSWER_SECONDS, /, **settings: str) -> Connection:
-    """One connection of its own, in autocommit mode; keyword arguments override settings of the session."""
+    """One connection of its own, in autocommit mode; keyword arguments override settings of the session.
+
+    Among them is `role`, which the session takes if its login may; else it takes `APP_ROLE`, if it may that.
+    """
     connection = await Connection.connect(database_url, autocommit=True, **KEEPALIVES)
     connection.answer_seconds = answer_seconds
     try:
@@ -166,5 +184,8 @@ def pool(
 
 async def _configure(connection: Connection, settings: dict[str, str]) -> None:
     wanted = SETTINGS | settings
+    role = wanted.pop("role", APP_ROLE)
     await connection.execute(CONFIGURE, {"names": list(wanted), "values": list(wanted.values())})
-    await connection.execute(TAKE_ROLE, {"role": APP_ROLE})
+    taken = await connection.execute(TAKE_ROLE, {"role": role})
+    if not taken.rowcount and role != APP_ROLE:
+        await connection.execute(TAKE_ROLE, {"role": APP_ROLE})

@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from eventstore import history
-from eventstore.connections import BY_INDEX, CONNECTION_LOST, Connection, connect
+from eventstore.connections import BY_INDEX, CONNECTION_LOST, WORKER_ROLE, Connection, connect
 from eventstore.failures import SchemaOutdated
 from eventstore.locks import RUNNER_CLASS
 from projections import checkpoint
@@ -20,7 +20,11 @@ from projections.failures import CheckpointMoved, FoldFailed
 HEARTBEAT_SECONDS = 0.25
 HOLDER_TIMEOUT = "1s"
 STANDBY_SECONDS = 0.2
-FOLD_SETTINGS = BY_INDEX | {"synchronous_commit": "off", "idle_in_transaction_session_timeout": HOLDER_TIMEOUT}
+FOLD_SETTINGS = BY_INDEX | {
+    "role": WORKER_ROLE,
+    "synchronous_commit": "off",
+    "idle_in_transaction_session_timeout": HOLDER_TIMEOUT,
+}
 # The safety net beneath NOTIFY.
 POLL_SECONDS = 0.5
 # So that a stream of small appends is not folded one by one: a batch starts this long after the one before it.

@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 
-from eventstore.connections import BY_INDEX, CONNECTION_LOST, Connection, connect
+from eventstore.connections import BY_INDEX, CONNECTION_LOST, WORKER_ROLE, Connection, connect
 from eventstore.locks import LOCK_CLASS
 
 TRY_LOCK = "SELECT pg_try_advisory_lock(%(lock_class)s, %(lock_key)s)"
@@ -44,8 +44,8 @@ class Alone:
         try:
             if self._connection is None or self._connection.closed:
                 self._holds_lock = False
-                idle = {"idle_session_timeout": f"{self._idle_seconds}s"}
-                self._connection = await connect(self._database_url, **BY_INDEX, **idle)
+                settings = {"role": WORKER_ROLE, "idle_session_timeout": f"{self._idle_seconds}s"}
+                self._connection = await connect(self._database_url, **BY_INDEX, **settings)
             if not self._holds_lock:
                 values = {"lock_class": LOCK_CLASS, "lock_key": self._lock_key}
                 row = await (await self._connection.execute(TRY_LOCK, values)).fetchone()

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from eventstore import snapshots
-from eventstore.connections import Connection, connect
+from eventstore.connections import WORKER_ROLE, Connection, connect
 from eventstore.group_commit import GroupCommit
 from projections import checkpoint, queries
 from projections.batches import Batches
@@ -61,16 +61,17 @@ async def test_projector_expiry_and_snapshots_work_together(
 
 
 async def test_beside_an_older_versions_tables_all_but_folding_goes_on(
-    connection: Connection, commands: GroupCommit, worker: Worker, reaches: Reaches
+    database_url: str, connection: Connection, commands: GroupCommit, worker: Worker, reaches: Reaches
 ) -> None:
     organiser, *buyers = await box_office.register(connection, 4)
     event = box_office.create(organiser, hold_seconds=1)
     await commands.submit(event)
     await box_office.submit_all(commands, [box_office.reserve(event.event_id, buyer) for buyer in buyers])
     # As the older version's runner has left them.
-    folded = Batches(connection, await checkpoint.read(connection))
-    await folded.fold_next()
-    await connection.execute("UPDATE checkpoint SET definitions_version = 1")
+    async with await connect(database_url, role=WORKER_ROLE) as older:
+        folded = Batches(older, await checkpoint.read(older))
+        await folded.fold_next()
+        await older.execute("UPDATE checkpoint SET definitions_version = 1")
     async with worker() as task:
         await reaches("SELECT count(*) FROM history WHERE type = 'ReservationExpired'", 3)
         assert not task.done()
