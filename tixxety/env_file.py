@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tixxety.whole_files import FileUnwritable, written_whole
 
-SECRETS = ("POSTGRES_PASSWORD", "DATABASE_PASSWORD", "JWT_SECRET", "PGADMIN_PASSWORD")
+SECRETS = ("POSTGRES_PASSWORD", "DATABASE_PASSWORD", "WORKER_DATABASE_PASSWORD", "JWT_SECRET", "PGADMIN_PASSWORD")
 
 
 def main(arguments: Sequence[str]) -> int:
