@@ -37,7 +37,7 @@ FEWER = 20_000
 
 @pytest.fixture
 async def connection(database_url: str) -> AsyncIterator[Connection]:
-    async with await connect(database_url, role=WORKER_ROLE) as connection:
+    async with await connect(database_url, None, role=WORKER_ROLE) as connection:
         yield connection
 
 
