@@ -50,14 +50,29 @@ def enter_environment(arguments: "list[str]") -> None:
 def run_command_line() -> None:
     """Run this clone's command line."""
     find_package()
-    from tixxety.command_line import main as command_line
+    try:
+        from tixxety.command_line import main as command_line
 
-    command_line()
+        command_line()
+    except ImportError as missing:
+        expect_own_packages(missing)
+        raise
 
 
 def find_package() -> None:
     """Have this clone imported, also where Python put the package's own folder or another project's first."""
     sys.path[:] = [str(ROOT)] + [entry for entry in sys.path if Path(entry or ".").resolve() != PACKAGE]
+
+
+def expect_own_packages(missing: ImportError) -> None:
+    """End where another distribution has put files into a package of ours, which pip lets it do without a word."""
+    from importlib.metadata import packages_distributions
+
+    package = (missing.name or "").partition(".")[0]
+    owners = set(packages_distributions().get(package, ()))
+    if "tixxety" in owners and len(owners) > 1:
+        others = ", ".join(sorted(owners - {"tixxety"}))
+        fail(f"{others} has put files into its package {package}: install it into an environment of its own.")
 
 
 def environment_place() -> Path:

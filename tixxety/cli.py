@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import signal
 import socket
-import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Coroutine
@@ -31,6 +30,7 @@ from tixxety.rights import expect_worker_rights
 from tixxety.sealing import newest_seal, rotate_seal_key
 from tixxety.settings import database, read_settings
 from tixxety.stop_signals import run, signal_exit_code
+from tixxety.terminal import say
 from tixxety.up import listen, serve_many
 from tixxety.up import up as run_up
 from tixxety.verifying import verify
@@ -58,11 +58,11 @@ def execute() -> int:
             return signal_exit_code(signal.SIGPIPE)
         raise
     except (Failure, StoreFailure, Refusal) as no:
-        tell(str(no))
+        say(str(no))
     except psycopg.Error as error:
-        tell(f"The database refuses or does not answer: {' '.join(str(error).split())}")
+        say(f"The database refuses or does not answer: {' '.join(str(error).split())}")
     except OSError as error:
-        tell(sentence_of(error))
+        say(sentence_of(error))
     except Exception:
         traceback.print_exc()
     return COULD_NOT
@@ -74,11 +74,6 @@ def sentence_of(error: OSError) -> str:
     if error.errno in OUT_OF_ROOM and tempfile.tempdir is not None:
         return f"{what}. Temporary files lie in {tempfile.tempdir}; the variable TMPDIR names another folder."
     return f"{what}."
-
-
-def tell(sentence: str) -> None:
-    """Say on standard error why nothing was done."""
-    sys.stderr.write(f"tixxety: {sentence}\n")
 
 
 @app.callback(invoke_without_command=True)

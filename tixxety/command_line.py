@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from tixxety.first_process import stay_as_init
 from tixxety.stop_signals import StopRequested, signal_exit_code, stop_signals
+from tixxety.terminal import say
 
 # These run until they are asked to stop, which is then no interruption.
 UNTIL_STOPPED = ("up", "serve", "worker")
@@ -34,5 +35,5 @@ def exit_code(arguments: Sequence[str]) -> int:
     except StopRequested as stop:
         if arguments and arguments[0] in UNTIL_STOPPED:
             return 0
-        sys.stderr.write(f"tixxety: Stopped by {stop} before the end.\n")
+        say(f"Stopped by {stop} before the end.")
         return signal_exit_code(stop.number)

@@ -25,7 +25,7 @@ from tixxety.postgres_leftovers import end_leftovers
 from tixxety.processes import TiedProcess
 from tixxety.roles import asks
 from tixxety.stop_signals import run, stops_requested
-from tixxety.supervisor import say
+from tixxety.terminal import say
 
 DATABASE = "tixxety"
 NOTE = "server.json"

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tixxety.terminal import say
 from tixxety.whole_files import FileUnwritable, written_whole
 
 SECRETS = ("POSTGRES_PASSWORD", "DATABASE_PASSWORD", "WORKER_DATABASE_PASSWORD", "JWT_SECRET", "PGADMIN_PASSWORD")
@@ -23,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         write(asked.to, text, overwrite=asked.overwrite)
     except FileUnwritable as no:
-        sys.stderr.write(f"tixxety: {no}\n")
+        say(str(no))
         return 2
     return 0
 

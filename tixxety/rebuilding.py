@@ -16,7 +16,7 @@ from tixxety.options import Home, expect_current_schema
 from tixxety.processes import spare_collector
 from tixxety.settings import database, read_settings
 from tixxety.stop_signals import run
-from tixxety.supervisor import say
+from tixxety.terminal import say
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar

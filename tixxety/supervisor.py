@@ -14,6 +14,7 @@ from typing import Protocol
 
 from tixxety.failures import Failure
 from tixxety.processes import TiedProcess
+from tixxety.terminal import say
 
 DEATHS_MAX = 5
 DEATHS_WITHIN_SECONDS = 60.0
@@ -170,10 +171,3 @@ def stop_programs(programs: Sequence[Program]) -> None:
     deadline = time.monotonic() + GRACE_SECONDS
     for program in programs:
         program.stop(max(deadline - time.monotonic(), 0.0))
-
-
-def say(text: str) -> None:
-    """Tell the person at the terminal, if there still is one."""
-    with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(f"tixxety: {text}\n")
-        sys.stderr.flush()

@@ -43,7 +43,8 @@ def run_pytest(arguments: list[str], server_url: str) -> int:
     environment = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
     environment[SERVER] = server_url
     serial = any(argument.startswith(RUNS_SERIALLY) for argument in arguments)
-    parallel = [] if serial else ["-n", str(os.cpu_count() or 1)]
+    # Neighbours, which may share a slow fixture, stay in one process; who has nothing left takes from the others.
+    parallel = [] if serial else ["-n", str(os.cpu_count() or 1), "--dist", "worksteal"]
     command = [sys.executable, "-m", "pytest", *parallel, *arguments]
     with subprocess.Popen(command, cwd=ROOT, env=environment) as pytest:
         try:

@@ -25,7 +25,8 @@ from tixxety.failures import AlreadyRunning, Failure
 from tixxety.migrate import REBUILD_DUE, migrate, schema_version
 from tixxety.rebuilding import rebuild_first
 from tixxety.settings import Settings
-from tixxety.supervisor import Program, Service, say, stop_programs, supervise
+from tixxety.supervisor import Program, Service, stop_programs, supervise
+from tixxety.terminal import say
 
 PACKAGE = Path(__file__).resolve().parent
 BACKLOG = 2048

@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -204,18 +203,3 @@ def test_a_clone_that_cannot_be_written_gets_its_environment_in_the_cache(clone:
     else:
         assert code == 0
         assert "home/.cache/tixxety/venv-" in errors
-
-
-def test_the_lock_has_hashes_and_no_addresses() -> None:
-    lock = (ROOT / "requirements.lock").read_text()
-    assert not re.search(r"://|--(extra-)?index|--find-links|--trusted", lock)
-    requirements = [text for text in re.split(r"\n(?=\S)", lock) if not text.startswith("#")]
-    assert [text for text in requirements if "==" not in text or "--hash=sha256:" not in text] == []
-
-
-def test_the_lock_has_everything_the_project_asks_for() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
-    names = {re.split(r"[\[<>=~ ]", requirement)[0] for requirement in wanted}
-    locked = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
-    assert names - locked == set()

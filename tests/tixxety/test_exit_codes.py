@@ -5,8 +5,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from itertools import cycle
 from pathlib import Path
 from uuid import uuid4
@@ -15,14 +17,17 @@ import psycopg
 import pytest
 from typer.main import get_command
 
+from eventstore.connections import Connection, ServerSilent
+from eventstore.schema import SCHEMA_VERSION
 from tests.running import ROOT
 from tests.tixxety.processes import until
+from tixxety import command_line
 from tixxety.cli import app
 from tixxety.command_line import UNTIL_STOPPED
+from tixxety.migrate import schema_version
 from tixxety.stop_signals import STOP_SIGNALS
 
 SECRET = "a secret of thirty-two bytes, yes"
-NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 # A row for each command, with arguments that get as far as the database.
 ASKING_THE_DATABASE = {
     "analyst-url": [],
@@ -71,8 +76,14 @@ def started(commands: Mapping[str, list[str]], url: str) -> Iterator[Running]:
 
 def ends(processes: Running) -> dict[str, tuple[int | None, str]]:
     """Exit code and last line on standard error of each."""
-    said = {name: process.communicate(timeout=120)[1] for name, process in processes.items()}
+    said = {name: process.communicate(timeout=240)[1] for name, process in processes.items()}
     return {name: (process.returncode, said[name].strip().split("\n")[-1]) for name, process in processes.items()}
+
+
+def test_what_is_installed_is_this_command_line() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    module, _, name = project["scripts"]["tixxety"].partition(":")
+    assert getattr(import_module(module), name) is command_line.main
 
 
 def test_every_command_has_a_row() -> None:
@@ -80,21 +91,24 @@ def test_every_command_has_a_row() -> None:
     assert set(ASKING_THE_DATABASE) | set(OTHERS_THAT_CAN_NOT) == set(commands)
 
 
-def test_what_could_not_be_done_ends_with_2() -> None:
-    with started({**ASKING_THE_DATABASE, **OTHERS_THAT_CAN_NOT}, NOWHERE) as processes:
-        ended = ends(processes)
+def test_what_could_not_be_done_ends_with_2_also_when_a_server_says_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as silent:
+        url = f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/nothing"
+        with started({**ASKING_THE_DATABASE, **OTHERS_THAT_CAN_NOT}, url) as processes:
+            ended = ends(processes)
     assert {name: code for name, (code, _) in ended.items() if code != 2} == {}
-    assert all("does not answer" in ended[name][1] for name in ASKING_THE_DATABASE)
+    assert {name for name in ASKING_THE_DATABASE if "does not answer" not in ended[name][1]} == set()
 
 
-def test_a_server_that_takes_connections_and_says_nothing_ends_it_with_2() -> None:
-    with (
-        socket.create_server(("127.0.0.1", 0), backlog=100) as silent,
-        started(ASKING_THE_DATABASE, f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/nothing") as processes,
-    ):
-        ended = ends(processes)
-    assert {name: code for name, (code, _) in ended.items() if code != 2} == {}
-    assert all("does not answer" in said for _, said in ended.values())
+def test_a_server_that_falls_silent_after_the_greeting_is_given_up(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Connection, "answer_seconds", 0.3)
+    with psycopg.connect(database_url) as holder:
+        holder.execute("LOCK TABLE tixxety.schema_version IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(ServerSilent):
+            schema_version(database_url)
+    assert schema_version(database_url) == SCHEMA_VERSION
 
 
 def test_what_is_interrupted_ends_with_128_and_the_signal_unless_it_runs_until_it_is_stopped(
@@ -114,7 +128,7 @@ def test_what_is_interrupted_ends_with_128_and_the_signal_unless_it_runs_until_i
                         interrupted.add(name)
                 return interrupted == set(processes)
 
-            until(interrupt_who_waits, seconds=120)
+            until(interrupt_who_waits, seconds=240)
             ended = ends(processes)
     wanted = {name: 0 if name in UNTIL_STOPPED else 128 + number for name, number in numbers.items()}
     assert {name: code for name, (code, _) in ended.items()} == wanted

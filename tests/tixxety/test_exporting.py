@@ -1,8 +1,10 @@
 """`tixxety export` and `tixxety verify --file`: files are whole or not there, and what is wrong is one sentence."""
 
 import asyncio
+import errno
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from projections.export import TableUnknown
 from tests.auditing.sealed_histories import sealed_history
 from tests.running import ROOT
 from tests.tixxety.test_cli import tixxety
+from tixxety.cli import sentence_of
 from tixxety.exporting import CannotExport, export
 from tixxety.stop_signals import StopRequested
 from tixxety.verifying import CannotVerify, verify
@@ -73,6 +76,7 @@ def test_a_table_goes_to_standard_output_and_its_position_beside_it(
         ({"form": "xml"}, "There is no format xml for this: choose one of ndjson, parquet, cloudevents."),
         ({"form": "parquet"}, "Parquet is written to a file: name one with --to."),
         ({"form": "csv"}, "There is no format csv for this"),
+        ({"table": "conversion"}, "There is no table conversion: choose one of .*Views are read with SQL only."),
         ({"table": "accounts"}, "There is no table accounts: choose one of events"),
         ({"table": "events", "form": "cloudevents"}, "There is no format cloudevents for this: choose one of ndjson"),
         ({"table": "events", "event": str(uuid4())}, "Give --event or --table"),
@@ -100,6 +104,33 @@ def test_an_export_that_is_stopped_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(StopRequested):
         stopped()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_temporary_folder_without_room_is_one_sentence(sealed_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "it"
+    assert tixxety("export", "--to", str(file), DATABASE_URL=sealed_url).returncode == 0
+    # Room for what Python tries a folder with, and no more.
+    few_bytes = 1_000
+    done = subprocess.run(
+        [sys.executable, "-m", "tixxety", "verify", "--file", str(file)],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "TIXXETY_NO_VENV": "1", "TMPDIR": str(tmp_path)},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (few_bytes, few_bytes)),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert done.stderr.startswith(f"tixxety: Nothing can be sorted in {tmp_path}")
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_disk_without_room_is_one_sentence_that_says_where() -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", "/nowhere/it")
+    assert sentence_of(full).startswith("No space left on device: /nowhere/it.")
+    gone = OSError(errno.ENOENT, "No such file or directory", "/nowhere")
+    assert sentence_of(gone) == "No such file or directory: /nowhere."
 
 
 def test_verifying_a_file_since_a_seal_is_refused(tmp_path: Path) -> None:
