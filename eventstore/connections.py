@@ -18,7 +18,6 @@ OLD_PROJECTIONS_SCHEMA = "projections_old"
 # What the API and the worker act as. A connection takes the first, unless it is made for what only the worker does.
 APP_ROLE = "tixxety_app"
 WORKER_ROLE = "tixxety_worker"
-APPLICATION_NAME = "tixxety"
 
 # A server that is frozen, or cut off without a word, never answers: so long is any answer waited for.
 ANSWER_SECONDS = 10.0
@@ -41,8 +40,6 @@ SETTINGS = {
     "tcp_user_timeout": "15s",
     "statement_timeout": "0",
     "idle_session_timeout": "0",
-    # By it a later version tells our sessions from those of versions that had no name.
-    "application_name": APPLICATION_NAME,
     # What a database or a login may have been set to, and what then can't be read.
     "client_encoding": "UTF8",
     "timezone": "UTC",
@@ -71,6 +68,8 @@ KEEPALIVES: dict[str, Any] = {
     "keepalives_count": 2,
     "tcp_user_timeout": 15_000,
     "connect_timeout": 4,
+    # Unless the URL gives another. By it `migrate` tells our sessions from those of version 2, which had none.
+    "fallback_application_name": "tixxety",
 }
 # Settings that this server does not know yet are left out.
 CONFIGURE = """

@@ -9,7 +9,6 @@ from psycopg.errors import InsufficientPrivilege
 
 from eventstore import connections
 from eventstore.connections import (
-    APPLICATION_NAME,
     HISTORY_SCHEMA,
     PROJECTIONS_SCHEMA,
     WORKER_ROLE,
@@ -86,7 +85,7 @@ HAS_OLD_RIGHTS = "SELECT has_table_privilege(%(role)s, %(table)s, 'INSERT')"
 MAY_SEAL = "SELECT has_table_privilege('seals', 'INSERT')"
 OLD_SESSION = """
 SELECT a.pid, a.usename::text FROM pg_stat_activity a
-WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.application_name <> %(name)s
+WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.application_name = ''
   AND pg_has_role(a.usesysid, %(role)s, 'MEMBER') ORDER BY a.pid LIMIT 1
 """
 OLD_LOGINS = """
@@ -158,7 +157,7 @@ async def _in_use(connection: Connection) -> list[str]:
     role, table = connections.APP_ROLE, f"{HISTORY_SCHEMA}.seals"
     if not await asks(connection, HAS_OLD_RIGHTS, role=role, table=table):
         return []
-    rows = await (await connection.execute(OLD_SESSION, {"name": APPLICATION_NAME, "role": role})).fetchall()
+    rows = await (await connection.execute(OLD_SESSION, {"role": role})).fetchall()
     return [OLD_VERSION.format(pid=pid, login=login, role=role) for pid, login in rows]
 
 
