@@ -30,7 +30,8 @@ def run_tests(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="tixxety-test-", ignore_cleanup_errors=True) as folder:
         server = EmbeddedPostgres(Path(folder) / "home", durable=False)
         try:
-            return run_pytest(arguments, server.start())
+            # Without its parameters, to which tests add their own.
+            return run_pytest(arguments, server.start().partition("?")[0])
         finally:
             server.discard()
 
