@@ -5,7 +5,19 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import Depends, FastAPI
 
-from api import accounts, analytics, audit, audit_trail, events, health, openapi, problem_pages, problems, reservations
+from api import (
+    accounts,
+    analytics,
+    audit,
+    audit_trail,
+    docs_pages,
+    events,
+    health,
+    openapi,
+    problem_pages,
+    problems,
+    reservations,
+)
 from api.inputs import refuse_unknown_query
 from api.middleware import BoundedBodies, Heads, LimitedRates, RequestIds
 from api.passwords import Passwords
@@ -35,15 +47,20 @@ def create_app(config: ApiConfig) -> FastAPI:
         lifespan=lifespan,
         dependencies=[Depends(refuse_unknown_query)],
         redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=openapi.operation_id,
     )
     app.add_middleware(BoundedBodies)
     app.add_middleware(LimitedRates)
     app.add_middleware(RequestIds)
     app.add_middleware(Heads)
     problems.install(app)
-    for room in (accounts, events, reservations, audit_trail, audit, analytics, health, problem_pages):
-        app.include_router(room.router)
-    openapi.install(app)
+    rooms = (accounts, events, reservations, audit_trail, audit, analytics, health, problem_pages, docs_pages)
+    app.state.routers = [room.router for room in rooms]
+    for router in app.state.routers:
+        app.include_router(router)
+    openapi.install(app, app.state.routers, config.root_path)
     return app
 
 

@@ -21,7 +21,8 @@ PATH = "/reservations"
 MEDIA_TYPE = b"application/json"
 SCHEME = b"Bearer "
 KEY = re.compile(KEY_PATTERN.encode())
-AUTHORIZATION, CONTENT_TYPE, IDEMPOTENCY_KEY = b"authorization", b"content-type", HEADER.lower().encode()
+AUTHORIZATION, IDEMPOTENCY_KEY = b"authorization", HEADER.lower().encode()
+CONTENT_TYPE, CONTENT_ENCODING = b"content-type", b"content-encoding"
 
 
 class ExpressLane:
@@ -31,7 +32,7 @@ class ExpressLane:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST" or scope["query_string"]:
+        if not _is_plain(scope):
             await self._app(scope, receive, send)
             return
         first = _at_once(receive)
@@ -48,13 +49,19 @@ class ExpressLane:
         authorization, key = headers.get(AUTHORIZATION, b""), headers.get(IDEMPOTENCY_KEY)
         if headers.get(CONTENT_TYPE) != MEDIA_TYPE or not authorization.startswith(SCHEME):
             return None
+        if CONTENT_ENCODING in headers:
+            return None
         if first["type"] != "http.request" or first.get("more_body", False) or not (key is None or KEY.fullmatch(key)):
             return None
+        body = first.get("body", b"")
         try:
-            new = NewReservation.model_validate_json(first.get("body", b""))
+            new = NewReservation.model_validate_json(body)
         except ValidationError:
             return None
-        token = authorization[len(SCHEME) :].decode("latin-1")
+        # No name and no value has a colon, so that another number of them says that a name was given twice.
+        if body.count(b":") != len(new.model_fields_set):
+            return None
+        token = authorization[len(SCHEME) :].decode("latin-1").strip()
         key_given = key.decode() if key is not None else None
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,6 +71,13 @@ class ExpressLane:
             await response(scope, receive, send)
 
         return answer
+
+
+def _is_plain(scope: Scope) -> bool:
+    """Whether the request line is the usual one."""
+    if scope["type"] != "http" or scope["method"] != "POST" or scope["query_string"]:
+        return False
+    return bool(scope["path"] == scope["root_path"] + PATH)
 
 
 def _at_once(receive: Receive) -> Message | None:

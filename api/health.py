@@ -50,13 +50,18 @@ class Readiness(BaseModel):
     append_only: Annotated[str | None, Field(examples=[BY_BOTH])]
 
 
-@router.get("/live", response_model=Alive)
+@router.get("/live", operation_id="check_liveness", response_model=Alive)
 async def live() -> dict[str, str]:
     """Whether this process should be left running: asks nothing of the database."""
     return {"status": "alive"}
 
 
-@router.get("/ready", response_model=Readiness, responses={503: {"model": Readiness, "description": "Not ready"}})
+@router.get(
+    "/ready",
+    operation_id="check_readiness",
+    response_model=Readiness,
+    responses={503: {"model": Readiness, "description": "Not ready"}},
+)
 async def ready(response: Response, services: TheServices) -> Readiness:
     """Whether requests should come here: the database answers, its schema is ours, and the projections keep up."""
     try:

@@ -9,13 +9,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import problem_response
 from api.rate_limits import RateLimits
-from api.refusals import BodyTooLarge, InternalError, RequestTimeout, Stopping
+from api.refusals import BodyTooLarge, InternalError, RequestTimeout, Stopping, UnsupportedContentCoding
 from domain.refusals import Refusal
 from eventstore.failures import Failure
 
 LARGEST_BODY_BYTES = 256 * 1024
 LONGEST_BODY_SECONDS = 30
 REQUEST_ID_HEADER = b"x-request-id"
+AUTHORIZATION, CACHE_CONTROL = b"authorization", b"cache-control"
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +39,10 @@ class Heads:
 
 
 class RequestIds:
-    """Gives each request an id, sends it as `X-Request-Id`, and turns what nobody caught into a problem."""
+    """Gives each request an id, sends it as `X-Request-Id`, and turns what nobody caught into a problem.
+
+    Nothing is stored on the way but what anybody may read: answers to a token, and writes, are private.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -50,12 +54,16 @@ class RequestIds:
         request_id = uuid_utils.compat.uuid7()
         scope.setdefault("state", {})["request_id"] = request_id
         started = False
+        is_private = scope["method"] != "GET" or any(name == AUTHORIZATION for name, _ in scope["headers"])
 
         async def send_with_id(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = [*message.get("headers", ()), (REQUEST_ID_HEADER, str(request_id).encode())]
+                headers = [*message.get("headers", ()), (REQUEST_ID_HEADER, str(request_id).encode())]
+                if is_private and CACHE_CONTROL not in dict(headers):
+                    headers.append((CACHE_CONTROL, b"no-store"))
+                message["headers"] = headers
             await send(message)
 
         try:
@@ -82,7 +90,7 @@ class LimitedRates:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith("/auth/"):
+        if scope["type"] == "http" and scope["path"].removeprefix(scope["root_path"]).startswith("/auth/"):
             rate_limits: RateLimits = scope["app"].state.services.rate_limits
             await rate_limits.count_request(rate_limits.address_of(scope))
         await self._app(scope, receive, send)
@@ -98,7 +106,10 @@ class BoundedBodies:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        if headers.get("content-encoding", "identity").lower() != "identity":
+            raise UnsupportedContentCoding
+        announced = headers.get("content-length", "0")
         if announced.isdecimal() and int(announced[:20]) > LARGEST_BODY_BYTES:
             raise BodyTooLarge(LARGEST_BODY_BYTES)
         try:

@@ -6,56 +6,95 @@ from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from starlette.responses import HTMLResponse, Response
 
+from api.docs_pages import source_hash
 from api.problems import MEDIA_TYPE, PROBLEM_TYPES, document, facts_of, refusals, schema_name
 from api.refusals import NotFound
 
 router = APIRouter(prefix="/problems", tags=["problems"])
 
+VARY_DOCUMENTED: dict[str, Any] = {
+    "Vary": {"description": "`Accept`: HTML for browsers, else JSON.", "schema": {"type": "string"}}
+}
+
 _PAGE = """<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><title>{title}</title>
-<style>body {{ font-family: sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem; line-height: 1.5 }}
-pre {{ background: #f4f4f4; padding: 1rem; overflow: auto }}</style></head>
+<style>{style}</style></head>
 <body>{body}</body>
 </html>
 """
+_STYLE = """body { font-family: sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem; line-height: 1.5 }
+pre { background: #f4f4f4; padding: 1rem; overflow: auto }"""
+_POLICY = (
+    f"default-src 'none'; style-src {source_hash(_STYLE)}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_AS_PAGE: dict[str, Any] = {"text/html": {"schema": {"type": "string"}}}
 
 
-@router.get("", summary="All problem types")
+class ProblemTypeAnswer(BaseModel):
+    """One kind of answer that is not what was asked for; `other_details` are said instead of `detail` in some cases."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    other_details: list[str]
+    media_type: str
+    example: dict[str, Any]
+
+
+class ProblemTypesAnswer(BaseModel):
+    """All problem types."""
+
+    items: list[ProblemTypeAnswer]
+
+
+@router.get(
+    "",
+    summary="All problem types",
+    response_model=ProblemTypesAnswer,
+    responses={200: {"content": _AS_PAGE, "headers": VARY_DOCUMENTED}},
+)
 async def list_problem_types(request: Request) -> Response:
     """Every kind of answer that is not what was asked for, with its status."""
     if _wants_html(request):
+        place = f"{_root_path(request)}/problems"
         rows = "".join(
-            f'<li>{kind.status} <a href="/problems/{code}">{escape(kind.title)}</a> <code>{code}</code></li>'
+            f'<li>{kind.status} <a href="{place}/{code}">{escape(kind.title)}</a> <code>{code}</code></li>'
             for code, kind in PROBLEM_TYPES.items()
         )
-        return HTMLResponse(_PAGE.format(title="Problems", body=f"<h1>Problems</h1><ul>{rows}</ul>"))
-    return _json({"items": [_description(code) for code in PROBLEM_TYPES]})
+        return _page("Problems", f"<h1>Problems</h1><ul>{rows}</ul>")
+    return _json({"items": [_description(code, request) for code in PROBLEM_TYPES]})
 
 
-@router.get("/{code}", summary="One problem type", responses=refusals("not-found"))
+@router.get(
+    "/{code}",
+    summary="One problem type",
+    response_model=ProblemTypeAnswer,
+    responses={200: {"content": _AS_PAGE, "headers": VARY_DOCUMENTED}, **refusals("not-found")},
+)
 async def read_problem_type(request: Request, code: str) -> Response:
     """What this problem means, what to do, and an example of its document."""
     if code not in PROBLEM_TYPES:
         raise NotFound
-    description = _description(code)
+    description = _description(code, request)
     if not _wants_html(request):
         return _json(description)
     example = msgspec.json.format(msgspec.json.encode(description["example"])).decode()
     body = (
         f"<h1>{escape(description['title'])}</h1>"
-        f"<p>Status {description['status']}, type <code>/problems/{code}</code></p>"
+        f"<p>Status {description['status']}, type <code>{description['type']}</code></p>"
         f"<p>{'</p><p>'.join(map(escape, (description['detail'], *description['other_details'])))}</p>"
         f"<h2>Example</h2><pre>{escape(example)}</pre>"
-        '<p><a href="/problems">All problems</a></p>'
+        f'<p><a href="{_root_path(request)}/problems">All problems</a></p>'
     )
-    return HTMLResponse(_PAGE.format(title=escape(description["title"]), body=body))
+    return _page(escape(description["title"]), body)
 
 
-def component_schemas() -> dict[str, Any]:
+def component_schemas(root_path: str = "") -> dict[str, Any]:
     """JSON Schemas of all problem documents, by the names that `refusals` refers to."""
     schemas: dict[str, Any] = {
         "Problem": {
@@ -78,17 +117,21 @@ def component_schemas() -> dict[str, Any]:
             "allOf": [{"$ref": "#/components/schemas/Problem"}],
             "title": kind.title,
             "type": "object",
-            "properties": {"type": {"const": f"/problems/{code}"}, "status": {"const": kind.status}} | facts,
+            "properties": {
+                "type": {"type": "string", "const": f"{root_path}/problems/{code}"},
+                "status": {"type": "integer", "const": kind.status},
+            }
+            | facts,
             "required": ["type", "status", *facts],
         }
     return schemas
 
 
-def _description(code: str) -> dict[str, Any]:
+def _description(code: str, request: Request) -> dict[str, Any]:
     kind = PROBLEM_TYPES[code]
-    shown = document(kind.example, None) | {"request_id": "019a0000-0000-7000-8000-000000000001"}
+    shown = document(kind.example, None, _root_path(request)) | {"request_id": "019a0000-0000-7000-8000-000000000001"}
     return {
-        "type": f"/problems/{code}",
+        "type": shown["type"],
         "title": kind.title,
         "status": kind.status,
         "detail": shown["detail"],
@@ -112,5 +155,15 @@ def _wants_html(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "")
 
 
+def _root_path(request: Request) -> str:
+    """The prefix that a proxy takes off; the operator's, and no markup."""
+    return escape(request.scope["root_path"])
+
+
 def _json(content: dict[str, Any]) -> Response:
-    return Response(msgspec.json.encode(content), media_type="application/json")
+    return Response(msgspec.json.encode(content), headers={"Vary": "Accept"}, media_type="application/json")
+
+
+def _page(title: str, body: str) -> Response:
+    headers = {"Vary": "Accept", "Content-Security-Policy": _POLICY}
+    return HTMLResponse(_PAGE.format(title=title, style=_STYLE, body=body), headers=headers)

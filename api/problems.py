@@ -1,6 +1,6 @@
 """The only place where a refusal or a failure becomes HTTP: one problem document (RFC 9457) for each code."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from psycopg.errors import ReadOnlySqlTransaction, UndefinedColumn, UndefinedTable
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from api import refusals as http
@@ -57,7 +57,7 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "event-not-created-yet": ProblemType(404, "Event not created yet", auditing.NotCreatedYet(_SOME_INSTANT, 1042)),
     "ticket-type-not-found": ProblemType(404, "No such ticket type", domain.TicketTypeNotFound()),
     "method-not-allowed": ProblemType(405, "Method not allowed", http.MethodNotAllowed()),
-    "request-timeout": ProblemType(408, "Body too slow", http.RequestTimeout(30)),
+    "request-timeout": ProblemType(408, "Request too slow", http.RequestTimeout(30)),
     "email-taken": ProblemType(409, "E-mail taken", http.EmailTaken()),
     "event-exists": ProblemType(409, "Event exists", domain.EventExists(_SOME_ID)),
     "event-cancelled": ProblemType(409, "Event cancelled", domain.EventIsCancelled()),
@@ -70,15 +70,22 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "not-payable": ProblemType(409, "Not payable", domain.NotPayable("cancelled")),
     "capacity-below-taken": ProblemType(409, "Capacity below taken", domain.CapacityBelowTaken(_SOME_ID, 120)),
     "body-too-large": ProblemType(413, "Body too large", http.BodyTooLarge(256 * 1024)),
+    "unsupported-media-type": ProblemType(
+        415,
+        "Unsupported kind of body",
+        http.UnsupportedMediaType("application/json"),
+        (http.UnsupportedContentCoding(),),
+    ),
     "invalid-request": ProblemType(422, "Invalid request", domain.InvalidRequest("quantity", "must be at least 1")),
     "in-the-future": ProblemType(422, "In the future", auditing.InTheFuture(_SOME_INSTANT, _SOME_EARLIER_INSTANT)),
     "beyond-the-end": ProblemType(422, "Beyond the end", auditing.BeyondTheEnd(1042)),
     "ticket-type-required": ProblemType(422, "Ticket type required", domain.TicketTypeRequired()),
     "idempotency-key-reused": ProblemType(422, "Idempotency key reused", domain.IdempotencyKeyReused()),
     "rate-limited": ProblemType(429, "Too many requests", http.RateLimited(30)),
+    "too-many-connections": ProblemType(429, "Too many connections", http.TooManyConnections()),
     "headers-too-large": ProblemType(431, "Headers too large", http.HeadersTooLarge()),
     "internal-error": ProblemType(500, "Something broke", http.InternalError()),
-    "overloaded": ProblemType(503, "Overloaded", failures.Overloaded(1)),
+    "overloaded": ProblemType(503, "Overloaded", failures.Overloaded(1), (http.NoConnectionLeft(),)),
     "event-busy": ProblemType(503, "Event busy", failures.EventBusy(1)),
     "disk-full": ProblemType(503, "Disk full", failures.DiskFull(30)),
     "read-only": ProblemType(503, "Read-only", failures.ReadOnly(5)),
@@ -98,14 +105,14 @@ def facts_of(no: AnyNo) -> dict[str, Any]:
     return facts
 
 
-def document(no: AnyNo, request_id: UUID | None) -> dict[str, Any]:
-    """The problem document: `type`, `title`, `status`, `detail`, `request_id`, and the facts."""
-    return _document(no.code, str(no), facts_of(no), request_id)
+def document(no: AnyNo, request_id: UUID | None, root_path: str = "") -> dict[str, Any]:
+    """The problem document: `type` below the root path, `title`, `status`, `detail`, `request_id`, and the facts."""
+    return _document(no.code, str(no), facts_of(no), request_id, root_path)
 
 
 def problem_response(no: AnyNo, scope: Scope, headers: Mapping[str, str] | None = None) -> Response:
     """The answer to a request that was refused or failed."""
-    return _response(document(no, _request_id(scope)), headers)
+    return _response(document(no, _request_id(scope), _root_path(scope)), headers)
 
 
 def install(app: FastAPI) -> None:
@@ -120,9 +127,9 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
 
 
-def _document(code: str, detail: str, facts: dict[str, Any], request_id: UUID | None) -> dict[str, Any]:
+def _document(code: str, detail: str, facts: dict[str, Any], request_id: UUID | None, root_path: str) -> dict[str, Any]:
     kind = PROBLEM_TYPES[code]
-    head = {"type": f"/problems/{code}", "title": kind.title, "status": kind.status, "detail": detail}
+    head = {"type": f"{root_path}/problems/{code}", "title": kind.title, "status": kind.status, "detail": detail}
     return facts | head | {"request_id": request_id}
 
 
@@ -131,6 +138,8 @@ def _response(content: dict[str, Any], headers: Mapping[str, str] | None = None)
     sent = dict(headers or {})
     if status == 401:
         sent["WWW-Authenticate"] = "Bearer"
+    if status == 415:
+        sent["Accept-Encoding"] = "identity"
     if status == 408:
         sent["Connection"] = "close"
     if "retry_after_seconds" in content:
@@ -141,6 +150,11 @@ def _response(content: dict[str, Any], headers: Mapping[str, str] | None = None)
 def _request_id(scope: Scope) -> UUID | None:
     request_id: UUID | None = scope.get("state", {}).get("request_id")
     return request_id
+
+
+def _root_path(scope: Scope) -> str:
+    root_path: str = scope.get("root_path", "")
+    return root_path
 
 
 async def _refused(request: Request, no: Exception) -> Response:
@@ -162,7 +176,7 @@ async def _http(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         return problem_response(http.NotFound(), request.scope)
     if error.status_code == 405:
-        return problem_response(http.MethodNotAllowed(), request.scope, {"Allow": ", ".join(_allowed(request))})
+        return _method_not_allowed(request)
     if error.status_code == 400 and "json" in request.headers.get("content-type", ""):
         return problem_response(http.MalformedJson(), request.scope)
     if error.status_code == 400:
@@ -170,14 +184,30 @@ async def _http(request: Request, error: Exception) -> Response:
     raise error
 
 
+def _method_not_allowed(request: Request) -> Response:
+    return problem_response(http.MethodNotAllowed(), request.scope, {"Allow": ", ".join(_allowed(request))})
+
+
 def _allowed(request: Request) -> list[str]:
-    """The methods of all routes of this path: routing itself names those of the first."""
+    """The methods of all routes of this path: routing itself names those of the first.
 
-    def is_taken(method: str) -> bool:
-        scope = {**request.scope, "method": "GET" if method == "HEAD" else method}
-        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+    Where a route has just this path, those with a parameter in its place don't count: `for-you` is no id.
+    """
+    exactly = {method: not parameters for method, parameters in _taken(request)}
+    return [method for method, is_exact in exactly.items() if is_exact or not any(exactly.values())]
 
-    return [method for method in METHODS if is_taken(method)]
+
+def _taken(request: Request) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The methods that some route takes of this path, each with the parameters that the route finds in it."""
+    included = [route for router in request.app.state.routers for route in router.routes]
+    own = [route for route in request.app.routes if isinstance(route, Route)]
+    for method in METHODS:
+        scope = {**request.scope, "method": "GET" if method == "HEAD" else method, "path_params": {}}
+        for route in (*included, *own):
+            match, found = route.matches(scope)
+            if match is Match.FULL:
+                yield method, found["path_params"]
+                break
 
 
 async def _not_understood(request: Request, error: Exception) -> Response:
@@ -186,10 +216,13 @@ async def _not_understood(request: Request, error: Exception) -> Response:
     if any(e["type"] == "json_invalid" for e in found):
         return problem_response(http.MalformedJson(), request.scope)
     if any(e["loc"][0] == "path" for e in found):
-        return problem_response(http.NotFound(), request.scope)
+        if all(parameters for _, parameters in _taken(request)):
+            return problem_response(http.NotFound(), request.scope)
+        return _method_not_allowed(request)
     errors = [{"path": _path(e["loc"]), "message": _message(e)} for e in found[:MOST_ERRORS_SHOWN]]
     detail = f"Correct what errors names and send it again. {errors[0]['path']}: {errors[0]['message']}."
-    return _response(_document("invalid-request", detail, {"errors": errors}, _request_id(request.scope)))
+    scope = request.scope
+    return _response(_document("invalid-request", detail, {"errors": errors}, _request_id(scope), _root_path(scope)))
 
 
 def _path(location: Sequence[str | int]) -> str:
@@ -200,7 +233,7 @@ def _path(location: Sequence[str | int]) -> str:
 
 def _message(error: dict[str, Any]) -> str:
     if error["loc"] == ("body",) and error["type"] in ("model_attributes_type", "model_type"):
-        return "must be a JSON object, sent with Content-Type: application/json"
+        return "must be a JSON object"
     message = str(error["msg"]).removeprefix("Value error, ").removesuffix(".")
     return message.encode("utf-8", "replace").decode()
 

@@ -17,7 +17,7 @@ class InvalidCredentials(Refusal):
 
 
 class AuditorsOnly(Refusal):
-    """Only auditors may read this. Have the role granted with "tixxety grant", then log in again."""
+    """Only auditors may read this. Have the role granted with "tixxety grant"."""
 
     code = "forbidden"
 
@@ -57,7 +57,7 @@ class BodyTooLarge(Refusal):
 
 
 class RequestTimeout(Refusal):
-    """The body did not arrive within {limit_seconds} seconds. Send it again."""
+    """The request did not arrive within {limit_seconds} seconds. Send it again."""
 
     code = "request-timeout"
 
@@ -73,15 +73,31 @@ class HeadersTooLarge(Refusal):
 
 
 class MalformedRequest(Refusal):
-    """This is no HTTP/1.1 request. Check what was sent."""
+    """This is no HTTP/1.1 request, or it says twice what may be said once. Check what was sent."""
 
     code = "malformed-request"
 
 
 class MalformedJson(Refusal):
-    """The body is not JSON. Send one JSON object, encoded in UTF-8."""
+    """The body is not JSON, or names something twice. Send one JSON object, encoded in UTF-8."""
 
     code = "malformed-json"
+
+
+class UnsupportedMediaType(Refusal):
+    """The body is of another kind than is read here. Send it with Content-Type: {media_type}."""
+
+    code = "unsupported-media-type"
+
+    def __init__(self, media_type: str) -> None:
+        self.media_type = media_type
+        super().__init__()
+
+
+class UnsupportedContentCoding(Refusal):
+    """The body is compressed. Send it as it is, without Content-Encoding."""
+
+    code = "unsupported-media-type"
 
 
 class RateLimited(Refusal):
@@ -90,6 +106,16 @@ class RateLimited(Refusal):
     code = "rate-limited"
 
     def __init__(self, retry_after_seconds: int) -> None:
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__()
+
+
+class TooManyConnections(Refusal):
+    """Your address has as many connections as one may have. Use those that you have, and close what you don't use."""
+
+    code = "too-many-connections"
+
+    def __init__(self, retry_after_seconds: int = 1) -> None:
         self.retry_after_seconds = retry_after_seconds
         super().__init__()
 
@@ -122,3 +148,7 @@ class InternalError(Failure):
 
 class Stopping(Overloaded):
     """This process is stopping. Whether the command was recorded is unknown: repeat it with the same key."""
+
+
+class NoConnectionLeft(Overloaded):
+    """This process has as many connections as it can. Try again in a moment."""

@@ -41,6 +41,7 @@ router = APIRouter(prefix="/reservations", tags=["reservations"], route_class=St
 
 @router.post(
     "",
+    operation_id="reserve_tickets",
     status_code=201,
     response_model=ReservationAnswer,
     responses={
@@ -71,7 +72,7 @@ async def reserve(
     idempotency = idempotency_of(key, account.account_id, "POST /reservations", body=new)
     command = new.command(account.actor, request_id, idempotency)
     outcome = await services.commands.submit(command)
-    return written(outcome, _json(outcome), 201, f"/reservations/{command.reservation_id}")
+    return written(outcome, _json(outcome), 201, f"{services.config.root_path}/reservations/{command.reservation_id}")
 
 
 @router.get("")
@@ -106,6 +107,7 @@ async def read_reservation(reservation_id: Id, account: CurrentAccount, reader: 
 
 @router.post(
     "/{reservation_id}/pay",
+    operation_id="pay_reservation",
     response_model=ReservationAnswer,
     responses={
         200: {"headers": POSITION_DOCUMENTED | REPLAYED_DOCUMENTED},
@@ -137,6 +139,7 @@ async def pay(
 
 @router.post(
     "/{reservation_id}/cancel",
+    operation_id="cancel_reservation",
     response_model=ReservationAnswer,
     responses={
         200: {"headers": POSITION_DOCUMENTED | REPLAYED_DOCUMENTED},

@@ -20,6 +20,7 @@ from projections.follower import Follower
 class ApiConfig:
     """What one API process is told: `jwt_secret` has at least 32 bytes, `trusted_proxies` are addresses or networks.
 
+    `root_path` is the prefix that a proxy takes off the path, such as `/tickets`; the server puts it into the scope.
     `pool_connections` bounds the connections for reading; commands and the follower have one of their own each.
     """
 
@@ -27,6 +28,7 @@ class ApiConfig:
     jwt_secret: str
     rate_limits: bool = True
     trusted_proxies: tuple[str, ...] = ()
+    root_path: str = ""
     pool_connections: int = 8
 
 

@@ -40,7 +40,7 @@ async def write_parquet(connection: Connection, asked: Asked, file: BinaryIO, to
     written = 0
     schema = pa.schema(types, metadata={TABLE: asked.name, POSITION: str(asked.position)})
     with pq.ParquetWriter(file, schema, compression="zstd") as parquet:
-        async for chunk, lines in csv_chunks(connection, asked, header=False):
+        async for chunk, lines in csv_chunks(connection, asked, spreadsheet=False):
             table = csv.read_csv(io.BytesIO(chunk), reading, parsing, converting)
             parquet.write_table(table.cast(schema))
             written += lines

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import psycopg
 import typer
 
-from api.tokens import ROLES
+from api.roles import ROLES
 from domain.refusals import Refusal
 from eventstore.connections import WORKER_ROLE
 from eventstore.failures import Failure as StoreFailure
@@ -105,8 +105,6 @@ def serve(
     listener: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run the API until Ctrl-C."""
-    from tixxety.serving import serve_here  # only this process needs the API's libraries
-
     settings = read_settings(home)
     with database(settings, brief=False) as url:
         expect_current_schema(settings, url)
@@ -116,6 +114,8 @@ def serve(
             if workers > 1:
                 serve_many(opened, workers, environment)
             else:
+                from tixxety.serving import serve_here  # only who answers needs the API's libraries
+
                 logs.configure("api")
                 serve_here(opened, environment)
 
@@ -157,7 +157,7 @@ app.command()(rebuild)
 
 @app.command()
 def grant(email: Email, role: Role, home: Home = None) -> None:
-    """Give an account a role; it counts from the next login."""
+    """Give an account a role; it counts at once."""
     from api.accounts import grant as give
 
     change_roles(home, give, email, role)
@@ -165,7 +165,7 @@ def grant(email: Email, role: Role, home: Home = None) -> None:
 
 @app.command()
 def revoke(email: Email, role: Role, home: Home = None) -> None:
-    """Take a role from an account; it counts from the next login."""
+    """Take a role from an account; it counts at once."""
     from api.accounts import revoke as take
 
     change_roles(home, take, email, role)
@@ -198,4 +198,4 @@ def change_roles(
             roles = run(change(settings.migrate_database_url or url, email, role))
         except psycopg.errors.InsufficientPrivilege:
             raise Failure(MAY_NOT_GRANT) from None
-    typer.echo(f"{email} has {', '.join(roles) if roles else 'no role'} from the next login on.")
+    typer.echo(f"{email} has {', '.join(roles) if roles else 'no role'}.")

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import socket
+from collections.abc import Callable
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from api.app import ApiConfig
 from api.app import create_app as create_api
+from api.cross_origin import for_origins
 from api.express import ExpressLane
 from tixxety.failures import Failure, WrongSetting
+from tixxety.http_connections import Connections
 from tixxety.http_protocol import HttpProtocol
 from tixxety.processes import spare_collector
-from tixxety.settings import read_settings
+from tixxety.settings import Settings, read_settings
 from tixxety.stop_signals import watched_signals
 
 GRACEFUL_SECONDS = 5
@@ -28,16 +33,14 @@ def create_app() -> ASGIApp:
     settings = read_settings()
     if settings.database_url is None or settings.jwt_secret is None:
         raise WrongSetting("DATABASE_URL and JWT_SECRET must be set, or the API started with `tixxety serve`.")
-    return ExpressLane(
-        create_api(
-            ApiConfig(
-                database_url=settings.database_url,
-                jwt_secret=settings.jwt_secret.get_secret_value(),
-                rate_limits=settings.rate_limits is not False,
-                trusted_proxies=tuple(str(network) for network in settings.trusted_proxies),
-            )
-        )
+    config = ApiConfig(
+        database_url=settings.database_url,
+        jwt_secret=settings.jwt_secret.get_secret_value(),
+        rate_limits=settings.rate_limits is not False,
+        trusted_proxies=tuple(str(network) for network in settings.trusted_proxies),
+        root_path=settings.root_path,
     )
+    return for_origins(ExpressLane(create_api(config)), settings.cors_origins)
 
 
 def serve_here(
@@ -48,11 +51,25 @@ def serve_here(
     `environment` is what `create_app` reads its settings from. Raises Failure where the application can't start.
     """
     os.environ.update(environment)
+    serving = server(read_settings(), factory)
+    # It takes SIGINT and SIGTERM itself while it runs, and sends them again once it has stopped; that is no failure.
+    for number in watched_signals():
+        signal.signal(number, serving.handle_exit)
+    try:
+        serving.run(sockets=[listener])
+    except SystemExit:
+        raise Failure("The API could not start; its log says why.") from None
+
+
+def server(settings: Settings, factory: str | Callable[[], ASGIApp]) -> Server:
+    """What answers with the application that the factory makes; not yet started."""
+    connections = Connections.by_descriptors(settings.trusted_proxies)
+    protocol: Any = functools.partial(HttpProtocol, connections=connections)
     config = uvicorn.Config(
         factory,
         factory=True,
         loop="uvloop",
-        http=HttpProtocol,
+        http=protocol,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -60,17 +77,12 @@ def serve_here(
         # The application decides itself whose X-Forwarded-For it believes.
         proxy_headers=False,
         server_header=False,
+        headers=[("X-Content-Type-Options", "nosniff")],
+        root_path=settings.root_path,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
     )
-    server = Server(config)
-    # It takes SIGINT and SIGTERM itself while it runs, and sends them again once it has stopped; that is no failure.
-    for number in watched_signals():
-        signal.signal(number, server.handle_exit)
-    try:
-        server.run(sockets=[listener])
-    except SystemExit:
-        raise Failure("The API could not start; its log says why.") from None
+    return Server(config)
 
 
 class Server(uvicorn.Server):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ from tixxety.failures import WrongSetting
 from tixxety.home import Home, default_home
 
 DATABASE_FORM = "must be a PostgreSQL URL such as postgresql://user:password@host:5432/database"
+ORIGIN = re.compile(r"\*|https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
+ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -38,6 +41,10 @@ class Settings(BaseSettings):
     """`on` or `off`; by default on, but off in the embedded mode."""
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
     """Addresses and networks, with commas between, whose `X-Forwarded-For` is believed; by default nobody's."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins, with commas between, whose pages may call the API from a browser; by default none."""
+    root_path: str = ""
+    """The prefix that a reverse proxy takes off the path before it passes a request on, such as `/tickets`."""
     refusals_kept_days: Annotated[int, Field(ge=1, le=36_500)] = 90
     """How long the worker keeps refused attempts, in days."""
     tixxety_home: Path = Field(default_factory=default_home)
@@ -83,6 +90,23 @@ class Settings(BaseSettings):
             )
         except ValueError as error:
             raise ValueError(f"must be addresses or networks with commas between: {error}") from None
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _read_origins(cls, origins: object) -> object:
+        if not isinstance(origins, str):
+            return origins
+        named = tuple(each.strip() for each in origins.split(",") if each.strip())
+        if not all(ORIGIN.fullmatch(each) for each in named):
+            raise ValueError("must be origins with commas between, as https://shop.example, without a path")
+        return named
+
+    @field_validator("root_path")
+    @classmethod
+    def _check_root_path(cls, path: str) -> str:
+        if not ROOT_PATH.fullmatch(path):
+            raise ValueError("must be a path such as /tickets, without a slash at its end")
+        return path
 
     @property
     def home(self) -> Home:

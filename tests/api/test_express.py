@@ -65,6 +65,7 @@ async def in_chunks(parts: list[bytes]) -> AsyncIterator[bytes]:
         {"headers": {"Content-Type": "application/json"}},
         {"headers": ROUNDABOUT},
         {"headers": {"Content-Type": "text/plain"}},
+        {"headers": {"Content-Encoding": "gzip"}},
         {"headers": {"Authorization": "bearer lower-case"}},
         {"headers": {"Authorization": "Basic b2xnYTpzZWNyZXQ="}},
         {"headers": {"Idempotency-Key": "with space"}},
@@ -75,6 +76,8 @@ async def in_chunks(parts: list[bytes]) -> AsyncIterator[bytes]:
         {"content": b""},
         {"content": b"[]"},
         {"content": b"{"},
+        {"content": b'{"event_id": "019a0000-0000-7000-8000-000000000001", "quantity": 5, "quantity": 1}'},
+        {"content": b'{"event_id": 7, "event_id": "019a0000-0000-7000-8000-000000000001"}'},
         {"content": b'{"event_id": "019a0000-0000-7000-8000-000000000001", "quantity": 0}'},
         {"content": b'{"event_id": "019a0000-0000-7000-8000-000000000001", "more": 1}'},
         {"chunks": [b'{"event_id": ', b'"019a0000-0000-7000-8000-000000000001"}']},
@@ -121,6 +124,9 @@ def bodies(event: dict[str, Any]) -> list[bytes]:
         f"{{{own}}} x",
         f"{{{own},}}",
         f'{{{own}, "event_id": "{UNKNOWN_ID}"}}',
+        f'{{"event_id": "a:b", {own}}}',
+        f'{{{own}, "quantity": 1, "quantit\\u0079": 1}}',
+        f'{{"event\\u005fid": "{event["id"]}", "quantity": 1}}',
         f'{{{own}, "\\ud800": 1}}',
         f'{{{own}, "x": "\\u0000"}}',
         "\ufeff{" + own + "}",
@@ -150,6 +156,25 @@ async def test_whatever_the_body_both_ways_answer_alike(
             express = await client.post("/reservations", content=body, headers=one.headers | PLAIN)
             usual = await client.post("/reservations", content=body, headers=other.headers | ROUNDABOUT)
             assert alike(express) == alike(usual), body
+
+
+@pytest.mark.parametrize(
+    "written", ["Bearer  {}", "Bearer {} ", "Bearer \t{}", "Bearer \xa0{}", "bearer {}", "Bearer{}"]
+)
+async def test_however_the_token_is_written_both_ways_answer_alike(
+    client: httpx2.AsyncClient, app: FastAPI, new_account: LogIn, written: str
+) -> None:
+    event = await new_event(client, await new_account())
+    one, other = await crowd(app, 2)
+    answers = [
+        await client.post(
+            "/reservations",
+            content=wish(event),
+            headers=[(b"authorization", written.format(buyer.token).encode("latin-1")), *kind],
+        )
+        for buyer, kind in ((one, httpx2.Headers(PLAIN).raw), (other, httpx2.Headers(ROUNDABOUT).raw))
+    ]
+    assert alike(answers[0]) == alike(answers[1])
 
 
 async def test_a_token_that_is_not_ours_is_refused_on_the_lane_too(

@@ -5,10 +5,8 @@ import signal
 import socket
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib import import_module
 from itertools import cycle
 from pathlib import Path
 from uuid import uuid4
@@ -21,7 +19,6 @@ from eventstore.connections import Connection, ServerSilent
 from eventstore.schema import SCHEMA_VERSION
 from tests.running import ROOT
 from tests.tixxety.processes import until
-from tixxety import command_line
 from tixxety.cli import app
 from tixxety.command_line import UNTIL_STOPPED
 from tixxety.migrate import schema_version
@@ -78,12 +75,6 @@ def ends(processes: Running) -> dict[str, tuple[int | None, str]]:
     """Exit code and last line on standard error of each."""
     said = {name: process.communicate(timeout=240)[1] for name, process in processes.items()}
     return {name: (process.returncode, said[name].strip().split("\n")[-1]) for name, process in processes.items()}
-
-
-def test_what_is_installed_is_this_command_line() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    module, _, name = project["scripts"]["tixxety"].partition(":")
-    assert getattr(import_module(module), name) is command_line.main
 
 
 def test_every_command_has_a_row() -> None:

@@ -1,23 +1,18 @@
 """A server on a socket answers what is no HTTP, or has no end, with a problem document; and what is, as ever."""
 
 import asyncio
-import json
-import socket
 from collections.abc import AsyncIterator
 from itertools import repeat
 from typing import Any
 
 import pytest
-import uvicorn
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from tixxety.http_protocol import LARGEST_HEAD_BYTES, HttpProtocol, OneWrite
+from tests.tixxety.raw_http import CHUNKED, HEAD, Client, expect_problem, serving
+from tixxety.http_protocol import LARGEST_HEAD_BYTES, OneWrite
 
-SECONDS_MAX = 30
-HEAD = b"POST / HTTP/1.1\r\nHost: here\r\n"
-CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 ENDLESS_BYTES = 4 * 1024 * 1024
 
 
@@ -27,58 +22,11 @@ async def tell_length(scope: Scope, receive: Receive, send: Send) -> None:
     await PlainTextResponse(f"{len(body)} bytes")(scope, receive, send)
 
 
-class Client:
-    """One connection to the server."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-
-    async def send(self, *parts: bytes) -> None:
-        """Send the parts, and no more once the server has closed."""
-        try:
-            for part in parts:
-                self.writer.write(part)
-                await asyncio.wait_for(self.writer.drain(), SECONDS_MAX)
-        except ConnectionError:
-            pass
-
-    async def all_answers(self) -> bytes:
-        """All that the server sends until it closes."""
-        received = bytearray()
-        try:
-            while data := await asyncio.wait_for(self.reader.read(65_536), SECONDS_MAX):
-                received += data
-        except ConnectionError:
-            pass
-        return bytes(received)
-
-
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
     """A connection to a real server with our protocol."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(tell_length, http=HttpProtocol, ws="none", lifespan="off", log_config=None)
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        reader, writer = await asyncio.open_connection(*listener.getsockname())
-        yield Client(reader, writer)
-        writer.close()
-        server.should_exit = True
-        await serving
-
-
-def expect_problem(answer: bytes, status: int, code: str) -> None:
-    """One problem document with its id, and word that nothing follows."""
-    head, _, body = answer.partition(b"\r\n\r\n")
-    status_line, *lines = head.decode().split("\r\n")
-    headers = dict(line.lower().split(": ", 1) for line in lines)
-    problem = json.loads(body)
-    assert int(status_line.split()[1]) == problem["status"] == status
-    assert problem["type"] == f"/problems/{code}"
-    assert headers["x-request-id"] == problem["request_id"]
-    assert headers["content-type"] == "application/problem+json"
-    assert headers["connection"] == "close"
-    assert int(headers["content-length"]) == len(body)
+    async with serving(tell_length) as connect:
+        yield await connect()
 
 
 @pytest.mark.parametrize(
@@ -106,7 +54,18 @@ async def test_what_comes_beside_a_body_has_a_bound(client: Client, start: bytes
         HEAD + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
         HEAD + b"X-Nothing: a\0b\r\n\r\n",
         CHUNKED + b"not a number\r\n",
+        b"POST / HTTP/1.1\r\n\r\n",
+        HEAD + b"Host: elsewhere\r\n\r\n",
+        HEAD + b"Authorization: Bearer one\r\nAuthorization: Bearer two\r\n\r\n",
+        HEAD + b"Content-Type: application/json\r\ncontent-type: text/plain\r\n\r\n",
+        HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        HEAD + b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        CHUNKED.replace(b"HTTP/1.1", b"HTTP/1.0") + b"0\r\n\r\n",
+        HEAD.replace(b"HTTP/1.1", b"HTTP/2.0") + b"\r\n",
+        HEAD.replace(b"HTTP/1.1", b"HTTP/0.9") + b"\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     ],
+    ids=repr,
 )
 async def test_what_is_no_http_is_a_malformed_request(client: Client, nonsense: bytes) -> None:
     await client.send(nonsense)
@@ -158,6 +117,9 @@ class Sent:
 
     def is_closing(self) -> bool:
         return "closed" in self.said
+
+    def get_write_buffer_size(self) -> int:
+        return 0
 
 
 async def test_what_is_written_in_one_turn_is_sent_together() -> None:

@@ -48,6 +48,10 @@ def test_an_empty_variable_is_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> 
         ("JWT_SECRET", "x" * 31, "32 bytes"),
         ("RATE_LIMITS", "maybe", "on or off"),
         ("TRUSTED_PROXIES", "10.0.0.1, nowhere", "addresses or networks"),
+        ("CORS_ORIGINS", "https://shop.example/path", "origins"),
+        ("CORS_ORIGINS", "shop.example", "origins"),
+        ("ROOT_PATH", "tickets", "must be a path"),
+        ("ROOT_PATH", "/tickets/", "must be a path"),
         ("DATABASE_URL", "mysql://there/db", "PostgreSQL URL"),
         ("MIGRATE_DATABASE_URL", "postgresql+driver://there/db", "PostgreSQL URL"),
     ],
@@ -80,6 +84,18 @@ def test_proxies_are_addresses_and_networks(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("TRUSTED_PROXIES", "10.0.0.1, 192.168.0.0/16,fd00::/8")
     expected = ("10.0.0.1/32", "192.168.0.0/16", "fd00::/8")
     assert read_settings().trusted_proxies == tuple(ipaddress.ip_network(each) for each in expected)
+
+
+def test_origins_are_told_apart_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_settings().cors_origins == ()
+    monkeypatch.setenv("CORS_ORIGINS", "https://shop.example, http://localhost:5173,http://[::1]:80")
+    assert read_settings().cors_origins == ("https://shop.example", "http://localhost:5173", "http://[::1]:80")
+
+
+@pytest.mark.parametrize("path", ["/tickets", "/shop/tickets-2", ""])
+def test_a_root_path_begins_with_a_slash(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.setenv("ROOT_PATH", path)
+    assert read_settings().root_path == path
 
 
 @pytest.mark.parametrize(("text", "limited"), [("on", True), ("OFF", False)])

@@ -254,7 +254,7 @@ def test_a_child_that_cannot_live_ends_it_with_the_reason(home: Path) -> None:
         processes = family(office.process.pid)
         set_schema_version(office, 999)
         until(lambda: office.child("serve --listener")).kill()
-        assert office.process.wait(60) == 2
+        assert office.process.wait(150) == 2
         assert all_gone(processes)
         last = office.log.read_text().splitlines()[-1]
         assert "api died 5 times within a minute" in last
