@@ -18,7 +18,7 @@ READ = """
 SELECT account_id AS id, email, name, street, city, state, country, roles, created_at
 FROM accounts WHERE account_id = %(account_id)s
 """
-CREDENTIALS = "SELECT account_id, password_hash, roles FROM accounts WHERE email = %(email)s"
+CREDENTIALS = "SELECT account_id, password_hash, roles FROM credentials(%(email)s)"
 ROLES = "SELECT roles FROM accounts WHERE account_id = %(account_id)s"
 DELETE = "DELETE FROM accounts WHERE account_id = %(account_id)s RETURNING account_id"
 GRANT = """

@@ -21,7 +21,7 @@ from api.text import LONGEST_DECOMPOSITION
 from api.tokens import TOKEN_SECONDS
 from api.weak_passwords import SHORTEST_PASSWORD, expect_strong
 from domain.refusals import AccountClosed
-from eventstore.connections import connect
+from eventstore.connections import connect_as_owner
 from eventstore.failures import Failure, Overloaded
 
 LONGEST_EMAIL = 254
@@ -170,22 +170,22 @@ async def delete_account(account: CurrentAccount, services: TheServices) -> None
 
 
 async def grant(database_url: str, email: str, role: str) -> list[str]:
-    """Give an account a role, which counts at once; returns all its roles.
+    """Give an account a role, which counts at once; returns all its roles. For the tables' owner alone.
 
-    Raises `UnknownRole`, `UnknownAccount`.
+    Raises `UnknownRole`, `UnknownAccount`, `psycopg.errors.InsufficientPrivilege`.
     """
     _check_role(role)
-    async with await connect(database_url) as connection:
+    async with await connect_as_owner(database_url) as connection:
         return _known(await account_queries.grant(connection, _sought(email), role))
 
 
 async def revoke(database_url: str, email: str, role: str) -> list[str]:
-    """Take a role back, which counts at once. Returns the roles left.
+    """Take a role back, which counts at once. Returns the roles left. For the tables' owner alone.
 
-    Raises `UnknownRole`, `UnknownAccount`.
+    Raises `UnknownRole`, `UnknownAccount`, `psycopg.errors.InsufficientPrivilege`.
     """
     _check_role(role)
-    async with await connect(database_url) as connection:
+    async with await connect_as_owner(database_url) as connection:
         return _known(await account_queries.revoke(connection, _sought(email), role))
 
 

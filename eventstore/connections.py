@@ -15,7 +15,9 @@ PROJECTIONS_SCHEMA = "projections"
 # A rebuild makes the next set of tables, and keeps the one before.
 NEXT_PROJECTIONS_SCHEMA = "projections_next"
 OLD_PROJECTIONS_SCHEMA = "projections_old"
+# What the API and the worker act as. A connection takes the first, unless it is made for what only the worker does.
 APP_ROLE = "tixxety_app"
+WORKER_ROLE = "tixxety_worker"
 
 # A server that is frozen, or cut off without a word, never answers: so long is any answer waited for.
 ANSWER_SECONDS = 10.0
@@ -36,7 +38,17 @@ SETTINGS = {
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "2",
     "tcp_user_timeout": "15s",
+    "statement_timeout": "0",
+    "idle_session_timeout": "0",
+    # What a database or a login may have been set to, and what then can't be read.
+    "client_encoding": "UTF8",
     "timezone": "UTC",
+    "datestyle": "ISO, MDY",
+    "intervalstyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "standard_conforming_strings": "on",
+    "array_nulls": "on",
     # Compiling a plan costs more than all that our statements do, and plans that may not scan look expensive.
     "jit": "off",
 }
@@ -56,6 +68,8 @@ KEEPALIVES: dict[str, Any] = {
     "keepalives_count": 2,
     "tcp_user_timeout": 15_000,
     "connect_timeout": 4,
+    # Unless the URL gives another. By it `migrate` tells our sessions from those of version 2, which had none.
+    "fallback_application_name": "tixxety",
 }
 # Settings that this server does not know yet are left out.
 CONFIGURE = """
@@ -111,7 +125,10 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
 
 
 async def connect(database_url: str, answer_seconds: float | None = ANSWER_SECONDS, /, **settings: str) -> Connection:
-    """One connection of its own, in autocommit mode; keyword arguments override settings of the session."""
+    """One connection of its own, in autocommit mode; keyword arguments override settings of the session.
+
+    Among them is `role`, which the session takes if its login may; else it takes `APP_ROLE`, if it may that.
+    """
     connection = await Connection.connect(database_url, autocommit=True, **KEEPALIVES)
     connection.answer_seconds = answer_seconds
     try:
@@ -166,5 +183,8 @@ def pool(
 
 async def _configure(connection: Connection, settings: dict[str, str]) -> None:
     wanted = SETTINGS | settings
+    role = wanted.pop("role", APP_ROLE)
     await connection.execute(CONFIGURE, {"names": list(wanted), "values": list(wanted.values())})
-    await connection.execute(TAKE_ROLE, {"role": APP_ROLE})
+    taken = await connection.execute(TAKE_ROLE, {"role": role})
+    if not taken.rowcount and role != APP_ROLE:
+        await connection.execute(TAKE_ROLE, {"role": APP_ROLE})

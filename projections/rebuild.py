@@ -9,7 +9,6 @@ from psycopg import sql
 
 from eventstore import history
 from eventstore.connections import (
-    APP_ROLE,
     HISTORY_SCHEMA,
     NEXT_PROJECTIONS_SCHEMA,
     PROJECTIONS_SCHEMA,
@@ -50,7 +49,6 @@ FRESH_SETTINGS = FOLD_SETTINGS | {
 }
 LOCK_TRIES, LOCK_AGAIN_SECONDS = 20, 0.1
 TRY_TO_LOCK = "SELECT pg_try_advisory_lock(%(lock_class)s, %(lock_key)s)"
-HAS_ROLE = "SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = %(role)s)"
 NOTE = "SELECT obj_description(to_regnamespace(%(schema)s), 'pg_namespace')"
 SET_NOTE = sql.SQL("COMMENT ON SCHEMA {} IS {}")
 # Those that keep no promise can wait until the rows are there.
@@ -146,8 +144,7 @@ async def _prepare(owner: Connection) -> None:
         await owner.execute(DROP.format(sql.Identifier(NEXT_PROJECTIONS_SCHEMA)))
         await schema.make(owner, NEXT_PROJECTIONS_SCHEMA)
         await schema.copy_rights(owner, PROJECTIONS_SCHEMA, NEXT_PROJECTIONS_SCHEMA)
-        if await _asks(owner, HAS_ROLE, role=APP_ROLE):
-            await schema.grant(owner, NEXT_PROJECTIONS_SCHEMA, APP_ROLE)
+        await schema.grant(owner, NEXT_PROJECTIONS_SCHEMA)
         indexes = await (await owner.execute(INDEXES, {"schema": NEXT_PROJECTIONS_SCHEMA})).fetchall()
         for name, _ in indexes:
             await owner.execute(DROP_INDEX.format(sql.Identifier(NEXT_PROJECTIONS_SCHEMA, name)))

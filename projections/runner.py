@@ -6,7 +6,7 @@ import psycopg
 import structlog
 
 from eventstore import history
-from eventstore.connections import BY_INDEX, Connection, connect
+from eventstore.connections import BY_INDEX, WORKER_ROLE, Connection, connect
 from eventstore.failures import SchemaOutdated
 from eventstore.lease import Lease, Term
 from eventstore.locks import RUNNER_CLASS
@@ -16,7 +16,11 @@ from projections.checkpoint import DEFINITIONS_VERSION, STOPPED, Checkpoint
 from projections.failures import CheckpointMoved, FoldFailed
 
 # What a runner that is frozen has written in part does not outlive its lock.
-FOLD_SETTINGS = BY_INDEX | {"synchronous_commit": "off", "idle_in_transaction_session_timeout": "1s"}
+FOLD_SETTINGS = BY_INDEX | {
+    "role": WORKER_ROLE,
+    "synchronous_commit": "off",
+    "idle_in_transaction_session_timeout": "1s",
+}
 # The safety net beneath NOTIFY.
 POLL_SECONDS = 0.5
 # So that a stream of small appends is not folded one by one: a batch starts this long after the one before it.

@@ -6,6 +6,7 @@ from typing import Any
 
 from psycopg import sql
 
+from eventstore import connections
 from eventstore.connections import HISTORY_SCHEMA, Connection
 from projections import checkpoint
 
@@ -22,8 +23,9 @@ OPEN_TO_READERS = (
 )
 # What the files of views are named after: they come once all tables are there.
 VIEWS = "views"
-GRANT_USAGE = sql.SQL("GRANT USAGE ON SCHEMA {} TO {}")
-GRANT_ROWS = sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {} TO {}")
+USE = sql.SQL("GRANT USAGE ON SCHEMA {} TO {}")
+READ = sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA {} TO {}")
+FOLD = sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {} TO {}")
 RIGHTS_ON_SCHEMA = """
 SELECT privilege_type, grantee::regrole::text, grantee = 0, is_grantable
 FROM pg_namespace, aclexplode(nspacl) WHERE nspname = %(schema)s AND grantee <> nspowner
@@ -55,18 +57,25 @@ async def enter(connection: Connection, schema: str) -> None:
     await connection.execute(ENTER.format(sql.Identifier(schema), sql.Identifier(HISTORY_SCHEMA)))
 
 
-async def grant(connection: Connection, schema: str, role: str) -> None:
-    """Let the role that serves read and fold the tables of this schema."""
-    for right in (GRANT_USAGE, GRANT_ROWS):
-        await connection.execute(right.format(sql.Identifier(schema), sql.Identifier(role)))
+async def grant(connection: Connection, schema: str) -> None:
+    """Let the API's role read the tables of this schema and the worker's fold them; without the latter, the former."""
+    app, worker = connections.APP_ROLE, connections.WORKER_ROLE
+    folds = worker if await _exists(connection, worker) else app
+    for role, rights in ((app, (USE, READ)), (folds, (USE, FOLD))):
+        if await _exists(connection, role):
+            for right in rights:
+                await connection.execute(right.format(sql.Identifier(schema), sql.Identifier(role)))
 
 
 async def open_to_analysts(connection: Connection, schema: str) -> None:
     """Let analysts read this schema and whatever its owner makes in it later, where there is the role for them."""
-    cursor = await connection.execute(HAS_ROLE, {"role": ANALYST_ROLE})
-    if await cursor.fetchone() == (True,):
+    if await _exists(connection, ANALYST_ROLE):
         for right in OPEN_TO_READERS:
             await connection.execute(right.format(sql.Identifier(schema), sql.Identifier(ANALYST_ROLE)))
+
+
+async def _exists(connection: Connection, role: str) -> bool:
+    return await (await connection.execute(HAS_ROLE, {"role": role})).fetchone() == (True,)
 
 
 async def copy_rights(connection: Connection, source: str, target: str) -> None:

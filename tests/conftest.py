@@ -49,6 +49,11 @@ def drop(url: str, name: str) -> None:
             connection.execute(statement)
 
 
+def without_parameters(url: str) -> str:
+    """The URL, to which a test may add parameters of its own."""
+    return urlsplit(url)._replace(query="").geturl()
+
+
 def with_database(url: str, name: str) -> str:
     """The same server's URL, with another database."""
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
@@ -63,7 +68,7 @@ def server_url() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="tixxety-test-") as home:
         server = EmbeddedPostgres(Path(home), durable=False)
         try:
-            yield server.start()
+            yield without_parameters(server.start())
         finally:
             server.discard()
 

@@ -144,8 +144,9 @@ def test_our_services_write_nothing_and_may_nothing(name: str) -> None:
 def test_every_setting_reaches_the_process_that_heeds_it() -> None:
     """But for those of the embedded server and of the tests, of which there are none in a container."""
     settings = {name.upper() for name in Settings.model_fields} - {"TIXXETY_HOME", "TEST_DATABASE_URL"}
-    for name in ("api", "worker"):
-        assert set(SERVICES[name]["environment"]) == settings - {"MIGRATE_DATABASE_URL"} | {"TIXXETY_LOGS"}
+    api, worker = (set(SERVICES[name]["environment"]) for name in ("api", "worker"))
+    assert api | worker == settings - {"MIGRATE_DATABASE_URL"} | {"TIXXETY_LOGS"}
+    assert worker == {"DATABASE_URL", "REFUSALS_KEPT_DAYS", "TIXXETY_LOGS"}
     assert set(SERVICES["migrate"]["environment"]) == {"MIGRATE_DATABASE_URL"}
 
 

@@ -11,13 +11,13 @@ from urllib.parse import quote, urlencode
 import typer
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.errors import InsufficientPrivilege
+from psycopg.errors import DependentObjectsStillExist, InsufficientPrivilege
 
-from eventstore.connections import PROJECTIONS_SCHEMA, Connection
+from eventstore.connections import PROJECTIONS_SCHEMA, Connection, connect_as_owner
 from projections.schema import ANALYST_ROLE
 from tixxety.failures import Failure
 from tixxety.options import Home, expect_current_schema
-from tixxety.roles import HAS_ROLE, asks, retried
+from tixxety.roles import HAS_ROLE, asks, retried, scram_verifier
 from tixxety.settings import database, read_settings
 from tixxety.stop_signals import run
 
@@ -31,6 +31,9 @@ SETTINGS = {
     "idle_in_transaction_session_timeout": "60s",
     "lock_timeout": "5s",
 }
+# What a session may write beside the tables, to sort by: the login can't lift it, and only some logins may set it.
+TEMPORARY_FILES = {"temp_file_limit": "1GB"}
+MAY_LIMIT_FILES = "SELECT has_parameter_privilege('temp_file_limit', 'SET')"
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 # Of the connection's own parameters, those that its clients need as well.
 KEPT_PARAMETERS = ("sslmode", "sslrootcert", "channel_binding")
@@ -40,6 +43,26 @@ CHANGE = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {} CONNECTION LIMIT {}")
 SET = sql.SQL("ALTER ROLE {} SET {} = {}")
 JOIN = sql.SQL("GRANT {} TO {}")
 DROP = sql.SQL("DROP ROLE {}")
+LET_IN = sql.SQL("GRANT CONNECT ON DATABASE {} TO {}")
+SHUT_OUT = sql.SQL("REVOKE CONNECT ON DATABASE {} FROM {}")
+END_SESSIONS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %(login)s AND datname = current_database()
+"""
+IS_UNLIMITED = """
+SELECT coalesce(array_to_string(rolconfig, ' '), '') !~ 'temp_file_limit=' FROM pg_roles WHERE rolname = %(login)s
+"""
+OTHER_DATABASES = """
+SELECT datname::text FROM pg_database
+WHERE datallowconn AND datname <> current_database() AND has_database_privilege(%(login)s, oid, 'CONNECT') ORDER BY 1
+"""
+UNLIMITED = (
+    "Its temporary files are not limited, by which it can fill the server's disk: as a superuser, run "
+    "ALTER ROLE {login} SET temp_file_limit = '1GB'."
+)
+OTHERS_OPEN = (
+    "It may log in to other databases of this server too, and make tables there where anybody may: "
+    "as their owner, run REVOKE CONNECT ON DATABASE {databases} FROM PUBLIC."
+)
 
 
 class NoLogin(Failure):
@@ -59,11 +82,14 @@ def analyst_url(
         expect_current_schema(settings, url)
         owner_url = settings.migrate_database_url or url
         if revoke:
-            take_back(owner_url, name)
-            typer.echo(f"The login {login_of(name)} is no more.", err=True)
+            gone = take_back(owner_url, name)
+            left = "is no more" if gone else "can't come here any more, but to another database of this server"
+            typer.echo(f"The login {login_of(name)} {left}.", err=True)
         else:
             typer.echo(hand_out(owner_url, name))
             typer.echo("It is shown this once; ask again for a new password.", err=True)
+            for note in unbounded(owner_url, name):
+                typer.echo(note, err=True)
 
 
 def hand_out(database_url: str, name: str) -> str:
@@ -71,9 +97,17 @@ def hand_out(database_url: str, name: str) -> str:
     return run(_hand_out(database_url, login_of(name)))
 
 
-def take_back(database_url: str, name: str) -> None:
-    """Drop the login; what it has open can read nothing any more. Raises `NoLogin`, `psycopg.Error`."""
-    run(_take_back(database_url, login_of(name)))
+def take_back(database_url: str, name: str) -> bool:
+    """Drop the login; what it has open can read nothing any more. Raises `NoLogin`, `psycopg.Error`.
+
+    False where it was let in to another database of the server as well, and stays for that one.
+    """
+    return run(_take_back(database_url, login_of(name)))
+
+
+def unbounded(database_url: str, name: str) -> list[str]:
+    """What this analyst may do to the server because nobody who could has forbidden it, a sentence each."""
+    return run(_unbounded(database_url, login_of(name)))
 
 
 def login_of(name: str) -> str:
@@ -89,7 +123,7 @@ async def _hand_out(database_url: str, login: str) -> str:
                 f"There is no role {ANALYST_ROLE} yet: run tixxety migrate as a login that may create roles, "
                 "in MIGRATE_DATABASE_URL."
             )
-        hashed = connection.pgconn.encrypt_password(password.encode(), login.encode(), b"scram-sha-256").decode()
+        hashed = scram_verifier(connection, login, password)
 
         async def make() -> None:
             async with connection.transaction():
@@ -105,19 +139,39 @@ async def _make(connection: Connection, login: str, hashed_password: str) -> Non
         await connection.execute(CREATE.format(role))
     await connection.execute(CHANGE.format(role, sql.Literal(hashed_password), sql.Literal(CONNECTIONS)))
     await connection.execute(JOIN.format(sql.Identifier(ANALYST_ROLE), role))
-    for name, value in SETTINGS.items():
+    await connection.execute(LET_IN.format(sql.Identifier(connection.info.dbname), role))
+    limits = TEMPORARY_FILES if await asks(connection, MAY_LIMIT_FILES) else {}
+    for name, value in (SETTINGS | limits).items():
         await connection.execute(SET.format(role, sql.Identifier(name), sql.Literal(value)))
 
 
-async def _take_back(database_url: str, login: str) -> None:
+async def _unbounded(database_url: str, login: str) -> list[str]:
+    async with await _connect(database_url) as connection:
+        notes = [UNLIMITED.format(login=login)] if await asks(connection, IS_UNLIMITED, login=login) else []
+        others = await (await connection.execute(OTHER_DATABASES, {"login": login})).fetchall()
+        names = ", ".join(name for (name,) in others)
+        return [*notes, OTHERS_OPEN.format(databases=names)] if names else notes
+
+
+async def _take_back(database_url: str, login: str) -> bool:
     async with await _connect(database_url) as connection:
         if not await asks(connection, HAS_ROLE, role=login):
             raise NoLogin(f"There is no login {login}.")
 
+        stays = False
+
         async def drop() -> None:
-            await connection.execute(DROP.format(sql.Identifier(login)))
+            nonlocal stays
+            role, database = sql.Identifier(login), sql.Identifier(connection.info.dbname)
+            await connection.execute(SHUT_OUT.format(database, role))
+            try:
+                await connection.execute(DROP.format(role))
+            except DependentObjectsStillExist:
+                await connection.execute(END_SESSIONS, {"login": login})
+                stays = True
 
         await _done(login, drop)
+        return not stays
 
 
 async def _done(login: str, attempt: Callable[[], Awaitable[None]]) -> None:
@@ -133,7 +187,7 @@ async def _done(login: str, attempt: Callable[[], Awaitable[None]]) -> None:
 
 
 async def _connect(database_url: str) -> Connection:
-    return await Connection.connect(database_url, autocommit=True, connect_timeout=10)
+    return await connect_as_owner(database_url)
 
 
 def _url(database_url: str, connection: Connection, login: str, password: str) -> str:

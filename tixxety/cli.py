@@ -15,16 +15,18 @@ import typer
 
 from api.roles import ROLES
 from domain.refusals import Refusal
+from eventstore.connections import WORKER_ROLE
 from eventstore.failures import Failure as StoreFailure
 from tixxety import __version__, env_file, logs, testing
 from tixxety.analysts import analyst_url
 from tixxety.exporting import export
 from tixxety.failures import Failure
 from tixxety.migrate import migrate as migrate_database
-from tixxety.options import Home, box_office, expect_current_schema
+from tixxety.options import Home, expect_current_schema
 from tixxety.processes import end_with_uv
 from tixxety.rebuilding import rebuild
 from tixxety.replaying import replay
+from tixxety.rights import expect_worker_rights
 from tixxety.sealing import newest_seal, rotate_seal_key
 from tixxety.settings import database, read_settings
 from tixxety.stop_signals import run, signal_exit_code
@@ -38,6 +40,7 @@ Port = Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen o
 Email = Annotated[str, typer.Argument(help="The account's e-mail.")]
 Role = Annotated[str, typer.Argument(help=f"One of {', '.join(ROLES)}.")]
 
+MAY_NOT_GRANT = "This login may not change roles: set MIGRATE_DATABASE_URL to the one that migrates."
 COULD_NOT = 2
 OUT_OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -104,8 +107,9 @@ def serve(
     """Run the API until Ctrl-C."""
     settings = read_settings(home)
     with database(settings, brief=False) as url:
-        environment = settings.serving_environment(url)
         expect_current_schema(settings, url)
+        settings.open_logins(url)
+        environment = settings.serving_environment(url)
         with socket.socket(fileno=listener) if listener is not None else listen(host, port) as opened:
             if workers > 1:
                 serve_many(opened, workers, environment)
@@ -127,6 +131,9 @@ def worker(home: Home = None) -> None:
     settings = read_settings(home)
     with database(settings, brief=False) as url:
         expect_current_schema(settings, url)
+        settings.open_logins(url)
+        url = settings.serving_url(url, WORKER_ROLE)
+        expect_worker_rights(url)
         logs.configure("worker")
         work(url, settings.refusals_kept_days)
 
@@ -184,6 +191,11 @@ def change_roles(
     home: str | None, change: Callable[[str, str, str], Coroutine[Any, Any, list[str]]], email: str, role: str
 ) -> None:
     """Make one change and print the roles that the account now has."""
-    with box_office(home) as url:
-        roles = run(change(url, email, role))
+    settings = read_settings(home)
+    with database(settings, brief=True) as url:
+        expect_current_schema(settings, url)
+        try:
+            roles = run(change(settings.migrate_database_url or url, email, role))
+        except psycopg.errors.InsufficientPrivilege:
+            raise Failure(MAY_NOT_GRANT) from None
     typer.echo(f"{email} has {', '.join(roles) if roles else 'no role'}.")

@@ -45,7 +45,10 @@ SETTINGS = {
     "log_line_prefix": "%m [%p] ",
     "logging_collector": "off",
 }
+# Whoever else takes the port while the server is down may ask for a password in clear text, and gets none.
+LOGIN = "require_auth=scram-sha-256&sslmode=disable&gssencmode=disable"
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "authentication_timeout": "10s"}
+CLOSE_OTHERS = "REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC"
 DATABASE_EXISTS = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = %(name)s)"
 
 
@@ -82,7 +85,11 @@ class EmbeddedPostgres:
         return self._server.pid if self._server is not None else None
 
     def start(self, *, attach: bool = True, patience_seconds: float = 30.0) -> str:
-        """Start the server or attach to the one that runs; returns a superuser's URL. Raises PostgresFailed."""
+        """Start the server or attach to the one that runs; returns a superuser's URL. Raises PostgresFailed.
+
+        From then on no variable of libpq counts in this process and its children.
+        """
+        forget_libpq_variables()
         self._the_cluster()
         deadline = time.monotonic() + patience_seconds
         while True:
@@ -115,13 +122,13 @@ class EmbeddedPostgres:
             port = cluster.port()
             url = f"postgresql://postgres:{cluster.password()}@127.0.0.1:{port}"
             server = self._spawn(port, log)
-            if answers(server, f"{url}/postgres"):
+            if answers(server, f"{url}/postgres?{LOGIN}"):
                 break
             said = log.read_bytes()[log_start:].decode(errors="replace")
             if attempt == PORT_TRIES or "could not create any TCP/IP sockets" not in said:
                 raise PostgresFailed(f"PostgreSQL did not start; {log} ends with: {last_lines(said)}")
-        create_database(f"{url}/postgres")
-        self.url = f"{url}/{DATABASE}"
+        create_database(f"{url}/postgres?{LOGIN}")
+        self.url = f"{url}/{DATABASE}?{LOGIN}"
         note = {"url": self.url, "pid": server.pid, "owner_pid": os.getpid(), "brief": self.brief}
         self.home.write_note(NOTE, note)
 
@@ -223,6 +230,12 @@ class EmbeddedPostgres:
         alone.close()
 
 
+def forget_libpq_variables() -> None:
+    """PGSSLMODE, PGSERVICE and their like are meant for another server; libpq reads them whatever a URL says."""
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
+
+
 @contextlib.contextmanager
 def embedded_database(home: Path, *, durable: bool = True, brief: bool = False) -> Iterator[str]:
     """The URL of the home's server, running for at least the duration of the block."""
@@ -267,12 +280,13 @@ def answer_to(url: str, question: LiteralString) -> bool:
 
 
 def create_database(server_url: str) -> None:
-    """Make the database that everything lives in, unless it is there."""
+    """Make the database that everything lives in, unless it is there, and keep all but superusers from the others."""
 
     async def create() -> None:
         async with await Connection.connect(server_url, connect_timeout=10, autocommit=True) as connection:
             connection.answer_seconds = START_SECONDS_MAX
             if not await asks(connection, DATABASE_EXISTS, name=DATABASE):
                 await connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+            await connection.execute(CLOSE_OTHERS)
 
     run(create())

@@ -11,7 +11,7 @@ from pathlib import Path
 from tixxety.terminal import say
 from tixxety.whole_files import FileUnwritable, written_whole
 
-SECRETS = ("POSTGRES_PASSWORD", "DATABASE_PASSWORD", "JWT_SECRET", "PGADMIN_PASSWORD")
+SECRETS = ("POSTGRES_PASSWORD", "DATABASE_PASSWORD", "WORKER_DATABASE_PASSWORD", "JWT_SECRET", "PGADMIN_PASSWORD")
 
 
 def main(arguments: Sequence[str]) -> int:

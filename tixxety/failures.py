@@ -13,6 +13,10 @@ class WrongArgument(Failure):
     """An argument is missing or has a value that cannot be used."""
 
 
+class WrongEncoding(Failure):
+    """The database can't keep every text: its encoding is not UTF8."""
+
+
 class PostgresFailed(Failure):
     """The embedded PostgreSQL could not be found, started or reached."""
 

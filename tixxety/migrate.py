@@ -1,16 +1,26 @@
 """Makes both schemas, in one repeatable step that any number of processes may take at once."""
 
-from typing import Any, LiteralString
+from typing import Any
 
 from psycopg import sql
 
-from eventstore import names, seal_keys
-from eventstore.connections import APP_ROLE, HISTORY_SCHEMA, PROJECTIONS_SCHEMA, Connection
+from eventstore import connections, names, seal_keys
+from eventstore.connections import (
+    APP_ROLE,
+    HISTORY_SCHEMA,
+    PROJECTIONS_SCHEMA,
+    WORKER_ROLE,
+    Connection,
+    connect_as_owner,
+)
 from eventstore.failures import SchemaOutdated
 from eventstore.locks import LOCK_CLASS, MIGRATION_KEY, POSITION_KEY
 from eventstore.schema import SCHEMA_VERSION, steps
 from projections import checkpoint, schema
 from projections.checkpoint import DEFINITIONS_VERSION
+from tixxety.failures import WrongEncoding
+from tixxety.guards import guard
+from tixxety.rights import give_rights, let_logins_work
 from tixxety.roles import asks, make_role
 from tixxety.stop_signals import run
 
@@ -21,44 +31,22 @@ VERSION = "SELECT version FROM schema_version"
 FIRST_VERSION = "INSERT INTO schema_version (version) VALUES (%s)"
 NEXT_VERSION = "UPDATE schema_version SET version = %s"
 HAS_PROJECTIONS = "SELECT to_regclass('checkpoint') IS NOT NULL"
-IS_SUPERUSER = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
-ADVISORY_FUNCTIONS = """
-SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-WHERE n.nspname = 'pg_catalog' AND p.proname ~ '^pg_(try_)?advisory_' ORDER BY 1
-"""
-# Each makes a large object: the one thing that whoever may log in could fill the disk with but for temporary tables.
-FILLING_FUNCTIONS = """
-SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-WHERE n.nspname = 'pg_catalog' AND p.proname IN ('lo_creat', 'lo_create', 'lo_from_bytea') ORDER BY 1
-"""
-OWNS_DATABASE = """
-SELECT pg_has_role(current_user, datdba, 'USAGE') FROM pg_database WHERE datname = current_database()
-"""
-LOCKS_ARE_OPEN = """
-SELECT bool_or(has_function_privilege('public', name, 'EXECUTE')) FROM unnest(%(functions)s::text[]) AS name
-"""
 NAMES_ARE_MISSING = """
 SELECT NOT EXISTS (SELECT 1 FROM event_names) AND EXISTS (SELECT 1 FROM stored_events)
 """
-HISTORY_RIGHTS = {
-    "stored_events": "SELECT, INSERT",
-    "history": "SELECT",
-    "schema_version": "SELECT",
-    "event_names": "SELECT, INSERT, UPDATE, DELETE",
-    "snapshots": "SELECT, INSERT, UPDATE, DELETE",
-    "accounts": "SELECT, INSERT, UPDATE, DELETE",
-    "refused_together": "SELECT, INSERT, DELETE",
-    "refusals": "SELECT",
-    "seals": "SELECT, INSERT",
-    "seal_keys": "SELECT",
-    "audit_reads": "SELECT, INSERT",
-}
-HISTORY_FUNCTIONS = ("end_silent_holders", "wait_for_standbys")
 SEARCH_PATH = sql.SQL("SET search_path = {}")
+# Others may be migrating, and a step may take its time.
+OWNER_SETTINGS = {"lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
+FIRST_WITH_TWO_ROLES = 3
 
 NO_ROLE = (
     f"This login can neither create the role {APP_ROLE} nor act as it. "
     "The history is protected by its trigger alone, not by privileges as well."
+)
+NO_WORKER_ROLE = (
+    f"This login can neither create the role {WORKER_ROLE} nor act as it, and a worker needs it to do its work: "
+    f"have one that can run: CREATE ROLE {WORKER_ROLE} NOLOGIN, GRANT {WORKER_ROLE} to the worker's login, "
+    "then run tixxety migrate again."
 )
 REBUILD_DUE = (
     "The tables for reading are of an older version than this program, and a rebuild is due: run tixxety rebuild. "
@@ -67,11 +55,6 @@ REBUILD_DUE = (
 NO_ANALYSTS = (
     f"This login can't create the role {schema.ANALYST_ROLE}, so that analysts can have no logins of their own. "
     f"Have one that can run: CREATE ROLE {schema.ANALYST_ROLE} NOLOGIN, then run tixxety migrate again."
-)
-OPEN_LOCKS = (
-    "Any login to this database can take advisory locks and so stop all sales: only a superuser may revoke that. "
-    f"Run as one: REVOKE EXECUTE ON FUNCTION pg_advisory_lock(bigint) FROM PUBLIC, and so for each pg_*advisory* "
-    f"function, then GRANT it to {APP_ROLE}."
 )
 
 
@@ -85,13 +68,22 @@ def migrate(database_url: str) -> list[str]:
 
 
 def schema_version(database_url: str) -> int | None:
-    """The version of the schema that is in the database; None where there is none yet."""
+    """The version of the schema that is in the database; None where there is none yet. Raises `WrongEncoding`."""
     return run(_schema_version(database_url))
 
 
 def version_of(row: tuple[Any, ...] | None) -> int:
     """The version in the table's only row; 0, which there never was, where somebody has deleted it."""
     return int(row[0]) if row else 0
+
+
+def expect_utf8(encoding: str | None) -> None:
+    """Raises WrongEncoding for any other: what people are called could not be kept there."""
+    if encoding != "UTF8":
+        raise WrongEncoding(
+            f"The database's encoding is {encoding}, and Tixxety needs UTF8: make another one with "
+            "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0."
+        )
 
 
 def expect_this_version(version: int) -> None:
@@ -106,6 +98,7 @@ def expect_this_version(version: int) -> None:
 
 async def _schema_version(database_url: str) -> int | None:
     async with await Connection.connect(database_url, autocommit=True, connect_timeout=5) as connection:
+        expect_utf8(connection.info.parameter_status("server_encoding"))
         await connection.execute(SEARCH_PATH.format(sql.Identifier(HISTORY_SCHEMA)))
         if not await asks(connection, HAS_VERSION):
             return None
@@ -113,46 +106,53 @@ async def _schema_version(database_url: str) -> int | None:
 
 
 async def _migrate(database_url: str) -> list[str]:
-    connection = await Connection.connect(database_url, autocommit=True, connect_timeout=10)
-    # Others may be migrating, and a step may take its time.
-    connection.answer_seconds = None
-    async with connection:
+    async with await connect_as_owner(database_url, **OWNER_SETTINGS) as connection:
+        expect_utf8(connection.info.parameter_status("server_encoding"))
         await connection.execute(LOCK, (LOCK_CLASS, MIGRATION_KEY))
-        notes = []
-        has_role = await make_role(connection, APP_ROLE, act_as=True)
-        if not has_role:
-            notes.append(NO_ROLE)
-        if not await make_role(connection, schema.ANALYST_ROLE, act_as=False):
-            notes.append(NO_ANALYSTS)
+        before = await _version(connection)
+        notes = await _make_roles(connection)
+        if 1 <= before < FIRST_WITH_TWO_ROLES:
+            notes += await let_logins_work(connection)
         async with connection.transaction():
-            await _make_history(connection)
+            await _make_history(connection, before)
             if await _make_projections(connection):
                 notes.append(REBUILD_DUE)
             await schema.open_to_analysts(connection, PROJECTIONS_SCHEMA)
-            if has_role:
-                await _grant(connection)
+            notes += await give_rights(connection)
         async with connection.transaction():
             await connection.execute(SEARCH_PATH.format(sql.Identifier(HISTORY_SCHEMA)))
             await connection.execute(LOCK_POSITIONS, (LOCK_CLASS, POSITION_KEY))
             if await asks(connection, NAMES_ARE_MISSING):
                 await names.make_again(connection)
-        await _guard_disk(connection)
-        functions = [name for (name,) in await (await connection.execute(ADVISORY_FUNCTIONS)).fetchall()]
-        if has_role and await asks(connection, IS_SUPERUSER):
-            await _guard_advisory_locks(connection, functions)
-        if await asks(connection, LOCKS_ARE_OPEN, functions=functions):
-            notes.append(OPEN_LOCKS)
+        notes += await guard(connection, from_version=before)
         return notes
 
 
-async def _make_history(connection: Connection) -> None:
+async def _version(connection: Connection) -> int:
+    """The version of the schema that is there, 0 before there is any. Raises SchemaOutdated on one we don't know."""
+    await connection.execute(SEARCH_PATH.format(sql.Identifier(HISTORY_SCHEMA)))
+    if not await asks(connection, HAS_VERSION):
+        return 0
+    version = version_of(await (await connection.execute(VERSION)).fetchone())
+    if not 1 <= version <= SCHEMA_VERSION:
+        expect_this_version(version)
+    return version
+
+
+async def _make_roles(connection: Connection) -> list[str]:
+    """Make the three roles where they are missing; returns which of them this login can't do with as it should."""
+    app, worker = [
+        await make_role(connection, role, act_as=True) for role in (connections.APP_ROLE, connections.WORKER_ROLE)
+    ]
+    analysts = await make_role(connection, schema.ANALYST_ROLE, act_as=False)
+    notes = [] if app else [NO_ROLE]
+    notes += [NO_WORKER_ROLE] if app and not worker else []
+    return notes if analysts else [*notes, NO_ANALYSTS]
+
+
+async def _make_history(connection: Connection, version: int) -> None:
     """Take every step from the version that is there to ours."""
     await _enter(connection, HISTORY_SCHEMA)
-    version = 0
-    if await asks(connection, HAS_VERSION):
-        version = version_of(await (await connection.execute(VERSION)).fetchone())
-        if not 1 <= version <= SCHEMA_VERSION:
-            expect_this_version(version)
     for step in steps()[version:]:
         await connection.execute(step)
     if version != SCHEMA_VERSION:
@@ -176,37 +176,3 @@ async def _make_projections(connection: Connection) -> bool:
 async def _enter(connection: Connection, name: str) -> None:
     await connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(name)))
     await connection.execute(SEARCH_PATH.format(sql.Identifier(name)))
-
-
-async def _grant(connection: Connection) -> None:
-    role = sql.Identifier(APP_ROLE)
-    await connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(HISTORY_SCHEMA), role))
-    for table, rights in HISTORY_RIGHTS.items():
-        grant = sql.SQL("GRANT {} ON {} TO {}")
-        await connection.execute(grant.format(sql.SQL(rights), sql.Identifier(HISTORY_SCHEMA, table), role))
-    for function in HISTORY_FUNCTIONS:
-        grant = sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}")
-        await connection.execute(grant.format(sql.Identifier(HISTORY_SCHEMA, function), role))
-    await schema.grant(connection, PROJECTIONS_SCHEMA, APP_ROLE)
-
-
-async def _guard_advisory_locks(connection: Connection, functions: list[LiteralString]) -> None:
-    """Only our role may take advisory locks: else any login without a grant could stop all sales."""
-    async with connection.transaction():
-        for function in functions:
-            revoke = sql.SQL("REVOKE EXECUTE ON FUNCTION {} FROM PUBLIC").format(sql.SQL(function))
-            grant = sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(sql.SQL(function), sql.Identifier(APP_ROLE))
-            await connection.execute(revoke)
-            await connection.execute(grant)
-
-
-async def _guard_disk(connection: Connection) -> None:
-    """Nobody but the owner can write what is not ours, as far as this login may see to it."""
-    async with connection.transaction():
-        if await asks(connection, OWNS_DATABASE):
-            database = sql.Identifier(connection.info.dbname)
-            await connection.execute(sql.SQL("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC").format(database))
-        if await asks(connection, IS_SUPERUSER):
-            for (function,) in await (await connection.execute(FILLING_FUNCTIONS)).fetchall():
-                revoke = sql.SQL("REVOKE EXECUTE ON FUNCTION {} FROM PUBLIC")
-                await connection.execute(revoke.format(sql.SQL(function)))

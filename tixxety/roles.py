@@ -39,6 +39,11 @@ async def retried(attempt: Callable[[], Awaitable[None]]) -> bool:
     return False
 
 
+def scram_verifier(connection: Connection, role: str, password: str) -> str:
+    """What a server keeps to check the password by; the password can't be got out of it."""
+    return connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+
+
 async def make_role(connection: Connection, role: str, *, act_as: bool) -> bool:
     """Make a role without login unless it is there; whether it is, and this login may act as it if that is wished."""
 

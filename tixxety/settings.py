@@ -14,6 +14,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from api.tokens import SMALLEST_SECRET_BYTES
+from eventstore.connections import APP_ROLE
+from tixxety.embedded_logins import login_url, open_logins
 from tixxety.embedded_postgres import embedded_database
 from tixxety.failures import WrongSetting
 from tixxety.home import Home, default_home
@@ -111,8 +113,20 @@ class Settings(BaseSettings):
         """The home that the embedded mode uses."""
         return Home(self.tixxety_home.expanduser().absolute().resolve())
 
-    def serving_environment(self, database_url: str) -> dict[str, str]:
-        """What `serve` and `worker` need, as environment variables. Raises WrongSetting without a JWT_SECRET.
+    def open_logins(self, database_url: str) -> None:
+        """Let API and worker log in to the embedded server, once it is migrated; a DATABASE_URL has its own login."""
+        if self.database_url is None:
+            open_logins(self.home, database_url)
+
+    def serving_url(self, database_url: str, role: str) -> str:
+        """By which a process that serves comes to this database, as the API's role or the worker's."""
+        return database_url if self.database_url is not None else login_url(self.home, database_url, role)
+
+    def serving_environment(self, database_url: str, role: str = APP_ROLE) -> dict[str, str]:
+        """What `serve`, or `worker` with its role, needs as environment variables: of the embedded server no more than
+        a login of its own, so that it has to be asked again when the server has moved.
+
+        Raises WrongSetting without a JWT_SECRET.
 
         In the embedded mode the secret is made once per home, and rate limits are off unless they were set.
         """
@@ -123,7 +137,7 @@ class Settings(BaseSettings):
         if secret is None:
             raise WrongSetting("JWT_SECRET is not set: give at least 32 random bytes, e.g. from `tixxety secrets`.")
         return {
-            "DATABASE_URL": database_url,
+            "DATABASE_URL": self.serving_url(database_url, role),
             "JWT_SECRET": secret.get_secret_value(),
             "RATE_LIMITS": "off" if limited is False else "on",
         }

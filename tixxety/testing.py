@@ -25,22 +25,24 @@ def run_tests(arguments: list[str]) -> int:
     """Run pytest with these arguments on all cores; returns the exit code. Only TEST_DATABASE_URL is heeded."""
     if not (ROOT / "tests").is_dir():
         raise Failure("The tests are part of a clone of the project, not of an installed copy.")
-    environment = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
     if url := os.environ.get(SERVER):
-        return run_pytest(arguments, {**environment, SERVER: url})
+        return run_pytest(arguments, url)
     with tempfile.TemporaryDirectory(prefix="tixxety-test-", ignore_cleanup_errors=True) as folder:
         server = EmbeddedPostgres(Path(folder) / "home", durable=False)
         try:
-            return run_pytest(arguments, {**environment, SERVER: server.start()})
+            # Without its parameters, to which tests add their own.
+            return run_pytest(arguments, server.start().partition("?")[0])
         finally:
             server.discard()
 
 
-def run_pytest(arguments: list[str], environment: dict[str, str]) -> int:
+def run_pytest(arguments: list[str], server_url: str) -> int:
     """Run pytest in the clone's root, in parallel unless the arguments say otherwise.
 
     Returns 0 or 1 where the tests ran, 2 where pytest could not run them, and 128 and the signal that has ended it.
     """
+    environment = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
+    environment[SERVER] = server_url
     serial = any(argument.startswith(RUNS_SERIALLY) for argument in arguments)
     # Neighbours, which may share a slow fixture, stay in one process; who has nothing left takes from the others.
     parallel = [] if serial else ["-n", str(os.cpu_count() or 1), "--dist", "worksteal"]

@@ -11,11 +11,13 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
 
+from eventstore.connections import APP_ROLE, WORKER_ROLE
 from eventstore.schema import SCHEMA_VERSION
 from tixxety import logs
 from tixxety.embedded_postgres import EmbeddedPostgres, can_connect, takes_writes
@@ -49,12 +51,14 @@ def up(settings: Settings, host: str, port: int) -> None:
             database.postgres = EmbeddedPostgres(settings.home.path)
             stack.callback(database.postgres.stop)
             database.postgres.start(attach=False)
-        database.environment()
+        database.environment(APP_ROLE)
         owner_url = settings.migrate_database_url or database.url
         for note in migrate(owner_url):
             say(note) if note != REBUILD_DUE else rebuild_first(owner_url)
-        api = program("api", ["serve"], database.environment, database.answers, listener)
-        programs = [api, program("worker", ["worker"], database.environment, database.takes_work)]
+        settings.open_logins(database.url)
+        api = program("api", ["serve"], partial(database.environment, APP_ROLE), database.answers, listener)
+        worker = program("worker", ["worker"], partial(database.environment, WORKER_ROLE), database.takes_work)
+        programs = [api, worker]
         stack.callback(stop_programs, programs)
         keep_open(database, programs, Notice(url, database.postgres))
 
@@ -111,9 +115,9 @@ class Database:
         """Where it is now."""
         return self.postgres.url if self.postgres is not None else self.settings.database_url or ""
 
-    def environment(self) -> dict[str, str]:
-        """What the programs need to use it. Raises WrongSetting."""
-        return self.settings.serving_environment(self.url)
+    def environment(self, role: str) -> dict[str, str]:
+        """What a program needs to use it as this role. Raises WrongSetting."""
+        return self.settings.serving_environment(self.url, role)
 
     def answers(self) -> bool:
         """Whether the API can read there: dying while it can't is no reason to give up."""
@@ -213,7 +217,7 @@ class Notice:
         lines = ["Tixxety is open.", f"  API       {self.url}", f"  Docs      {self.url}/docs"]
         if self.postgres is not None:
             place = urlsplit(self.postgres.url)
-            shown = place._replace(netloc=f"{place.username}@{place.hostname}:{place.port}").geturl()
+            shown = place._replace(netloc=f"{place.username}@{place.hostname}:{place.port}", query="").geturl()
             lines.append(f"  Database  {shown} (password in {self.postgres.cluster / 'password'})")
             lines.append(f"  Home      {self.postgres.home.path}")
         return "\n".join([*lines, "Ctrl-C closes it.", ""])

@@ -12,7 +12,7 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from psycopg_pool import AsyncConnectionPool
 
-from eventstore.connections import ANSWER_SECONDS, BY_INDEX, Connection, pool
+from eventstore.connections import ANSWER_SECONDS, BY_INDEX, WORKER_ROLE, Connection, pool
 from eventstore.failures import Failure
 from eventstore.lease import Lease, Term
 from eventstore.locks import JOBS_KEY, LOCK_CLASS
@@ -53,7 +53,7 @@ class Jobs:
 
     async def _work(self, term: Term[bool]) -> None:
         jobs = self._make()
-        async with pool(term.url, len(jobs), ANSWER_SECONDS, **BY_INDEX) as connections:
+        async with pool(term.url, len(jobs), ANSWER_SECONDS, role=WORKER_ROLE, **BY_INDEX) as connections:
             scheduler = AsyncIOScheduler(timezone="UTC", job_defaults=EACH_JOB)
             for job in jobs:
                 every: dict[str, Any] = {"seconds": job.interval_seconds, "next_run_time": datetime.now(UTC)}

@@ -20,7 +20,7 @@ from bench.scenarios.fold import fill
 from bench.scenarios.verify import MEGABYTE, by_memory
 from bench.verifying import KILOBYTE, most_bytes
 from eventstore import seals
-from eventstore.connections import BY_INDEX
+from eventstore.connections import BY_INDEX, WORKER_ROLE
 from eventstore.connections import connect as connect_async
 
 NDJSON, PARQUET, COPY = "NDJSON", "Parquet", "PostgreSQL's COPY as text"
@@ -67,7 +67,7 @@ def measure(bench: Bench) -> list[Comparison]:
 
 async def seal(database_url: str) -> None:
     """Seal all of it, as the worker would have."""
-    async with await connect_async(database_url, **BY_INDEX) as connection:
+    async with await connect_async(database_url, role=WORKER_ROLE, **BY_INDEX) as connection:
         while await seals.seal_next(connection):
             pass
 

@@ -10,7 +10,7 @@ from bench.house import ROOT
 from bench.measuring import Comparison, Goal, Measured, in_turn
 from bench.scenarios.fold import fill
 from eventstore import seals
-from eventstore.connections import BY_INDEX
+from eventstore.connections import BY_INDEX, WORKER_ROLE
 from eventstore.connections import connect as connect_async
 from projections import checkpoint
 from projections.batches import Batches
@@ -52,7 +52,7 @@ def measure(bench: Bench) -> list[Comparison]:
 
 async def finish(database_url: str) -> None:
     """Fold, seal and take snapshots, as the worker would have."""
-    async with await connect_async(database_url, **BY_INDEX) as connection:
+    async with await connect_async(database_url, role=WORKER_ROLE, **BY_INDEX) as connection:
         batches = Batches(connection, await checkpoint.read(connection))
         while await batches.fold_next():
             pass

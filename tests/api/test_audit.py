@@ -9,6 +9,7 @@ import jwt
 from fastapi import FastAPI
 
 from eventstore import merkle, seals
+from eventstore.connections import WORKER_ROLE, connect
 from eventstore.history import rows_after
 from tests.api.conftest import LogIn, problem_of
 from tests.api.programme import (
@@ -186,10 +187,13 @@ async def test_moments_that_nobody_can_know_are_refused(client: httpx2.AsyncClie
 async def test_the_seals_can_be_checked_with_the_answer_alone(client: httpx2.AsyncClient, app: FastAPI) -> None:
     auditor = await an_auditor(app)
     (organiser,) = await crowd(app, 1)
-    async with app.state.services.pool.connection() as connection:
+    async with (
+        app.state.services.pool.connection() as connection,
+        await connect(app.state.services.config.database_url, role=WORKER_ROLE) as worker,
+    ):
         for _ in range(3):
             await new_event(client, organiser)
-            await seals.seal_next(connection)
+            await seals.seal_next(worker)
         rows = await rows_after(connection, 1, 1)
     first = (await client.get("/audit/seals", params={"limit": 2}, headers=auditor.headers)).json()
     query = {"limit": 2, "cursor": first["next_cursor"]}

@@ -18,6 +18,7 @@ from eventstore.connections import connect
 from projections import checkpoint, trail
 from projections.audit_trail import TABLE
 from projections.batches import Batches
+from projections.runner import FOLD_SETTINGS
 from tests.api.conftest import LoggedIn, problem_of
 from tests.api.programme import TOMORROW, an_auditor, cancel, crowd, folding, new_event, pay, reserved
 
@@ -238,7 +239,7 @@ async def test_what_the_history_has_lost_is_still_in_the_index(
 
 async def fold(database_url: str) -> None:
     """Bring the projections up to date, once."""
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, **FOLD_SETTINGS) as connection:
         while await Batches(connection, await checkpoint.read(connection)).fold_next(5_000):
             pass
 

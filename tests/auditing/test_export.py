@@ -17,7 +17,7 @@ from auditing.export.records import Unexportable
 from auditing.export.selection import EventUnknown
 from auditing.export.writing import Ndjson, export
 from eventstore import history, seal_keys, seals
-from eventstore.connections import Connection, connect
+from eventstore.connections import WORKER_ROLE, Connection, connect
 from eventstore.history import StoredRow
 from eventstore.merkle import leaf_hash, root_with_proof
 from tests.auditing.sealed_histories import as_cloud_events, as_ndjson, as_parquet, nobody, sealed_history
@@ -123,7 +123,7 @@ async def test_nothing_that_is_recorded_meanwhile_is_in_it(connection: Connectio
     file = io.BytesIO()
 
     async def record_more() -> None:
-        async with await connect(database_url) as other:
+        async with await connect(database_url, role=WORKER_ROLE) as other:
             await append(other, box_office.commands(3))
             await seals.seal_next(other)
 

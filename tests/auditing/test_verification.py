@@ -16,7 +16,7 @@ from auditing.verify.protection import TableAltered
 from auditing.verify.reading import ACROSS_STREAMS, BY_POSITION, BY_STREAM_ALONE
 from auditing.verify.verification import verify
 from eventstore import seal_keys, seals
-from eventstore.connections import connect
+from eventstore.connections import WORKER_ROLE, connect
 from eventstore.group_commit import GroupCommit
 from eventstore.seals import sign
 from projections import checkpoint
@@ -47,7 +47,7 @@ def filled(server_url: str, template: str) -> Iterator[tuple[str, SealedHistory]
     copy_database(server_url, template, name)
 
     async def fill() -> SealedHistory:
-        async with await connect(with_database(server_url, name)) as connection:
+        async with await connect(with_database(server_url, name), role=WORKER_ROLE) as connection:
             return await make_history(connection, SEED)
 
     yield name, asyncio.run(fill())
@@ -158,7 +158,7 @@ async def test_the_newest_seals_can_only_be_missed_by_who_has_kept_one(sealed_ur
 
 async def test_a_chain_made_again_is_not_the_one_that_was_kept(sealed_url: str, history: SealedHistory) -> None:
     await alter(sealed_url, "TRUNCATE seals")
-    async with await connect(sealed_url) as connection:
+    async with await connect(sealed_url, role=WORKER_ROLE) as connection:
         while await seals.seal_next(connection):
             pass
     assert (await verify(sealed_url)).ok
@@ -267,7 +267,7 @@ async def test_a_table_that_was_altered_is_one_sentence(sealed_url: str, history
 async def test_a_rule_broken_by_the_code_itself_is_named(database_url: str) -> None:
     """What the projections' own constraints would refuse to fold, the history still shows."""
     commands = numbered([created(capacity=1)], ANNS.reserved(), BOBS.reserved())
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         await append(connection, commands)
         assert await seals.seal_next(connection)
     finding = only(await verify(database_url))

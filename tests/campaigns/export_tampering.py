@@ -19,7 +19,7 @@ from uuid import UUID
 
 from auditing.export.ndjson_reader import FileBroken
 from auditing.verify.verify_file import verify_file
-from eventstore.connections import connect
+from eventstore.connections import WORKER_ROLE, connect
 from tests.auditing.sealed_histories import as_ndjson, as_parquet, nobody, sealed_history
 from tixxety.embedded_postgres import EmbeddedPostgres
 from tixxety.migrate import migrate
@@ -36,7 +36,7 @@ class Exports(NamedTuple):
 
 async def exports(database_url: str, seed: int) -> Exports:
     """Record a random history, seal it in ranges of any size but for its end, and export it."""
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         box_office = await sealed_history(connection, seed)
     largest = max(box_office.events, key=[event_id for _, event_id in box_office.reservations].count)
     return Exports(

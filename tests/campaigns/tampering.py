@@ -23,7 +23,7 @@ from psycopg import sql
 
 from auditing.verify.findings import Report
 from auditing.verify.verification import verify, verify_moment
-from eventstore.connections import SETTINGS, Connection, connect
+from eventstore.connections import SETTINGS, WORKER_ROLE, Connection, connect
 from tests.campaigns.sealed_histories import SealedHistory, make_history
 from tests.campaigns.tampering_history import OF_HISTORY, Expected, Tampering
 from tests.campaigns.tampering_made import OF_SEALS, OF_SNAPSHOTS, OF_TABLES
@@ -80,7 +80,7 @@ def is_found(expected: Expected, report: Report) -> bool:
 async def tamper_with_history(database_url: str, seed: int, rounds: int, counted: Counter[str]) -> list[str]:
     """Make a history, verify it untouched, tamper so often; what was not as it should be."""
     dice = Random(seed)
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         history = await make_history(connection, seed)
     untouched = await verify(database_url, kept=history.kept)
     counted["untouched"] += 1

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from eventstore.connections import BY_INDEX, Connection, connect
+from eventstore.connections import BY_INDEX, WORKER_ROLE, Connection, connect
 from eventstore.group_commit import GroupCommit
 from eventstore.group_statements import STATEMENTS
 from eventstore.trips import Trips
@@ -16,6 +16,13 @@ pytest.register_assert_rewrite("tests.box_office")
 async def connection(database_url: str) -> AsyncIterator[Connection]:
     """A connection as the serving processes have it."""
     async with await connect(database_url) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def worker(database_url: str) -> AsyncIterator[Connection]:
+    """A connection as the worker has it for what only the worker does."""
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         yield connection
 
 

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from eventstore import seal_keys, seals
-from eventstore.connections import Connection, connect
+from eventstore.connections import WORKER_ROLE, Connection, connect
 from tests.box_office import until
 from tests.projections.histories import BoxOffice, append
 
@@ -45,7 +45,7 @@ async def test_no_seal_is_signed_with_an_old_key_once_it_was_rotated(owner: Conn
     is_over = asyncio.Event()
 
     async def seal() -> None:
-        async with await connect(database_url) as worker:
+        async with await connect(database_url, role=WORKER_ROLE) as worker:
             while not is_over.is_set():
                 await append(worker, box_office.commands(1))
                 made = await seals.seal_next(worker)

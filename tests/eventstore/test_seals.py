@@ -9,13 +9,19 @@ import pytest
 from psycopg.errors import InsufficientPrivilege, RestrictViolation
 
 from eventstore import history, seal_keys, seals
-from eventstore.connections import Connection
+from eventstore.connections import Connection, connect
 from eventstore.group import Outcome
 from eventstore.group_commit import GroupCommit
 from eventstore.merkle import leaf_hash, root_hash
 from eventstore.seals import Seal, SealInvalid
 from tests import box_office
 from tests.projections.histories import BoxOffice, append
+
+
+@pytest.fixture
+def connection(worker: Connection) -> Connection:
+    """Who seals is the worker."""
+    return worker
 
 
 async def keys_of(connection: Connection) -> dict[str, seal_keys.Jwk]:
@@ -141,9 +147,12 @@ async def test_who_serves_can_not_change_the_keys(connection: Connection) -> Non
             await connection.execute(change)
 
 
-async def test_what_was_sealed_in_a_rush_adds_up(connection: Connection, commands: GroupCommit) -> None:
+async def test_what_was_sealed_in_a_rush_adds_up(
+    database_url: str, connection: Connection, commands: GroupCommit
+) -> None:
     """Positions are in commit order, so that no domain event ever comes up behind a seal."""
-    organiser, *buyers = await box_office.register(connection, 401)
+    async with await connect(database_url) as app:
+        organiser, *buyers = await box_office.register(app, 401)
     event = box_office.create(organiser, capacity=1_000)
     await commands.submit(event)
     wishes = [box_office.reserve(event.event_id, buyer) for buyer in buyers]

@@ -134,9 +134,11 @@ async def keep(connection: Connection, event_id: UUID, position: int = 1) -> Tic
     return event
 
 
-async def test_a_snapshot_and_the_tail_equal_the_whole_fold(connection: Connection, commands: GroupCommit) -> None:
+async def test_a_snapshot_and_the_tail_equal_the_whole_fold(
+    connection: Connection, worker: Connection, commands: GroupCommit
+) -> None:
     event_id = await sold(connection, commands, 20)
-    kept = await keep(connection, event_id)
+    kept = await keep(worker, event_id)
     (buyer,) = await box_office.register(connection, 1)
     await commands.submit(box_office.reserve(event_id, buyer))
     loaded = await load(connection, event_id)
@@ -146,54 +148,60 @@ async def test_a_snapshot_and_the_tail_equal_the_whole_fold(connection: Connecti
     assert snapshot(loaded) == snapshot(told.events[event_id])
 
 
-async def test_loading_starts_at_the_snapshot(connection: Connection, commands: GroupCommit) -> None:
+async def test_loading_starts_at_the_snapshot(
+    connection: Connection, worker: Connection, commands: GroupCommit
+) -> None:
     """So it does not cost more the longer the history is: what comes before is not read at all."""
     event_id = await sold(connection, commands, 20)
     event = await load(connection, event_id)
     assert event
     event.details = replace(event.details, title="Only the snapshot says so")
-    await snapshots.keep(connection, event, 1)
+    await snapshots.keep(worker, event, 1)
     loaded = await load(connection, event_id)
     assert loaded
     assert loaded.details.title == event.details.title
 
 
 async def test_a_snapshot_of_another_shape_is_ignored(
-    database_url: str, connection: Connection, commands: GroupCommit
+    database_url: str, connection: Connection, worker: Connection, commands: GroupCommit
 ) -> None:
     event_id = await sold(connection, commands, 10)
-    await keep(connection, event_id)
-    await connection.execute("UPDATE snapshots SET shape_version = shape_version + 1, state = 'nonsense'")
+    await keep(worker, event_id)
+    await worker.execute("UPDATE snapshots SET shape_version = shape_version + 1, state = 'nonsense'")
     assert await snapshots.newest(connection, event_id) is None
     told = await box_office.judged_history(connection)
     assert snapshot(await load(connection, event_id)) == snapshot(told.events[event_id])
-    await keep(connection, event_id)
+    await keep(worker, event_id)
     assert snapshot(await snapshots.newest(connection, event_id)) == snapshot(told.events[event_id])
 
 
-async def test_an_older_snapshot_never_replaces_a_newer_one(connection: Connection, commands: GroupCommit) -> None:
+async def test_an_older_snapshot_never_replaces_a_newer_one(
+    connection: Connection, worker: Connection, commands: GroupCommit
+) -> None:
     event_id = await sold(connection, commands, 4)
     old = await load(connection, event_id)
     assert old
     (buyer,) = await box_office.register(connection, 1)
     await commands.submit(box_office.reserve(event_id, buyer))
-    new = await keep(connection, event_id)
-    await snapshots.keep(connection, old, 99)
+    new = await keep(worker, event_id)
+    await snapshots.keep(worker, old, 99)
     newest = await snapshots.newest(connection, event_id)
     assert newest
     assert newest.version == new.version > old.version
 
 
-async def test_snapshots_may_be_deleted_at_any_time(connection: Connection, commands: GroupCommit) -> None:
+async def test_snapshots_may_be_deleted_at_any_time(
+    connection: Connection, worker: Connection, commands: GroupCommit
+) -> None:
     event_id = await sold(connection, commands, 4)
-    await keep(connection, event_id)
-    await connection.execute("DELETE FROM snapshots")
+    await keep(worker, event_id)
+    await worker.execute("DELETE FROM snapshots")
     told = await box_office.judged_history(connection)
     assert snapshot(await load(connection, event_id)) == snapshot(told.events[event_id])
 
 
 async def test_a_stream_is_worth_a_snapshot_when_it_grew_by_the_entries_of_its_last_one(
-    connection: Connection, commands: GroupCommit, monkeypatch: pytest.MonkeyPatch
+    connection: Connection, worker: Connection, commands: GroupCommit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     event_id = await sold(connection, commands, 40)
     event = await load(connection, event_id)
@@ -202,15 +210,15 @@ async def test_a_stream_is_worth_a_snapshot_when_it_grew_by_the_entries_of_its_l
     monkeypatch.setattr(snapshots, "MIN_INTERVAL_VERSIONS", 5)
     assert entries > 20
     before = {"id": event_id, "version": event.version, "shape_version": snapshots.SHAPE_VERSION}
-    await connection.execute(SNAPSHOT_BEFORE, before | {"state": snapshots.pack(event)})
+    await worker.execute(SNAPSHOT_BEFORE, before | {"state": snapshots.pack(event)})
     for grown_by, is_worth_one in ((entries // 2, False), (2 * entries, True)):
-        await connection.execute(GROWN_BY, {"id": event_id, "version": event.version - grown_by})
+        await worker.execute(GROWN_BY, {"id": event_id, "version": event.version - grown_by})
         found = await snapshots.grown_streams(connection, 0, 10_000)
         assert found == ([event_id] if is_worth_one else [])
 
 
 async def test_streams_that_grew_are_found(
-    connection: Connection, commands: GroupCommit, monkeypatch: pytest.MonkeyPatch
+    connection: Connection, worker: Connection, commands: GroupCommit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(snapshots, "MIN_INTERVAL_VERSIONS", 10)
     long = await sold(connection, commands, 20)
@@ -220,6 +228,6 @@ async def test_streams_that_grew_are_found(
     assert event
     assert await snapshots.grown_streams(connection, 0, head) == [long]
     assert await snapshots.grown_streams(connection, head, head) == []
-    await snapshots.keep(connection, event, head)
+    await snapshots.keep(worker, event, head)
     assert await snapshots.grown_streams(connection, 0, head) == []
     assert await snapshots.looked_through(connection) == head

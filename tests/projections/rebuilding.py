@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from eventstore.connections import PROJECTIONS_SCHEMA, Connection, connect, connect_as_owner
+from eventstore.connections import PROJECTIONS_SCHEMA, WORKER_ROLE, Connection, connect, connect_as_owner
 from projections import checkpoint
 from projections.batches import Batches
 from projections.differences import Differences
@@ -23,7 +23,7 @@ async def owner(database_url: str) -> AsyncIterator[Connection]:
 
 async def fold_all(database_url: str, limit: int = 4_096) -> None:
     """Fold the live tables up to the head."""
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         batches = Batches(connection, await checkpoint.read(connection))
         while await batches.fold_next(limit):
             pass

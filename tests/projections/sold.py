@@ -3,7 +3,7 @@
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-from eventstore.connections import connect
+from eventstore.connections import WORKER_ROLE, connect
 from eventstore.refused import RefusedAttempt
 from projections import checkpoint
 from projections.batches import Batches
@@ -13,14 +13,14 @@ from tests.projections.histories import NOON, Command, append
 
 async def fill(database_url: str, commands: list[Command]) -> list[RefusedAttempt]:
     """Store and fold the commands, and keep attempts of three accounts at the first event, refused in two minutes."""
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         await append(connection, commands)
         batches = Batches(connection, await checkpoint.read(connection))
         while await batches.fold_next():
             pass
-        attempts = attempts_at(commands[0][0].originator_id)
-        async with connection.transaction():
-            await refused_rows.insert(connection, attempts)
+    attempts = attempts_at(commands[0][0].originator_id)
+    async with await connect(database_url) as connection, connection.transaction():
+        await refused_rows.insert(connection, attempts)
     return attempts
 
 

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from eventstore.connections import connect
+from eventstore.connections import WORKER_ROLE, connect
 from eventstore.history import head
 from projections import checkpoint
 from projections.batches import Batches
@@ -34,7 +34,7 @@ def test_random_histories_have_every_kind_of_domain_event() -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_each_batch_ends_with_a_command_and_shows_all_before_it(database_url: str, seed: int) -> None:
     random, commands = Random(seed), BoxOffice(seed).commands(400)
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         batches = Batches(connection, await checkpoint.read(connection))
         stored = 0
         while stored < len(commands):
@@ -56,7 +56,7 @@ async def test_runners_that_are_stopped_at_any_moment_skip_nothing_and_repeat_no
     random, commands = Random(seed), BoxOffice(seed).commands(600)
     runners = [Runner(database_url), Runner(database_url)]
     tasks = [asyncio.create_task(runner.run()) for runner in runners]
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         for start in range(0, len(commands), 20):
             await append(connection, commands[start : start + 20])
             for _ in range(random.randint(0, 200)):
@@ -70,7 +70,7 @@ async def test_runners_that_are_stopped_at_any_moment_skip_nothing_and_repeat_no
                 case "cut off":
                     await connection.close()
                     await end_other_sessions(database_url)
-                    connection = await connect(database_url)
+                    connection = await connect(database_url, role=WORKER_ROLE)
         await until_folded(connection)
         assert await shown_by(connection) == expected_of(commands)
         await connection.close()
@@ -82,7 +82,10 @@ async def test_runners_that_are_stopped_at_any_moment_skip_nothing_and_repeat_no
 
 @pytest.mark.parametrize("seed", range(8))
 async def test_a_runner_that_was_overtaken_starts_over_and_blames_no_domain_event(database_url: str, seed: int) -> None:
-    async with await connect(database_url) as connection, await connect(database_url) as another:
+    async with (
+        await connect(database_url, role=WORKER_ROLE) as connection,
+        await connect(database_url, role=WORKER_ROLE) as another,
+    ):
         await append(connection, BoxOffice(seed).commands(120))
         await Batches(connection, await checkpoint.read(connection)).fold_next(20 * (seed + 1))
         start = await checkpoint.read(connection)
@@ -95,7 +98,7 @@ async def test_a_runner_that_was_overtaken_starts_over_and_blames_no_domain_even
 async def test_a_backlog_of_many_batches_is_folded(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("projections.runner.BATCH_DOMAIN_EVENTS", 64)
     commands = BoxOffice(99).commands(1_500)
-    async with await connect(database_url) as connection, running(Runner(database_url)):
+    async with await connect(database_url, role=WORKER_ROLE) as connection, running(Runner(database_url)):
         await append(connection, commands)
         await until_folded(connection)
         assert await shown_by(connection) == expected_of(commands)

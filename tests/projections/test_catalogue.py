@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from eventstore.connections import connect
+from eventstore.connections import WORKER_ROLE, connect
 from projections import catalogue
 from tests.projections.histories import NOON, BoxOffice, append
 from tests.projections.programme import Programme
@@ -18,7 +18,7 @@ async def test_an_event_comes_with_its_ticket_types_in_order(database_url: str) 
     office = BoxOffice(1)
     commands = office.commands(200)
     programme = Programme()
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         await append(connection, commands)
         await programme.fold(connection)
         for event_id in office.events:
@@ -43,7 +43,7 @@ async def test_events_come_by_start_page_by_page_even_when_many_start_at_once(da
     programme = Programme()
     for n in range(30):
         programme.announce(f"Event {n}", NOON + timedelta(days=1 + n % 3))
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         await programme.fold(connection)
         everything = await catalogue.events(connection, limit=ALL)
         assert len(everything) == 30
@@ -80,7 +80,7 @@ async def test_a_search_finds_every_event_with_all_its_words(database_url: str) 
     for title in ("Jazz at dawn", "All that JAZZ", "100% Funk", "snake_case", "back\\slash", "ÆRØ"):
         programme.announce(title)
     programme.announce("Plain", description="with\nAccordions")
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         await programme.fold(connection)
         found = {q: {row.title for row in await catalogue.events(connection, q=q, limit=ALL)} for q in SEARCHES}
     assert found == SEARCHES
@@ -94,7 +94,7 @@ async def test_filters_narrow_together_and_mind_no_case(database_url: str) -> No
     programme.announce("c", day[3], city="Lyon", country="FR")
     programme.announce("d", day[4])
 
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         await programme.fold(connection)
 
         async def titles(**filters: Any) -> str:
@@ -146,7 +146,7 @@ async def test_events_for_an_account_come_from_near_to_far(
 ) -> None:
     programme = Programme()
     near(programme)
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         await programme.fold(connection)
         home = {"city": city, "state": state, "country": country}
         everything = await catalogue.events_for(connection, **home, limit=ALL)
@@ -160,6 +160,6 @@ async def test_events_for_an_account_come_from_near_to_far(
 
 
 async def test_an_event_that_nobody_knows_of_is_not_there(database_url: str) -> None:
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         assert await catalogue.event(connection, UUID(int=1)) is None
         assert await catalogue.events(connection, limit=ALL) == []

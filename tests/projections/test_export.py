@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from psycopg import sql
 
-from eventstore.connections import Connection, connect
+from eventstore.connections import WORKER_ROLE, Connection, connect
 from projections import checkpoint, export
 from projections.batches import Batches
 from projections.export import TableUnknown, export_table
@@ -32,7 +32,7 @@ ROWS = sql.SQL("SELECT * FROM {table} ORDER BY {key}")
 @pytest.fixture
 async def folded_url(database_url: str) -> str:
     """A box office with a random history that is folded."""
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         await append(connection, BoxOffice(1).commands(150))
         batches = Batches(connection, await checkpoint.read(connection))
         while await batches.fold_next():
@@ -59,7 +59,7 @@ async def exported(database_url: str, name: str, write: export.Write) -> bytes:
     file = io.BytesIO()
     told: list[int] = []
     done = await export_table(database_url, name, write, file, lambda rows, _about: told.append(rows))
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         assert done == ((await checkpoint.read(connection)).position, len(stored(database_url, name)))
     assert all(rows <= done.rows for rows in told)
     return file.getvalue()
@@ -136,7 +136,7 @@ async def test_nothing_that_is_folded_meanwhile_is_in_it(folded_url: str) -> Non
 
     async def write_late(connection: Connection, asked: export.Asked, file: io.BytesIO, told: export.Told) -> int:
         """Before it copies anything, every row changes."""
-        async with await connect(folded_url) as other:
+        async with await connect(folded_url, role=WORKER_ROLE) as other:
             await other.execute("DELETE FROM reservations")
         return await export.write_csv(connection, asked, file, told)
 

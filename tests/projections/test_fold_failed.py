@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from eventstore.connections import Connection, connect
+from eventstore.connections import WORKER_ROLE, Connection, connect
 from projections import checkpoint, queries
 from projections.runner import Runner
 from tests.projections.histories import BoxOffice, Command, append
@@ -46,7 +46,7 @@ async def failure_at(database_url: str, topic: str, state: bytes) -> str:
     """What the log says of such a domain event in the middle of a history; checks what else is told and left."""
     office = BoxOffice(1)
     good, later = office.commands(60), office.commands(60)
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         bad = await append(connection, good) + 1
         await connection.execute(STORE, (STRANGER, 7, topic, state, bad, bad))
         await append(connection, later)
@@ -60,7 +60,7 @@ async def test_a_row_that_breaks_a_rule_of_its_table_stops_the_runner(database_u
     office = BoxOffice(1)
     good, later = office.commands(60), office.commands(60)
     held = next(e for command in reversed(good) for e in command if e.TOPIC == "TicketsHeld")
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         bad = await append(connection, good) + 1
         facts = b'", "ticket_type_id": "' + str(held.ticket_type_id).encode() + b'", "capacity": -1}'
         await connection.execute(STORE, (held.originator_id, 10_000, "CapacityChanged", NO_STATE + facts, bad, bad))

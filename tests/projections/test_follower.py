@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from eventstore.connections import connect
+from eventstore.connections import WORKER_ROLE, connect
 from projections import checkpoint
 from projections.batches import Batches
 from projections.checkpoint import CHANNEL
@@ -29,7 +29,7 @@ class Projections:
 
     async def fold(self, commands: int = 1) -> int:
         """Append and fold so many commands; returns the position reached."""
-        async with await connect(self.database_url) as connection:
+        async with await connect(self.database_url, role=WORKER_ROLE) as connection:
             last = await append(connection, self.office.commands(commands))
             await Batches(connection, await checkpoint.read(connection)).fold_next()
         return last
@@ -78,7 +78,7 @@ async def test_waiting_takes_no_connection(projections: Projections) -> None:
     assert await projections.follower.wait_for(last, PATIENCE_SECONDS)
     waiting = [asyncio.create_task(projections.follower.wait_for(last + 1, PATIENCE_SECONDS)) for _ in range(100)]
     await asyncio.sleep(0)
-    async with await connect(projections.database_url) as connection:
+    async with await connect(projections.database_url, role=WORKER_ROLE) as connection:
         sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
         assert await (await connection.execute(sessions)).fetchone() == (2,)
     await projections.fold()
@@ -98,7 +98,7 @@ async def test_a_lost_connection_is_made_again_and_what_happened_meanwhile_is_kn
 @pytest.mark.parametrize("said", ["x", "", "1", "99999999999"])
 async def test_what_anybody_may_say_on_the_channel_is_not_believed(projections: Projections, said: str) -> None:
     assert await projections.follower.wait_for(await projections.fold(3), PATIENCE_SECONDS)
-    async with await connect(projections.database_url) as connection:
+    async with await connect(projections.database_url, role=WORKER_ROLE) as connection:
         await connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, said))
     last = await projections.fold()
     assert await projections.follower.wait_for(last, PATIENCE_SECONDS)
@@ -125,7 +125,7 @@ async def test_whatever_goes_wrong_it_starts_over(database_url: str) -> None:
 async def test_tables_that_went_back_with_a_crash_are_not_taken_for_folded(projections: Projections) -> None:
     last = await projections.fold(20)
     assert await projections.follower.wait_for(last, PATIENCE_SECONDS)
-    async with await connect(projections.database_url) as connection:
+    async with await connect(projections.database_url, role=WORKER_ROLE) as connection:
         await connection.execute(SET_BACK, (1,))
     await end_other_sessions(projections.database_url)
 
@@ -137,7 +137,7 @@ async def test_tables_that_went_back_with_a_crash_are_not_taken_for_folded(proje
 
 
 async def test_a_follower_that_ends_closes_its_connection(database_url: str) -> None:
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         async with Follower(database_url) as follower:
             last = await append(connection, BoxOffice(1).commands(1))
             await Batches(connection, await checkpoint.read(connection)).fold_next()

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from domain.aggregate import DomainEvent
 from domain.commands import PayReservation
-from eventstore.connections import PROJECTIONS_SCHEMA, connect
+from eventstore.connections import APP_ROLE, PROJECTIONS_SCHEMA, WORKER_ROLE, connect
 from projections import checkpoint
 from projections.batches import Batches
 from projections.checkpoint import DEFINITIONS_VERSION
@@ -61,7 +61,7 @@ IMPOSSIBLE = {
 
 
 async def test_every_table_and_column_is_explained(database_url: str) -> None:
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         assert await (await connection.execute(UNEXPLAINED, SCHEMA)).fetchall() == []
         names = {row[0] for row in await (await connection.execute(TABLE_NAMES, SCHEMA)).fetchall()}
     assert names == {"checkpoint", *(table.name for table in TABLES)}
@@ -69,7 +69,7 @@ async def test_every_table_and_column_is_explained(database_url: str) -> None:
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 async def test_a_row_has_the_columns_of_its_table_in_their_order(database_url: str, table: Table) -> None:
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         columns = await (await connection.execute(COLUMNS, SCHEMA | {"table": table.name})).fetchall()
         cursor = await connection.execute(table.read, table.asked([]))
         read = [column.name for column in cursor.description or ()]
@@ -77,7 +77,7 @@ async def test_a_row_has_the_columns_of_its_table_in_their_order(database_url: s
 
 
 async def test_the_tables_have_the_version_of_the_code(database_url: str) -> None:
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         start = await checkpoint.read(connection)
     assert (start.position, start.definitions_version) == (0, DEFINITIONS_VERSION)
 
@@ -102,7 +102,7 @@ async def test_the_tables_refuse_what_can_not_be(database_url: str) -> None:
     commands = [office.submit(create)]
     while len(commands) < 2:
         commands += [domain_events] if (domain_events := office.submit(office.reserve())) else []
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         await append(connection, commands)
         await Batches(connection, await checkpoint.read(connection)).fold_next()
         refused = set()
@@ -119,7 +119,7 @@ async def test_text_of_any_kind_comes_back_as_it_was(database_url: str) -> None:
     create = office.create()
     title = "".join(map(chr, (*range(1, 0x250), 0x2028, 0xFFFD, 0x1F3AB))) + "{}[]\"'\\n"
     details = msgspec.structs.replace(create.details, title=title, description=title * 3, street=title, state=title)
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         await append(connection, [office.submit(msgspec.structs.replace(create, details=details))])
         await Batches(connection, await checkpoint.read(connection)).fold_next()
         query = "SELECT title, description, street, state FROM events"
@@ -135,7 +135,7 @@ async def test_the_largest_amounts_and_the_finest_instants_come_back_as_they_wer
     commands: list[Any] = [office.submit(msgspec.structs.replace(create, ticket_types=(offer,), limits=limits))]
     reserve = msgspec.structs.replace(office.reserve(), quantity=10_000)
     commands.append(office.submit(reserve))
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         await append(connection, commands)
         await Batches(connection, await checkpoint.read(connection)).fold_next()
         query = "SELECT amount_minor, placed_at FROM reservations"
@@ -155,7 +155,7 @@ async def test_more_may_be_paid_in_a_minute_than_a_bigint_holds(database_url: st
     reserved = office.submit(reserve)
     by_buyer = office.asked_by(reserve.actor.account_id, create.event_id)
     paid = office.submit(PayReservation(**by_buyer, reservation_id=reserve.reservation_id))
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         await append(connection, [opened, reserved])
         await Batches(connection, await checkpoint.read(connection)).fold_next()
         await connection.execute(PAID_A_LOT, (paid[0].timestamp.replace(second=0, microsecond=0), 2**66))
@@ -165,11 +165,13 @@ async def test_more_may_be_paid_in_a_minute_than_a_bigint_holds(database_url: st
         assert await revenue.fetchall() == [(2**66 + 10**16,)]
 
 
-async def test_the_serving_role_may_write_rows_and_owns_nothing(database_url: str) -> None:
-    async with await connect(database_url) as connection:
-        rights = "SELECT has_table_privilege('tixxety_app', %s, %s)"
-        for table in ("checkpoint", *(table.name for table in TABLES)):
-            for right in ("SELECT", "INSERT", "UPDATE", "DELETE"):
-                assert await (await connection.execute(rights, (table, right))).fetchone() == (True,)
-            with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                await connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(table)))
+async def test_the_worker_may_write_rows_the_api_reads_them_and_neither_owns_anything(database_url: str) -> None:
+    may = "SELECT has_table_privilege(%s, %s, %s)"
+    for role, writes in ((APP_ROLE, False), (WORKER_ROLE, True)):
+        async with await connect(database_url, role=role) as connection:
+            for table in ("checkpoint", *(table.name for table in TABLES)):
+                for right in ("SELECT", "INSERT", "UPDATE", "DELETE"):
+                    row = await (await connection.execute(may, (role, table, right))).fetchone()
+                    assert row == (writes or right == "SELECT",)
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    await connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(table)))

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import psycopg
 
-from eventstore.connections import Connection, connect
+from eventstore.connections import WORKER_ROLE, Connection, connect
 from projections import catalogue, queries, sales_queries
 from projections.runner import FOLD_SETTINGS
 from projections.tables import TABLES
@@ -109,7 +109,7 @@ ANALYZE = "ANALYZE events, ticket_types, reservations, sales_by_minute, audit_tr
 
 
 async def test_each_query_uses_its_index_at_a_million_reservations(database_url: str) -> None:
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, None, role=WORKER_ROLE) as connection:
         await insert(connection, 1, 20_000)
         await connection.execute(A_MILLION_RESERVATIONS)
         await connection.execute("RESET ROLE")
@@ -122,7 +122,10 @@ async def test_each_query_uses_its_index_at_a_million_reservations(database_url:
 
 
 async def test_a_plan_made_while_the_tables_were_small_finds_its_rows_by_an_index(database_url: str) -> None:
-    async with await connect(database_url) as connection, await connect(database_url, **FOLD_SETTINGS) as folding:
+    async with (
+        await connect(database_url, None, role=WORKER_ROLE) as connection,
+        await connect(database_url, **FOLD_SETTINGS) as folding,
+    ):
         await insert(connection, 1, 60)
         await connection.execute("RESET ROLE")
         await connection.execute(ANALYZE)

@@ -6,7 +6,7 @@ from random import Random
 import psycopg
 import pytest
 
-from eventstore.connections import OLD_PROJECTIONS_SCHEMA, connect
+from eventstore.connections import OLD_PROJECTIONS_SCHEMA, WORKER_ROLE, connect
 from eventstore.failures import SchemaOutdated
 from eventstore.history import head
 from eventstore.locks import LOCK_CLASS, REBUILD_KEY
@@ -62,7 +62,7 @@ async def test_a_rebuild_that_is_stopped_anywhere_goes_on_where_it_was(
     resumed_at = []
     async with running(Runner(database_url)):
         for start in range(0, 240, 40):
-            async with await connect(database_url) as connection:
+            async with await connect(database_url, role=WORKER_ROLE) as connection:
                 await append(connection, commands[start : start + 40])
                 await until_folded(connection)
             watched = Watched(dice_stop(dice, database_url))
@@ -70,7 +70,7 @@ async def test_a_rebuild_that_is_stopped_anywhere_goes_on_where_it_was(
                 resumed_at.append((await watched.rebuild(database_url)).resumed_at)
             except (Stopped, psycopg.Error):
                 assert "swap" not in watched.steps
-        async with await connect(database_url) as connection:
+        async with await connect(database_url, role=WORKER_ROLE) as connection:
             await until_folded(connection)
             assert await shown_by(connection) == expected_of(commands)
             resumed_at.append((await Watched().rebuild(database_url)).resumed_at)
@@ -149,7 +149,7 @@ async def test_what_can_not_be_folded_stops_the_rebuild_and_changes_nothing(data
 
 async def test_a_second_rebuild_at_the_same_time_is_refused(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("projections.rebuild.LOCK_TRIES", 2)
-    async with await connect(database_url) as other:
+    async with await connect(database_url, role=WORKER_ROLE) as other:
         await other.execute("SELECT pg_advisory_lock(%s, %s)", (LOCK_CLASS, REBUILD_KEY))
         with pytest.raises(RebuildUnderWay):
             await Watched().rebuild(database_url)
@@ -191,7 +191,7 @@ def sorted_rights(row: tuple[str, ...]) -> list[list[str]]:
 
 async def test_tables_that_nobody_folds_are_folded_on_after_the_swap(database_url: str) -> None:
     commands = BoxOffice(5).commands(80)
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         await append(connection, commands[:40])
         await fold_all(database_url)
         await append(connection, commands[40:])

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from domain.commands import Actor, ExpireReservation, PayReservation, WithdrawReservation
-from eventstore.connections import Connection, connect
+from eventstore.connections import WORKER_ROLE, Connection, connect
 from projections import checkpoint, queries
 from projections.checkpoint import DEFINITIONS_VERSION
 from projections.runner import Runner
@@ -23,7 +23,7 @@ async def test_a_buyer_sees_the_newest_first_page_by_page(database_url: str) -> 
     for n in range(25):
         programme.reserve(concert, ANN, NOON + timedelta(seconds=n // 4))
         programme.reserve(concert, BOB, NOON + timedelta(seconds=n // 4))
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         await programme.fold(connection)
         everything = await queries.reservations(connection, ANN, limit=ALL)
         assert len(everything) == 25
@@ -44,7 +44,7 @@ async def test_filters_by_status_and_event(database_url: str) -> None:
     held, paid, elsewhere = (programme.reserve(event_id, ANN) for event_id in (concert, concert, match))
     asked: Any = {"request_id": uuid4(), "actor": Actor(ANN)}
     programme.submit([PayReservation(event_id=concert, reservation_id=paid, payment_reference="ref", **asked)])
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         await programme.fold(connection)
 
         async def found(**filters: Any) -> set[UUID]:
@@ -66,7 +66,7 @@ async def test_holds_are_due_by_the_clock_of_the_database_oldest_first(database_
     now = datetime.now(UTC)
     concert = programme.announce("Concert", now + timedelta(hours=2))
     due = [programme.reserve(concert, ANN, now - timedelta(hours=3, minutes=-n)) for n in range(5)]
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         assert await queries.next_due_in_seconds(connection) is None
         await programme.fold(connection)
         assert await queries.due_reservations(connection, ALL) == [(each, concert) for each in due]
@@ -91,7 +91,7 @@ async def test_reservations_of_cancelled_events_are_found_until_they_ended(datab
     paid = open_ones[second][0]
     pay = PayReservation(event_id=second, request_id=uuid4(), reservation_id=paid, actor=Actor(ANN))
     programme.submit([pay])
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         await programme.fold(connection)
         assert await queries.reservations_of_cancelled_events(connection, 0, ALL) == []
         programme.call_off(second)
@@ -120,7 +120,7 @@ async def test_reservations_of_cancelled_events_are_found_until_they_ended(datab
 async def test_readiness_tells_whether_a_runner_is_there_and_how_far_it_is(database_url: str) -> None:
     programme = Programme()
     programme.announce("Concert")
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         before = await queries.readiness(connection)
         assert before == (0, DEFINITIONS_VERSION, False)
         async with running(Runner(database_url)):

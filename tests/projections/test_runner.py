@@ -13,7 +13,7 @@ import pytest
 from psycopg import sql
 from structlog.testing import capture_logs
 
-from eventstore.connections import PROJECTIONS_SCHEMA, Connection, connect
+from eventstore.connections import PROJECTIONS_SCHEMA, WORKER_ROLE, Connection, connect
 from eventstore.failures import SchemaOutdated
 from eventstore.history import CHANNEL, head
 from projections import checkpoint, schema
@@ -50,7 +50,7 @@ FROM stored_events WHERE notification_id = 1
 @asynccontextmanager
 async def owner(database_url: str) -> AsyncIterator[Connection]:
     """A connection that may change tables, as the migration does."""
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         await connection.execute("RESET ROLE")
         yield connection
 
@@ -58,7 +58,7 @@ async def owner(database_url: str) -> AsyncIterator[Connection]:
 async def test_an_append_wakes_the_runner_without_a_poll(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("projections.runner.POLL_SECONDS", 3_600)
     office = BoxOffice(1)
-    async with await connect(database_url) as connection, running(Runner(database_url)):
+    async with await connect(database_url, role=WORKER_ROLE) as connection, running(Runner(database_url)):
         await until_somebody_leads(connection)
         for _ in range(20):
             await append(connection, office.commands(1))
@@ -67,7 +67,7 @@ async def test_an_append_wakes_the_runner_without_a_poll(database_url: str, monk
 
 async def test_what_anybody_may_say_on_the_channel_changes_nothing(database_url: str) -> None:
     commands = BoxOffice(1).commands(20)
-    async with await connect(database_url) as connection, running(Runner(database_url)) as runner:
+    async with await connect(database_url, role=WORKER_ROLE) as connection, running(Runner(database_url)) as runner:
         await until_somebody_leads(connection)
         for said in ("x", "", "99999999999"):
             await connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, said))
@@ -87,7 +87,10 @@ async def test_the_runner_finds_by_itself_what_nobody_told_it_of(database_url: s
 
 
 async def test_there_is_one_notification_a_batch_with_the_position_it_reached(database_url: str) -> None:
-    async with await connect(database_url) as connection, await connect(database_url) as listener:
+    async with (
+        await connect(database_url, role=WORKER_ROLE) as connection,
+        await connect(database_url, role=WORKER_ROLE) as listener,
+    ):
         await listener.execute(f"LISTEN {checkpoint.CHANNEL}")
         await listener.execute(f"LISTEN {CHANNEL}")
         last = await append(connection, BoxOffice(1).commands(50))
@@ -98,7 +101,7 @@ async def test_there_is_one_notification_a_batch_with_the_position_it_reached(da
 
 async def test_a_standby_takes_over_from_a_runner_that_is_stopped(database_url: str) -> None:
     commands = BoxOffice(2).commands(200)
-    async with await connect(database_url) as connection, running(Runner(database_url)) as first:
+    async with await connect(database_url, role=WORKER_ROLE) as connection, running(Runner(database_url)) as first:
         leader = await until_somebody_leads(connection)
         async with running(Runner(database_url)) as second:
             await append(connection, commands[:100])
@@ -146,7 +149,7 @@ async def test_a_runner_whose_process_freezes_or_dies_is_taken_over(
     database_url: str, tmp_path: Path, how: signal.Signals
 ) -> None:
     commands = BoxOffice(5).commands(300)
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         with running_process([sys.executable, "-c", RUN, database_url], {}, tmp_path / "log") as process:
             leader = await until_somebody_leads(connection)
             await append(connection, commands[:100])
@@ -177,7 +180,7 @@ async def test_a_runner_that_is_paused_within_a_transaction_stands_by_again(
                 pause_until_ended(database_url, connection.info.backend_pid)
             yield
 
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         await append(connection, commands)
         monkeypatch.setattr("psycopg.AsyncConnection.transaction", transaction)
         # So that it is not its lock's connection whose end it hears of first.
@@ -206,7 +209,7 @@ async def thaw(process: TiedProcess, how: signal.Signals) -> None:
 
 async def test_a_batch_from_an_outdated_checkpoint_changes_nothing(database_url: str) -> None:
     commands = BoxOffice(6).commands(80)
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         start = await checkpoint.read(connection)
         slow, fast = Batches(connection, start), Batches(connection, start)
         await append(connection, commands)

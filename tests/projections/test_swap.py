@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from eventstore.connections import Connection, connect
+from eventstore.connections import WORKER_ROLE, Connection, connect
 from eventstore.locks import RUNNER_CLASS
 from projections import checkpoint
 from projections.batches import Batches
@@ -101,7 +101,7 @@ async def test_a_runner_goes_on_in_the_new_tables(database_url: str) -> None:
 
 async def test_a_batch_that_was_begun_before_the_swap_changes_nothing_after_it(database_url: str) -> None:
     commands = BoxOffice(3).commands(60)
-    async with owner(database_url) as connection, await connect(database_url) as runners:
+    async with owner(database_url) as connection, await connect(database_url, role=WORKER_ROLE) as runners:
         await append(connection, commands)
         batches = Batches(runners, await checkpoint.read(runners))
         await batches.fold_next(10)
@@ -132,7 +132,7 @@ async def test_while_writes_go_on_no_query_fails_and_none_goes_back_in_time(data
     commands = BoxOffice(5).commands(600)
     done = asyncio.Event()
     async with (
-        await connect(database_url) as connection,
+        await connect(database_url, role=WORKER_ROLE) as connection,
         running(Runner(database_url)),
         Follower(database_url) as follower,
     ):
@@ -152,7 +152,7 @@ async def test_while_writes_go_on_no_query_fails_and_none_goes_back_in_time(data
 
 
 async def write_on(database_url: str, commands: list) -> None:
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         for start in range(0, len(commands), 4):
             await append(connection, commands[start : start + 4])
             await asyncio.sleep(0.005)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from eventstore.connections import Connection, connect
+from eventstore.connections import WORKER_ROLE, Connection, connect
 from projections import checkpoint, trail
 from projections.audit_trail import AuditRow
 from projections.batches import Batches
@@ -37,7 +37,7 @@ FEWER = 20_000
 
 @pytest.fixture
 async def connection(database_url: str) -> AsyncIterator[Connection]:
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, None, role=WORKER_ROLE) as connection:
         yield connection
 
 

@@ -1,7 +1,7 @@
 """What an analyst's login can do: read the projections, and nothing else, whatever it tries."""
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import psycopg
@@ -18,7 +18,7 @@ from projections.tables import TABLES
 from tests.projections.histories import BoxOffice, append
 from tests.projections.sold import fill
 from tests.tixxety.test_cli import tixxety
-from tixxety.analysts import CONNECTIONS, hand_out, login_of, take_back
+from tixxety.analysts import CONNECTIONS, hand_out, login_of, take_back, unbounded
 from tixxety.migrate import migrate
 
 ELSEWHERE = """
@@ -46,6 +46,8 @@ CREATIONS = (
     "SELECT lo_create(0)",
     "SELECT lo_from_bytea(0, 'x')",
     "COPY checkpoint TO PROGRAM 'true'",
+    "SELECT pg_logical_emit_message(false, 'much', 'x')",
+    "SET temp_file_limit = -1",
 )
 ADVISORY = ("SELECT pg_advisory_lock(1)", "SELECT pg_try_advisory_lock(1, 2)", "SELECT pg_advisory_xact_lock_shared(1)")
 LOCKS = (
@@ -70,7 +72,9 @@ def name(database_url: str) -> Iterator[str]:
     name = f"ann_{uuid4().hex}"
     yield name
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(login_of(name))))
+        if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (login_of(name),)).fetchone() is not None:
+            connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(login_of(name))))
+            connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(login_of(name))))
 
 
 @pytest.fixture
@@ -156,6 +160,35 @@ def test_a_slip_is_stopped_by_the_logins_limits(url: str) -> None:
         assert shown == [("1min",), ("1min",), ("5s",), (PROJECTIONS_SCHEMA,)]
         with pytest.raises(ReadOnlySqlTransaction):
             connection.execute("CREATE TEMPORARY TABLE mine (x integer)")
+
+
+def test_temporary_files_are_limited_by_a_setting_that_the_login_can_not_lift(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        assert connection.execute("SHOW temp_file_limit").fetchone() == ("1GB",)
+
+
+def test_what_nobody_has_forbidden_is_told(database_url: str, name: str, url: str, empty_database_url: str) -> None:
+    assert urlsplit(empty_database_url).path[1:] in "".join(unbounded(database_url, name))
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("ALTER ROLE {} RESET temp_file_limit").format(sql.Identifier(login_of(name))))
+    assert "SET temp_file_limit" in unbounded(database_url, name)[0]
+
+
+def test_a_login_of_one_box_office_does_not_reach_another_on_the_same_server(
+    database_url: str, empty_database_url: str, name: str, url: str
+) -> None:
+    migrate(database_url)
+    migrate(empty_database_url)
+    elsewhere = urlunsplit(urlsplit(url)._replace(path=urlsplit(empty_database_url).path))
+    psycopg.connect(url).close()
+    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+        psycopg.connect(elsewhere)
+    both = hand_out(empty_database_url, name)
+    assert take_back(database_url, name) is False
+    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+        psycopg.connect(urlunsplit(urlsplit(both)._replace(path=urlsplit(url).path)))
+    psycopg.connect(both).close()
+    assert take_back(empty_database_url, name) is True
 
 
 def test_a_login_has_so_many_connections_and_no_more(url: str) -> None:

@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 import typer
 
-from eventstore.connections import connect
+from eventstore.connections import WORKER_ROLE, connect
 from projections.export import TableUnknown
 from tests.auditing.sealed_histories import sealed_history
 from tests.running import ROOT
@@ -31,7 +31,7 @@ def sealed_url(database_url: str) -> str:
     """A box office with a history that is sealed but for its end."""
 
     async def fill() -> None:
-        async with await connect(database_url) as connection:
+        async with await connect(database_url, role=WORKER_ROLE) as connection:
             await sealed_history(connection, seed=1, commands=60)
 
     asyncio.run(fill())

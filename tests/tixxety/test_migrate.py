@@ -12,15 +12,15 @@ from psycopg import sql
 from psycopg.errors import InsufficientPrivilege, RestrictViolation
 
 from eventstore import connections
-from eventstore.connections import APP_ROLE, Connection, connect
+from eventstore.connections import APP_ROLE, WORKER_ROLE, Connection, connect
 from eventstore.failures import SchemaOutdated
 from eventstore.group_commit import GroupCommit
 from eventstore.schema import SCHEMA_VERSION, steps
 from projections import schema as projections_schema
 from tests import box_office
 from tixxety import analysts
-from tixxety import migrate as migration
-from tixxety.migrate import NO_ANALYSTS, NO_ROLE, OPEN_LOCKS, expect_this_version, migrate, schema_version
+from tixxety.guards import ADVISORY_FUNCTIONS, OPEN_LOCKS
+from tixxety.migrate import NO_ANALYSTS, NO_ROLE, expect_this_version, migrate, schema_version
 
 TABLES = """
 SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -58,8 +58,11 @@ INSERT INTO stored_events VALUES (gen_random_uuid(), 1, 'TicketsHeld', '{}', 1, 
 WITHOUT_COMMENT = """
 SELECT n.nspname || '.' || c.relname || '.' || a.attname
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
-WHERE n.nspname IN ('tixxety', 'projections') AND c.relkind = 'r' AND a.attnum > 0
-  AND (col_description(c.oid, a.attnum) IS NULL OR obj_description(c.oid) IS NULL)
+WHERE n.nspname IN ('tixxety', 'projections') AND c.relkind IN ('r', 'v', 'm', 'p') AND a.attnum > 0
+  AND (col_description(c.oid, a.attnum) IS NULL OR obj_description(c.oid, 'pg_class') IS NULL)
+UNION ALL
+SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE n.nspname IN ('tixxety', 'projections') AND obj_description(p.oid, 'pg_proc') IS NULL
 """
 ADVISORY = "SELECT pg_advisory_lock(1)", "SELECT pg_try_advisory_lock(1, 2)", "SELECT pg_advisory_xact_lock_shared(1)"
 
@@ -110,12 +113,15 @@ def database(server_url: str, login: MakeLogin) -> Iterator[MakeDatabase]:
 
 @pytest.fixture
 def own_role(server_url: str, login: MakeLogin, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The serving role has another name in this test, so that it is not there yet. To be named before `database`."""
-    name = f"app_{uuid4().hex}"
-    for module in (connections, migration):
-        monkeypatch.setattr(module, "APP_ROLE", name)
-    yield name
-    run(server_url, sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
+    """The API's role and the worker's have other names in this test, so that they are not there yet: gives the first.
+
+    To be named before `database`.
+    """
+    names = [f"app_{uuid4().hex}", f"worker_{uuid4().hex}"]
+    monkeypatch.setattr(connections, "APP_ROLE", names[0])
+    monkeypatch.setattr(connections, "WORKER_ROLE", names[1])
+    yield names[0]
+    run(server_url, *(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)) for name in names))
 
 
 @pytest.fixture
@@ -182,7 +188,7 @@ def test_again_changes_nothing(empty_database_url: str) -> None:
     assert (rows(empty_database_url, TABLES), rows(empty_database_url, "SELECT generation FROM checkpoint")) == before
 
 
-def test_every_table_and_column_has_a_comment(database_url: str) -> None:
+def test_every_table_view_column_and_function_has_a_comment(database_url: str) -> None:
     assert rows(database_url, WITHOUT_COMMENT) == []
 
 
@@ -269,8 +275,10 @@ def test_a_login_that_may_create_roles_hands_out_logins_to_analysts(
     assert migrate(url) == [OPEN_LOCKS]
     for _ in range(2):
         assert rows(analysts.hand_out(url, "ann"), "SELECT position FROM freshness") == [(0,)]
+    other = login("NOCREATEROLE")
+    run(server_url, sql.SQL("GRANT {} TO {}").format(sql.Identifier(own_role), sql.Identifier(other)))
     with pytest.raises(analysts.NoLogin, match="may not make, change or drop the role"):
-        analysts.hand_out(as_login(url, login("NOCREATEROLE"), urlsplit(url).path[1:]), "ben")
+        analysts.hand_out(as_login(url, other, urlsplit(url).path[1:]), "ben")
     analysts.take_back(url, "ann")
     assert own_role in [name for (name,) in rows(server_url, "SELECT rolname FROM pg_roles")]
 
@@ -281,7 +289,7 @@ def test_locks_that_a_superuser_has_taken_away_are_complained_of_no_more(
     url = database(login("CREATEROLE"))
     assert migrate(url) == [OPEN_LOCKS]
     as_superuser = urlunsplit(urlsplit(server_url)._replace(path=urlsplit(url).path))
-    for (function,) in rows(as_superuser, migration.ADVISORY_FUNCTIONS):
+    for (function,) in rows(as_superuser, ADVISORY_FUNCTIONS):
         names = sql.SQL(str(function)), sql.Identifier(own_role)
         run(as_superuser, sql.SQL("REVOKE EXECUTE ON FUNCTION {} FROM PUBLIC").format(names[0]))
         run(as_superuser, sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(*names))
@@ -323,13 +331,12 @@ async def test_a_login_without_grants_reads_nothing(stranger: Connection) -> Non
             await stranger.execute(f"SELECT * FROM {table}")
 
 
-async def test_who_serves_may_take_locks_and_write_projections(database_url: str) -> None:
-    async with await connect(database_url) as connection:
-        assert await box_office.only(connection, "SELECT current_user") == APP_ROLE
+@pytest.mark.parametrize("role", [APP_ROLE, WORKER_ROLE])
+async def test_both_roles_may_take_locks(database_url: str, role: str) -> None:
+    async with await connect(database_url, role=role) as connection:
+        assert await box_office.only(connection, "SELECT current_user") == role
         for lock in ADVISORY:
             await connection.execute(lock)
-        for table in ("checkpoint", "events", "ticket_types", "reservations"):
-            await connection.execute(f"DELETE FROM {table}")
 
 
 def test_names_are_made_again_where_they_are_missing(database_url: str) -> None:

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from eventstore import seals
-from eventstore.connections import connect
+from eventstore.connections import WORKER_ROLE, connect
 from tests.projections.histories import BoxOffice, append
 from tests.tixxety.test_cli import tixxety
 from tixxety.failures import Failure
@@ -18,7 +18,7 @@ from tixxety.sealing import read_newest
 
 async def seal_three_times(database_url: str) -> None:
     box_office = BoxOffice(1)
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         for _ in range(3):
             await append(connection, box_office.commands(5))
             await seals.seal_next(connection)

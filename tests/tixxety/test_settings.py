@@ -118,6 +118,9 @@ def test_the_embedded_mode_makes_its_own_secret_and_has_no_limits(tmp_path: Path
     assert first["RATE_LIMITS"] == "off"
     assert len(first["JWT_SECRET"].encode()) >= 32
     assert read_settings().serving_environment(URL) == first
+    assert first["DATABASE_URL"].startswith("postgresql://tixxety_app:")
+    assert first["DATABASE_URL"].endswith("@db.example.org:5432/tixxety")
+    assert "secret" not in first["DATABASE_URL"]
     assert stat.S_IMODE((tmp_path / "jwt_secret").stat().st_mode) == 0o600
 
 

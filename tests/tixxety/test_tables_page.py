@@ -1,6 +1,6 @@
 """The page about the tables says what the database says, and shows an example of each that answers."""
 
-from eventstore.connections import connect
+from eventstore.connections import WORKER_ROLE, connect
 from projections.examples import EXAMPLES
 from tests.projections.histories import BoxOffice
 from tests.projections.sold import fill
@@ -13,7 +13,7 @@ def test_the_page_is_the_one_that_would_be_written(database_url: str) -> None:
 
 async def test_each_example_asks_its_table_and_is_answered(database_url: str) -> None:
     await fill(database_url, BoxOffice(3).commands(600))
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         for name, example in EXAMPLES.items():
             assert f"FROM {name}" in example.query
             answered = await (await connection.execute(example.query.encode())).fetchall()

@@ -26,6 +26,10 @@ from tests.tixxety.processes import all_gone, family, runs, until
 from tixxety.embedded_postgres import EmbeddedPostgres
 
 OPEN = "Ctrl-C closes it."
+LOGINS = """
+SELECT DISTINCT usename::text FROM pg_stat_activity
+WHERE datname = 'tixxety' AND usename IS NOT NULL AND pid <> pg_backend_pid() ORDER BY 1
+"""
 PASSWORD = "correct horse battery"
 
 
@@ -114,7 +118,8 @@ def home(tmp_path: Path) -> Iterator[Path]:
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BoxOffice]:
     """One box office for the tests that leave it open."""
     home = tmp_path_factory.mktemp("up") / "home"
-    with up(home) as office:
+    # A variable of libpq, which is meant for another server.
+    with up(home, PGSSLMODE="require") as office:
         yield office
     shutil.rmtree(EmbeddedPostgres(home).cluster)
 
@@ -207,8 +212,18 @@ def test_whatever_is_killed_comes_back(office: BoxOffice, words: str) -> None:
     assert httpx2.get(f"{office.url}/auth/me", headers=token, timeout=30).status_code == 200
 
 
+def test_the_superusers_password_is_not_given_to_those_who_serve(office: BoxOffice) -> None:
+    password = str(psycopg.conninfo.conninfo_to_dict(office.note["url"])["password"])
+    for words in ("serve --listener", "tixxety worker"):
+        child = until(lambda words=words: office.child(words))
+        assert password not in "".join(child.environ().values())
+    with psycopg.connect(office.note["url"]) as connection:
+        logins = connection.execute(LOGINS).fetchall()
+    assert logins == [("tixxety_app",), ("tixxety_worker",)]
+
+
 def test_secrets_are_their_owners_alone(office: BoxOffice) -> None:
-    for name in ("jwt_secret", "server.json"):
+    for name in ("jwt_secret", "server.json", "tixxety_app.password", "tixxety_worker.password"):
         assert stat.S_IMODE((office.home / name).stat().st_mode) == 0o600
 
 

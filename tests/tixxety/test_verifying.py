@@ -5,7 +5,7 @@ import json
 import psycopg
 import pytest
 
-from eventstore.connections import connect
+from eventstore.connections import WORKER_ROLE, connect
 from tests.campaigns.sealed_histories import SealedHistory, make_history
 from tests.tixxety.test_cli import tixxety
 from tixxety.progress import lines
@@ -17,7 +17,7 @@ SEED = 5
 @pytest.fixture
 async def history(database_url: str) -> SealedHistory:
     """A random history with its seals and tables."""
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         return await make_history(connection, SEED)
 
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from eventstore import snapshots
-from eventstore.connections import Connection, connect
+from eventstore.connections import WORKER_ROLE, Connection, connect
 from eventstore.group_commit import GroupCommit
 from projections import checkpoint, queries
 from projections.batches import Batches
@@ -63,23 +63,30 @@ async def test_projector_expiry_and_snapshots_work_together(
 
 @pytest.mark.parametrize("version", [DEFINITIONS_VERSION - 1, DEFINITIONS_VERSION + 1])
 async def test_beside_another_versions_tables_all_but_folding_goes_on(
-    connection: Connection, commands: GroupCommit, worker: Worker, reaches: Reaches, version: int
+    database_url: str,
+    connection: Connection,
+    commands: GroupCommit,
+    worker: Worker,
+    reaches: Reaches,
+    version: int,
 ) -> None:
     organiser, *buyers = await box_office.register(connection, 4)
     event = box_office.create(organiser, hold_seconds=1)
     await commands.submit(event)
     await box_office.submit_all(commands, [box_office.reserve(event.event_id, buyer) for buyer in buyers])
     # As the other version's runner has left them.
-    folded = Batches(connection, await checkpoint.read(connection))
-    await folded.fold_next()
-    await connection.execute("UPDATE checkpoint SET definitions_version = %s", (version,))
+    async with await connect(database_url, role=WORKER_ROLE) as other:
+        folded = Batches(other, await checkpoint.read(other))
+        await folded.fold_next()
+        await other.execute("UPDATE checkpoint SET definitions_version = %s", (version,))
     async with worker() as task:
         await reaches("SELECT count(*) FROM history WHERE type = 'ReservationExpired'", 3)
         await reaches("SELECT count(*) FROM seals", 1)
         assert not task.done()
         assert (await checkpoint.read(connection)).position == folded.position
         # As a rebuild by this program leaves them.
-        await connection.execute("UPDATE checkpoint SET definitions_version = %s", (DEFINITIONS_VERSION,))
+        async with await connect(database_url, role=WORKER_ROLE) as other:
+            await other.execute("UPDATE checkpoint SET definitions_version = %s", (DEFINITIONS_VERSION,))
         await reaches("SELECT count(*) FROM reservations WHERE status = 'expired'", 3)
         assert (await queries.readiness(connection)).runner_holds_lock
 
