@@ -80,11 +80,11 @@ def _document_problems(path: str, operation: dict[str, Any]) -> None:
     if (form := "application/x-www-form-urlencoded") in body:
         body["multipart/form-data"] = body[form]
     if "security" in operation:
-        codes += ["not-authenticated", "database-away"]
+        codes += ["not-authenticated", "too-many-at-once", "database-away"]
     if path.startswith("/auth/"):
         codes += ["rate-limited", "database-away"]
     if ("query", "min_position") in parameters:
-        codes += ["projection-behind", "rebuild-due", "database-away"]
+        codes += ["projection-behind", "beyond-the-end", "rebuild-due", "overloaded", "database-away"]
     if any(p["schema"].get("format") == "uuid" for (place, _), p in parameters.items() if place == "path"):
         codes.append("not-found")
     for code in codes:
