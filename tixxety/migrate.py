@@ -10,7 +10,7 @@ from eventstore import names, seal_keys
 from eventstore.connections import APP_ROLE, HISTORY_SCHEMA, PROJECTIONS_SCHEMA, Connection
 from eventstore.failures import SchemaOutdated
 from eventstore.locks import LOCK_CLASS, MIGRATION_KEY, POSITION_KEY
-from eventstore.schema import SCHEMA_VERSION, steps
+from eventstore.schema import SCHEMA_VERSION, VERSIONS, steps
 from projections import checkpoint, schema
 from projections.checkpoint import DEFINITIONS_VERSION
 from tixxety.roles import asks, make_role
@@ -87,12 +87,19 @@ def migrate(database_url: str) -> list[str]:
 
 def schema_version(database_url: str) -> int | None:
     """The version of the schema that is in the database; None where there is none yet."""
+    found = schema_versions(database_url)
+    return found[0] if found else None
+
+
+def schema_versions(database_url: str) -> tuple[int, int] | None:
+    """The same, and the oldest version whose programs it serves."""
     with psycopg.connect(database_url, autocommit=True, connect_timeout=5) as connection:
         connection.execute(SEARCH_PATH.format(sql.Identifier(HISTORY_SCHEMA)))
         row = connection.execute(HAS_VERSION).fetchone()
         if not row or not row[0]:
             return None
-        return version_of(connection.execute(VERSION).fetchone())
+        row = connection.execute(VERSIONS).fetchone()
+        return (int(row[0]), int(row[1])) if row else (0, 0)
 
 
 def version_of(row: tuple[Any, ...] | None) -> int:
@@ -100,8 +107,13 @@ def version_of(row: tuple[Any, ...] | None) -> int:
     return int(row[0]) if row else 0
 
 
-def expect_this_version(version: int) -> None:
-    """Raises SchemaOutdated on an older schema, which `tixxety migrate` brings up to date, and on one it can't know."""
+def expect_this_version(version: int, serves_from: int | None = None) -> None:
+    """Raises SchemaOutdated on an older schema, which `tixxety migrate` brings up to date, and on one it can't know.
+
+    A newer one is known as far as it serves programs of this version: from `serves_from` on, or its own alone.
+    """
+    if serves_from is not None and serves_from <= SCHEMA_VERSION <= version:
+        return
     if 1 <= version < SCHEMA_VERSION:
         raise SchemaOutdated(
             f"The schema has version {version}; this program needs {SCHEMA_VERSION}: run tixxety migrate."
