@@ -20,7 +20,7 @@ from tixxety.analysts import analyst_url
 from tixxety.exporting import export
 from tixxety.failures import Failure
 from tixxety.migrate import migrate as migrate_database
-from tixxety.options import Home, box_office, expect_current_schema
+from tixxety.options import Home, box_office, expect_database
 from tixxety.processes import end_with_uv
 from tixxety.rebuilding import rebuild
 from tixxety.replaying import replay
@@ -89,7 +89,7 @@ def serve(
     settings = read_settings(home)
     with database(settings, brief=False) as url:
         environment = settings.serving_environment(url)
-        expect_current_schema(settings, url)
+        expect_database(settings, url)
         with socket.socket(fileno=listener) if listener is not None else listen(host, port) as opened:
             if workers > 1:
                 serve_many(opened, workers, environment)
@@ -105,7 +105,7 @@ def worker(home: Home = None) -> None:
 
     settings = read_settings(home)
     with database(settings, brief=False) as url:
-        expect_current_schema(settings, url)
+        expect_database(settings, url)
         logs.configure("worker")
         work(url, settings.refusals_kept_days)
 

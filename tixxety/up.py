@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import http.client
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from eventstore.sessions import expect_own_sessions
 from tixxety import logs
 from tixxety.embedded_postgres import EmbeddedPostgres, can_connect
 from tixxety.failures import AlreadyRunning, Failure
@@ -41,7 +43,9 @@ def up(settings: Settings, host: str, port: int) -> None:
         services: list[Service] = []
         database_url = settings.database_url
         notice = Notice(url)
-        if database_url is None:
+        if database_url is not None:
+            asyncio.run(expect_own_sessions(database_url))
+        else:
             settings.home.write_note(NOTE, {"url": url, "pid": os.getpid()})
             postgres = EmbeddedPostgres(settings.home.path)
             stack.callback(postgres.stop)
