@@ -9,7 +9,7 @@ import msgspec
 import uuid_utils.compat
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from api.middleware import REQUEST_ID_HEADER
+from api.middleware import REQUEST_ID_HEADER, give_up
 from api.problems import MEDIA_TYPE, document
 from api.refusals import HeadersTooLarge, MalformedRequest
 from domain.refusals import Refusal
@@ -71,6 +71,12 @@ class HttpProtocol(HttpToolsProtocol):
         """A client is here."""
         together: Any = OneWrite(transport, self.loop)
         super().connection_made(together)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has left."""
+        super().connection_lost(exc)
+        if self.cycle is not None and not self.cycle.response_complete:
+            give_up(self.cycle.scope)
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived, slice by slice, until something in it is refused."""
