@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from domain.commands import AnyCommand, CancelEvent, ChangeEvent, CreateEvent
 from domain.decision import Decision, Draft, replay, unchanged
+from domain.due_holds import check_due_holds, expire_holds
 from domain.inventory import Stock
 from domain.refusals import (
     CapacityBelowTaken,
@@ -20,7 +21,6 @@ from domain.refusals import (
     TicketTypeNotFound,
     TicketTypeRequired,
 )
-from domain.reserving import check_due_holds, expire_holds
 from domain.ticketed_event import (
     CapacityChanged,
     EventCancelled,

@@ -1,8 +1,6 @@
 """The rules of one purchase: hold tickets, pay, cancel, run out, or end with its event."""
 
-from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Literal
 from uuid import UUID
 
@@ -14,6 +12,7 @@ from domain.commands import (
     WithdrawReservation,
 )
 from domain.decision import Decision, Draft, replay, unchanged
+from domain.due_holds import check_due_holds, expire_holds
 from domain.inventory import Stock
 from domain.refusals import (
     EventEnded,
@@ -30,26 +29,13 @@ from domain.refusals import (
     TicketTypeRequired,
 )
 from domain.reservation import (
-    PLACED_VERSION,
     Reservation,
     ReservationCancelled,
-    ReservationExpired,
     ReservationPaid,
     ReservationPlaced,
     ReservationRecord,
 )
 from domain.ticketed_event import TicketedEvent, TicketsHeld, TicketsReleased, TicketsSold
-
-# So many due holds one command takes back at the most: what is appended at once stays small, whoever asks.
-MOST_DUE_HOLDS = 500
-
-
-class TooManyDueHolds(Exception):
-    """The command needs more due holds taken back than one may: these come first, by commands of their own."""
-
-    def __init__(self, reservation_ids: Sequence[UUID]) -> None:
-        super().__init__(len(reservation_ids))
-        self.reservation_ids = reservation_ids
 
 
 def reserve(
@@ -166,19 +152,6 @@ def expire(command: ExpireReservation, event: TicketedEvent, reservation: Reserv
     return draft.decision(reservation.record._replace(ended=expired), reservation.id, reservation.version)
 
 
-def expire_due(command: ExpireReservation, event: TicketedEvent, now: datetime) -> Decision:
-    """Take back a due hold of which nothing is known but the event's side: its reservation was only placed."""
-    draft = Draft(command, max(now, event.modified_on))
-    expire_holds(draft, event, [command.reservation_id])
-    return Decision(tuple(draft.domain_events), event.record, event.id, event.version + 1)
-
-
-def check_due_holds(reservation_ids: Collection[UUID]) -> None:
-    """Raises `TooManyDueHolds`, naming the first of them, when these are more than one command takes back."""
-    if len(reservation_ids) > MOST_DUE_HOLDS:
-        raise TooManyDueHolds(list(islice(reservation_ids, MOST_DUE_HOLDS)))
-
-
 def withdraw(command: WithdrawReservation, event: TicketedEvent, reservation: Reservation, at: datetime) -> Decision:
     """End a reservation of a cancelled event: expired if its hold ran out first, else cancelled, with a refund due."""
     draft, record = Draft(command, at), reservation.record
@@ -188,29 +161,6 @@ def withdraw(command: WithdrawReservation, event: TicketedEvent, reservation: Re
     if not event.cancelled or record.ended:
         return draft.decision(record, reservation.id, reservation.version)
     return _give_back(draft, event, reservation, by_buyer=False)
-
-
-def expire_holds(draft: Draft, event: TicketedEvent, reservation_ids: Iterable[UUID]) -> ReservationExpired | None:
-    """Add the end of each hold to both streams; returns the last one. An open hold's reservation was only placed."""
-    expired = None
-    for reservation_id in reservation_ids:
-        hold = event.holds[reservation_id]
-        draft.add(
-            TicketsReleased,
-            event.id,
-            event.version,
-            by_system=True,
-            reservation_id=reservation_id,
-            buyer_id=hold.buyer_id,
-            ticket_type_id=hold.ticket_type_id,
-            quantity=hold.quantity,
-            was="held",
-            reason="expired",
-            refund_due_minor=0,
-            currency=event.stock[hold.ticket_type_id].offer.currency,
-        )
-        expired = draft.add(ReservationExpired, reservation_id, PLACED_VERSION, by_system=True, event_id=event.id)
-    return expired
 
 
 def _give_back(draft: Draft, event: TicketedEvent, reservation: Reservation, *, by_buyer: bool) -> Decision:

@@ -6,7 +6,6 @@ from enum import Enum
 from typing import Any, NamedTuple, TypeGuard, cast
 from uuid import UUID
 
-import structlog
 import uuid_utils.compat
 from psycopg.errors import LockNotAvailable
 
@@ -23,10 +22,10 @@ from domain.commands import (
 )
 from domain.decide import decide
 from domain.decision import Decision
+from domain.due_holds import TooManyDueHolds, expire_due
 from domain.organising import new_name
 from domain.refusals import AccountClosed, Refusal
 from domain.reservation import Reservation, ReservationRecord
-from domain.reserving import TooManyDueHolds, expire_due
 from domain.ticketed_event import EventCreated, EventRecord, TicketedEvent
 from eventstore import binary, names
 from eventstore.aggregates import fold
@@ -41,8 +40,6 @@ from eventstore.trips import Rows, Statement, Trips
 TAIL_ROWS = 5_000
 # A group that has recorded so many rows leaves its other commands to the next one.
 GROUP_ROWS = 5_000
-
-log = structlog.get_logger()
 
 
 class Outcome(NamedTuple):
@@ -197,7 +194,7 @@ class Group:
             self._take_back(command.event_id, due.reservation_ids, now)
             return Undecided.UNFINISHED
         except Exception as bug:
-            log.exception("a decision failed", command=type(command).__name__, request_id=str(command.request_id))
+            # Told once the locks are free: whatever the log is written to may be slow.
             return failed_by(bug)
         if not rows:
             return Decided(decision, 0)

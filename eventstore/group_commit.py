@@ -16,7 +16,7 @@ from domain.reservation import ReservationPlaced, ReservationRecord
 from eventstore.aggregates import Aggregates
 from eventstore.codec import decode
 from eventstore.connections import BY_INDEX, CONNECTION_LOST, pool
-from eventstore.failures import DatabaseAway, EventBusy, Failure, Overloaded, failed_by, failure_of
+from eventstore.failures import DatabaseAway, DecisionFailed, EventBusy, Failure, Overloaded, failed_by, failure_of
 from eventstore.group import Outcome, StreamsBusy, Undecided
 from eventstore.lane import Lane
 from eventstore.refused import Keeping
@@ -208,6 +208,9 @@ class GroupCommit:
         elif answer is Undecided.UNFINISHED:
             self._send_back(entry)
         else:
+            if isinstance(answer, DecisionFailed):
+                kind, request_id = type(entry.command).__name__, str(entry.command.request_id)
+                log.error("a decision failed", command=kind, request_id=request_id, exc_info=answer.__cause__)
             self._finish(entry, answer)
 
     def _wait_on(self, entries: list[Waiting]) -> None:

@@ -100,6 +100,9 @@ class Trips:
             async with asyncio.timeout(self._seconds):
                 return await answer
         except TimeoutError:
+            if answer.done():
+                # It came while something else kept the event loop from seeing that there was still time.
+                return answer.result()
             self.close()
             raise ServerSilent(f"the database has not answered for {self._seconds:g} s") from None
         except asyncio.CancelledError:

@@ -94,4 +94,5 @@ TABLE = Table(
     fold=fold,
     read=READ,
     write=WRITE,
+    stream="stream",
 )

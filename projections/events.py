@@ -109,4 +109,5 @@ TABLE = Table(
     fold=fold,
     read=READ,
     write=WRITE,
+    stream="event_id",
 )

@@ -116,4 +116,5 @@ TABLE = Table(
     fold=fold,
     read=READ,
     write=WRITE,
+    stream="reservation_id",
 )

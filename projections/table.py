@@ -25,6 +25,9 @@ class Table:
 
     `key` names the column of the primary key. Of a key of several columns it is a tuple of their names, keys are tuples
     of their values, and `read` takes one array for each column, under its name.
+
+    `stream` names the column with the stream that alone makes a row, where that is so: verification then judges the
+    table stream by stream, however large it is. It keeps all rows of other tables in memory.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Table:
     fold: Callable[[Any, Key, int, Any], Row]
     read: str = field(repr=False)
     write: str = field(repr=False)
+    stream: str | None = None
 
     @property
     def key_columns(self) -> tuple[str, ...]:

@@ -103,4 +103,5 @@ TABLE = Table(
     fold=fold,
     read=READ,
     write=WRITE,
+    stream="event_id",
 )

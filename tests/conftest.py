@@ -10,12 +10,21 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+import structlog
 from psycopg import sql
 
 from tixxety.embedded_postgres import EmbeddedPostgres
 from tixxety.migrate import migrate
 
 EXECUTE_SECONDS = 30
+
+# With its variables and in a frame, a traceback takes seconds to draw.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 def execute(url: str, statement: sql.Composed) -> None:

@@ -12,11 +12,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("domain", "eventstore", "projections", "auditing", "api", "workers", "tixxety")
-CODE_LINES, TEST_LINES, FUNCTION_LINES = 300, 400, 50
+CODE_LINES, TEST_LINES, FUNCTION_LINES, SCREEN_LINES = 300, 400, 50, 40
 GLOSSARY_ROW = re.compile(r"^\| (?!word |---)(?P<word>[^|]+) \|.*\| (?P<banned>[^|]*)\|$", re.MULTILINE)
 NAME_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 UNFINISHED = re.compile(r"\b(TO[D]O|FIX[M]E|HAC[K])\b")
 SCHEMA_IN_QUERY = re.compile(r"\b(FROM|JOIN|INTO|UPDATE|TABLE|ON)\s+(tixxety|projections)\.\w")
+SOMEBODYS_PATH = re.compile(r"(?<![\w.])/(root|work|home/\w+|Users/\w+|tmp/\w+)/")
 SQL_COMMENT_OR_TEXT = re.compile(r"--[^\n]*|'[^']*'")
 
 CODE = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
@@ -51,6 +52,49 @@ def test_every_module_says_in_one_line_what_it_is_for() -> None:
             yield "1: its docstring's first line is no sentence of its own"
 
     assert findings(CODE + BENCH + TESTS, untold) == []
+
+
+def test_every_public_function_says_what_it_gives() -> None:
+    def untold(tree: ast.Module) -> Iterator[Finding]:
+        for node in tree.body:
+            is_public = isinstance(node, Function) and not node.name.startswith("_")
+            if is_public and ast.get_docstring(node) is None:
+                yield f"{node.lineno}: {node.name} has no docstring"
+
+    assert findings(CODE + BENCH, untold) == []
+
+
+def test_no_broad_handler_goes_on_in_silence() -> None:
+    """Whoever catches everything raises, logs or tells it: there is a call or a raise in its block."""
+
+    def silent(tree: ast.Module) -> Iterator[Finding]:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ExceptHandler) and catches_everything(node.type):
+                if not any(isinstance(inner, ast.Raise | ast.Call) for one in node.body for inner in ast.walk(one)):
+                    yield f"{node.lineno}: the handler says nothing"
+            elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("suppress"):
+                yield from (f"{node.lineno}: suppresses all" for one in node.args if catches_everything(one))
+
+    assert findings(CODE + BENCH, silent) == []
+
+
+def test_no_file_names_a_path_of_somebodys_machine() -> None:
+    found = []
+    for path in committed():
+        try:
+            lines = path.read_text().splitlines()
+        except UnicodeDecodeError:
+            continue
+        found += [f"{place(path)}:{number}" for number, line in enumerate(lines, 1) if SOMEBODYS_PATH.search(line)]
+    assert found == []
+
+
+def test_every_decision_is_listed_and_fits_on_one_screen() -> None:
+    pages = sorted(path for path in (ROOT / "docs/decisions").glob("*.md") if path.name != "README.md")
+    index = (ROOT / "docs/decisions/README.md").read_text()
+    assert sorted(re.findall(r"^\| \[[^]]+\]\(([^)]+)\)", index, re.MULTILINE)) == [path.name for path in pages]
+    lengths = {place(path): len(path.read_text().splitlines()) for path in pages}
+    assert {name: length for name, length in lengths.items() if length > SCREEN_LINES} == {}
 
 
 def test_names_keep_to_the_glossary() -> None:
@@ -152,6 +196,20 @@ def findings(paths: list[Path], look: Callable[[ast.Module], Iterator[Finding]])
     """What `look` finds in each file, with the file's name before it."""
     assert paths
     return [f"{place(path)}:{finding}" for path in paths for finding in look(ast.parse(path.read_text()))]
+
+
+def committed() -> list[Path]:
+    """What the repository holds; all files there are where it was copied without its history."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    names = listed.stdout.split("\0") if listed.returncode == 0 else []
+    paths = [ROOT / name for name in names if name] or CODE + TESTS + BENCH + SQL + list((ROOT / "docs").rglob("*.md"))
+    return [path for path in paths if path.is_file()]
+
+
+def catches_everything(caught: ast.expr | None) -> bool:
+    """Whether `except` with this catches whatever there is."""
+    names = {node.id for node in ast.walk(caught) if isinstance(node, ast.Name)} if caught else {"BaseException"}
+    return not names.isdisjoint({"Exception", "BaseException"})
 
 
 def place(path: Path) -> str:

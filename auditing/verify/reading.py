@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, Generic, LiteralString, NamedTuple, TypeVar
+from typing import Any, Generic, LiteralString, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -15,7 +15,7 @@ from eventstore.codec import decode
 from eventstore.connections import BY_INDEX, Connection, connect
 from eventstore.history import StoredRow
 from eventstore.snapshots import SHAPE_VERSION
-from projections.table import Table, one_per_stream
+from projections.table import Table
 from projections.tables import TABLES
 
 PART_ROWS = 4_096
@@ -65,22 +65,15 @@ WHERE {first} IN (SELECT originator_id FROM stored_events WHERE notification_id 
 Item = TypeVar("Item")
 
 
-class Ordered(NamedTuple):
-    """A projection table, and the column that it is read by, in which its rows come as the history makes them."""
-
-    table: Table
-    column: str
+def is_by_position(table: Table) -> bool:
+    """Whether each domain event makes a row of its own, under its position."""
+    return table.key == "position" and table.births.issuperset(table.touches)
 
 
-def in_order(table: Table) -> Ordered:
-    """By position where that is the key, by the reservation's stream where it has one, else by the event's."""
-    if table.key == "position" or all(keys is one_per_stream for keys in table.touches.values()):
-        return Ordered(table, str(table.key))
-    return Ordered(table, "event_id")
-
-
-BY_POSITION = tuple(in_order(table) for table in TABLES if table.key == "position")
-BY_STREAMS = tuple(in_order(table) for table in TABLES if table.key != "position")
+BY_POSITION = tuple(table for table in TABLES if is_by_position(table))
+BY_STREAM_ALONE = tuple(table for table in TABLES if not is_by_position(table) and table.stream)
+# Several streams make their rows.
+ACROSS_STREAMS = tuple(table for table in TABLES if not is_by_position(table) and not table.stream)
 
 
 @asynccontextmanager
@@ -133,9 +126,12 @@ def snapshots(connection: Connection, grown_after: int) -> "Beside[StoredSnapsho
     return Beside(parts, lambda snapshot: snapshot.stream_id)
 
 
-def of_table(connection: Connection, ordered: Ordered, after: int) -> "Beside[Any]":
-    """A table's rows in the order of its column; `after` is a position, for streams one that they have grown after."""
-    table, column = ordered
+def of_table(connection: Connection, table: Table, after: int = 0) -> "Beside[Any]":
+    """A table's rows, by position or by stream where one of them makes a row, else in the order of the key.
+
+    `after` is a position, for streams one that they have grown after.
+    """
+    column = "position" if is_by_position(table) else table.stream or table.key_columns[0]
     template: LiteralString = OF_TABLE_AFTER if column == "position" else OF_GROWN if after else OF_TABLE
     query = sql.SQL(template).format(
         columns=sql.SQL(", ").join(map(_selected, msgspec.structs.fields(table.row))),

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import LiteralString
 from uuid import UUID
@@ -11,6 +11,7 @@ import msgspec
 
 from domain.ticketed_event import EventCreated
 from eventstore.codec import decode
+from eventstore.failures import Failure
 from eventstore.history import StoredRow
 
 PART_ROWS = 4_096
@@ -25,6 +26,13 @@ SORTED = "SELECT position, command_position, stream, version, topic, state FROM 
 MAKE_CREATIONS = "CREATE TABLE creations (stream PRIMARY KEY, state) WITHOUT ROWID"
 ADD_CREATION = "INSERT OR IGNORE INTO creations VALUES (?, ?)"
 CREATION = "SELECT state FROM creations WHERE stream = ?"
+
+
+class NoRoom(Failure):
+    """The temporary folder can't hold what is put in order there."""
+
+    def __init__(self, folder: str, error: Exception) -> None:
+        super().__init__(f"{folder} can't hold a copy of the file: {error}. Name another folder in TMPDIR.")
 
 
 class StreamSorter:
@@ -73,28 +81,31 @@ class Creations:
 
 @contextmanager
 def stream_sorter(folder: Path) -> Iterator[StreamSorter]:
-    """A sorter with a file of its own in the folder, as large as what is sorted, until the block ends."""
+    """A sorter with a file of its own in the folder, as large as what is sorted, until the block ends.
+
+    The block raises `NoRoom` where the folder has none.
+    """
     with _database(folder / "rows", MAKE) as database:
         yield StreamSorter(database)
 
 
 @contextmanager
 def creations(folder: Path) -> Iterator[Creations]:
-    """With a file of its own in the folder."""
+    """With a file of its own in the folder. The block raises `NoRoom` where the folder has none."""
     with _database(folder / "creations", MAKE_CREATIONS) as database:
         yield Creations(database)
 
 
 @contextmanager
 def _database(path: Path, make: LiteralString) -> Iterator[sqlite3.Connection]:
-    database = sqlite3.connect(path, isolation_level=None)
     try:
-        database.executescript(SETTINGS)
-        database.execute(make)
-        database.execute("BEGIN")
-        yield database
-    finally:
-        database.close()
+        with closing(sqlite3.connect(path, isolation_level=None)) as database:
+            database.executescript(SETTINGS)
+            database.execute(make)
+            database.execute("BEGIN")
+            yield database
+    except sqlite3.OperationalError as error:
+        raise NoRoom(str(path.parent), error) from error
 
 
 def _with_bytes(rows: Sequence[StoredRow]) -> Iterator[tuple[int, int, bytes, int, str, bytes]]:

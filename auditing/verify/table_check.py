@@ -11,14 +11,13 @@ from projections.table import Row, Table
 class TableCheck:
     """Holds the rows of one table against what the history demands; both come in parts of any size.
 
-    `stream` is the column that names the stream which makes a row. Memory grows with what is demanded and has not come.
+    Memory grows with what is demanded and has not come.
     """
 
-    def __init__(self, findings: Findings, table: Table, stream: str) -> None:
+    def __init__(self, findings: Findings, table: Table) -> None:
         self._findings = findings
         self.table = table
         self.name = table.name
-        self._stream = stream
         self._key_of = table.key_of
         self._demanded: Rows = {}
 
@@ -31,15 +30,19 @@ class TableCheck:
         demanded, key_of = self._demanded, self._key_of
         for row in rows:
             wanted = demanded.pop(key_of(row), None)
-            if wanted != row and getattr(row, self._stream) not in unfoldable:
+            if wanted != row and not self._is_of(row, unfoldable):
                 self._differs(row, wanted)
 
     def settle(self, unfoldable: Set[Any] = frozenset()) -> None:
         """All that was demanded should have come by now."""
         for row in self._demanded.values():
-            if getattr(row, self._stream) not in unfoldable:
+            if not self._is_of(row, unfoldable):
                 self._tell(row, "The row is missing.")
         self._demanded = {}
+
+    def _is_of(self, row: Row, streams: Set[Any]) -> bool:
+        """Whether one of the streams made the row, as far as a table tells."""
+        return self.table.stream is not None and getattr(row, self.table.stream) in streams
 
     def _differs(self, row: Any, wanted: Row | None) -> None:
         if wanted is None:

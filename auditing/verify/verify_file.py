@@ -1,8 +1,8 @@
 """Proves an export on a machine without the database: form, seals, order, and the rules of every stream in it."""
 
 import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from auditing.verify.findings import REPORTED_FINDINGS, Findings, Report, Rule, 
 from auditing.verify.history_pass import HistoryPass
 from auditing.verify.kept_seal import KeptSeal
 from auditing.verify.purchases import OF_RESERVATIONS
-from auditing.verify.stream_sorter import Creations, creations
+from auditing.verify.stream_sorter import Creations, NoRoom, creations
 from auditing.verify.streams_apart import streams_apart
 from eventstore.history import StoredRow
 from eventstore.seal_keys import Jwk, thumbprint
@@ -35,11 +35,12 @@ class SealElsewhere(FileBroken):
 def verify_file(path: Path, *, kept: KeptSeal | None, told: Told) -> Report:
     """Read an export and say which rules are broken. `told` gets how far it is, and of how much, in positions.
 
-    Memory is bounded by the largest event; the disk takes as much as the export for a while. Raises `FileBroken`.
+    Memory is bounded by the largest event; the disk takes as much as the export for a while. Raises `FileBroken`, and
+    `NoRoom` where the temporary folder can't take that.
     """
     findings = Findings()
-    with tempfile.TemporaryDirectory(prefix="tixxety-verify-") as name, ExitStack() as stack:
-        folder = Path(name)
+    with ExitStack() as stack:
+        folder = stack.enter_context(temporary_folder())
         file = stack.enter_context(opened(path, findings))
         one = FileVerification(findings, stack.enter_context(creations(folder)), kept)
         if path.stat().st_size < APART_FROM_BYTES:
@@ -55,6 +56,17 @@ def verify_file(path: Path, *, kept: KeptSeal | None, told: Told) -> Report:
             _verify_history(file, one, tell, path)
             apart.wait(tell, findings)
         return one.report()
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder for as long as the block lasts. Raises `NoRoom` where none can be made."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="tixxety-verify-")
+    except OSError as error:
+        raise NoRoom(tempfile.tempdir or "The temporary folder", error) from error
+    with folder as name:
+        yield Path(name)
 
 
 def _verify_history(file: ExportFile, one: "FileVerification", told: Callable[[], None], path: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from auditing.verify import reading
+from auditing.verify.across_streams import AcrossStreams
 from auditing.verify.findings import Findings, Rule
 from auditing.verify.history_pass import HistoryPass
 from auditing.verify.plan import Plan
@@ -22,10 +23,11 @@ async def verify_history(
     connection: Connection, plan: Plan, findings: Findings, told: Callable[[int], None]
 ) -> SealPass:
     """Judge every row that the plan means; `told` gets the number of domain events read after each part."""
-    ordered = reading.BY_POSITION if plan.tables_are_ours else ()
-    checks = [
-        (TableCheck(findings, one.table, "stream"), reading.of_table(connection, one, plan.after)) for one in ordered
-    ]
+    tables = reading.BY_POSITION if plan.tables_are_ours else ()
+    checks = [(TableCheck(findings, table), reading.of_table(connection, table, plan.after)) for table in tables]
+    # What several streams make can be told from the whole history only.
+    is_whole = plan.tables_are_ours and not plan.after
+    across = AcrossStreams(findings, reading.ACROSS_STREAMS if is_whole else (), plan.folded_through)
     keys: Mapping[str, Jwk] = {key["kid"]: key for key in await seal_keys.published(connection)}
     sealed = SealPass(findings, keys, before=plan.before)
     in_order = HistoryPass(findings, after=plan.after)
@@ -41,6 +43,9 @@ async def verify_history(
             async for part in live.upto(rows[-1].position):
                 check.compare(part, unreadable)
             check.settle()
+        across.feed(recorded)
+        if unreadable:
+            across.give_up()
         told(in_order.rows)
     in_order.end()
     await _learn_seals(connection, sealed, None)
@@ -48,6 +53,7 @@ async def verify_history(
     for check, live in checks:
         async for part in live.rest():
             check.compare(part)
+    await across.compare(connection)
     if plan.folded_through > plan.head:
         sentence = f"The tables are folded up to {plan.folded_through}; the history ends at {plan.head}."
         findings.add(plan.head + 1, Rule.PROJECTION_DIFFERS, "table checkpoint", sentence)

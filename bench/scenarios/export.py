@@ -102,11 +102,13 @@ def untold(_done: int, _total: int) -> None:
 
 
 def write_ndjson(database_url: str, path: Path) -> int:
+    """Everything as JSON lines; how many domain events."""
     with path.open("wb") as file:
         return asyncio.run(export(database_url, None, Ndjson(file), untold)).domain_events
 
 
 def write_parquet(database_url: str, path: Path) -> int:
+    """The same as Parquet."""
     from auditing.export.parquet_writer import Parquet  # whose library would count as memory of all others
 
     with path.open("wb") as file, Parquet(file) as parquet:
@@ -124,11 +126,13 @@ def copy_out(database_url: str, path: Path) -> int:
 
 
 def read_file(_database_url: str, path: Path) -> int:
+    """What verifying has to read at least; how many records."""
     with path.open("rb") as file:
         return sum(map(len, NdjsonFile(file, path).records()))
 
 
 def verify(_database_url: str, path: Path) -> int:
+    """The file proved; how many domain events."""
     with sparing_collector():
         report = verify_file(path, kept=None, told=untold)
     assert report.ok, report.findings

@@ -162,6 +162,7 @@ async def test_lines_are_the_items_of_all_pages(client: httpx2.AsyncClient, app:
     for filters in ({}, {"type": "TicketsHeld"}, {"after": 7}, {"type": "CapacityChanged"}):
         answered = await client.get(PATH, params=filters, headers=auditor.headers | {"Accept": LINES})
         assert (answered.status_code, answered.headers["content-type"]) == (200, LINES)
+        assert answered.headers["vary"] == "Accept"
         assert [json.loads(line) for line in answered.text.splitlines()] == await items(client, auditor, **filters)
     for wrong in ({"limit": 5}, {"cursor": "abc"}):
         refused = await client.get(PATH, params=wrong, headers=auditor.headers | {"Accept": LINES})
@@ -175,7 +176,7 @@ async def test_cloud_events_come_in_linked_batches(client: httpx2.AsyncClient, a
     url, batches = f"{PATH}?limit=4&event_id={event['id']}", []
     while url:
         answered = await client.get(url, headers=headers)
-        assert answered.headers["content-type"] == CLOUD_EVENTS
+        assert (answered.headers["content-type"], answered.headers["vary"]) == (CLOUD_EVENTS, "Accept")
         batches.append(answered.json())
         url = answered.links.get("next", {}).get("url", "")
     listed = await items(client, auditor, event_id=event["id"])

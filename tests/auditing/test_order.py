@@ -65,6 +65,14 @@ def test_what_is_no_domain_event_is_named(state: bytes) -> None:
     assert (4, Rule.UNREADABLE) in rules_broken(with_row(4, state=state))
 
 
+def test_the_counterpart_of_what_is_no_domain_event_is_not_missed() -> None:
+    assert rules_broken(with_row(3, state=b"{")) == {(3, Rule.UNREADABLE)}
+
+
+def test_a_version_that_comes_twice_is_named() -> None:
+    assert (6, Rule.VERSION_HOLE) in rules_broken(with_row(6, version=3))
+
+
 def test_a_time_without_a_zone_is_named() -> None:
     state = ROWS[3].state.replace(b'12:00:00Z"', b'12:00:00"', 1)
     assert state != ROWS[3].state

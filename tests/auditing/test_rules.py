@@ -10,6 +10,7 @@ from auditing.verify.findings import Rule
 from tests.auditing.broken_histories import Facts, found_in, rules_broken, stored
 from tests.domain.builders import (
     ANN,
+    BOB,
     CONCERT,
     DOORS,
     END,
@@ -133,6 +134,10 @@ BROKEN_RULES: dict[str, tuple[list[Facts], Broken]] = {
         [OPENED, [ANNS.reserved()[0], replace(ANNS.reserved()[1], amount_minor=1)]],
         {(3, Rule.AMOUNT_WRONG)},
     ),
+    "tickets are reserved for more than their price": (
+        [OPENED, [ANNS.reserved()[0], replace(ANNS.reserved()[1], amount_minor=PRICE + 1)]],
+        {(3, Rule.AMOUNT_WRONG)},
+    ),
     "tickets are sold for another price": (
         [OPENED, ANNS.reserved(), [replace(fact, amount_minor=1) for fact in ANNS.paid()]],
         {(4, Rule.AMOUNT_WRONG), (5, Rule.AMOUNT_WRONG)},
@@ -195,6 +200,10 @@ BROKEN_RULES: dict[str, tuple[list[Facts], Broken]] = {
         [OPENED, ANNS.reserved()[:1]],
         {(2, Rule.STREAMS_DISAGREE)},
     ),
+    "tickets are held for nobody's reservation, and others for somebody's": (
+        [OPENED, [ANNS.reserved()[0], *BOBS.reserved()]],
+        {(2, Rule.STREAMS_DISAGREE)},
+    ),
     "a reservation is placed without tickets": (
         [OPENED, ANNS.reserved()[1:]],
         {(2, Rule.STREAMS_DISAGREE)},
@@ -224,6 +233,62 @@ BROKEN_RULES: dict[str, tuple[list[Facts], Broken]] = {
         [SMALL, ANNS._replace(ticket_type=replace(STANDING, ticket_type_id=UNKNOWN_TYPE_ID)).reserved()],
         {(2, Rule.TICKET_TYPE_UNKNOWN), (3, Rule.TICKET_TYPE_UNKNOWN)},
     ),
+    "tickets are held again for a reservation that is paid": (
+        [OPENED, ANNS.reserved(), ANNS.paid(), ANNS.reserved()],
+        {(6, Rule.RESERVATION_LIFE), (7, Rule.RESERVATION_LIFE)},
+    ),
+    "tickets are held for no time": (
+        [OPENED, ANNS._replace(hold_seconds=0).reserved()],
+        {(2, Rule.HOLD_LENGTH), (3, Rule.RESERVATION_LIFE)},
+    ),
+    "tickets are sold in another currency": (
+        [OPENED, ANNS.reserved(), [replace(fact, currency="JPY") for fact in ANNS.paid()]],
+        {(4, Rule.AMOUNT_WRONG), (5, Rule.AMOUNT_WRONG)},
+    ),
+    "tickets are reserved in another currency": (
+        [OPENED, [ANNS.reserved()[0], replace(ANNS.reserved()[1], currency="JPY")]],
+        {(3, Rule.STREAMS_DISAGREE)},
+    ),
+    "a refund is due in another currency": (
+        [OPENED, ANNS.reserved(), [replace(fact, currency="JPY") for fact in ANNS.cancelled()]],
+        {(4, Rule.AMOUNT_WRONG), (5, Rule.AMOUNT_WRONG)},
+    ),
+    "tickets are sold to another buyer than they are held for": (
+        [OPENED, ANNS.reserved(), [replace(ANNS.paid()[0], buyer_id=BOB), ANNS.paid()[1]]],
+        {(4, Rule.NEVER_HELD)},
+    ),
+    "tickets are released of another type than is held": (
+        [OPENED, ANNS.reserved(),
+         [replace(ANNS.expired()[0], ticket_type_id=SEATED.ticket_type_id), ANNS.expired()[1]]],
+        {(4, Rule.NEVER_HELD)},
+    ),
+    "fewer tickets are released than were held": (
+        [OPENED, ANNS_PAIR.reserved(), ANNS.expired()],
+        {(4, Rule.NEVER_HELD)},
+    ),
+    "paid tickets are given back twice": (
+        [OPENED, ANNS.reserved(), ANNS.paid(), ANNS.cancelled(refund_due_minor=PRICE),
+         ANNS.cancelled(refund_due_minor=PRICE)],
+        {(8, Rule.NEVER_HELD), (9, Rule.RESERVATION_LIFE)},
+    ),
+    "a reservation expires twice": (
+        [OPENED, ANNS.reserved(), ANNS.expired(), ANNS.expired()],
+        {(6, Rule.NEVER_HELD), (7, Rule.RESERVATION_LIFE)},
+    ),
+    "a reservation is paid at another event": (
+        [OPENED, [created(event_id=OTHER_CONCERT, ticket_types=(replace(SEATED, ticket_type_id=UUID(int=7)),))],
+         ANNS.reserved(),
+         [replace(ANNS.paid()[0], originator_id=OTHER_CONCERT), replace(ANNS.paid()[1], event_id=OTHER_CONCERT)]],
+        {(5, Rule.TICKET_TYPE_UNKNOWN), (6, Rule.STREAMS_DISAGREE)},
+    ),
+    "two ticket types have one id": (
+        [[created(ticket_types=(STANDING, STANDING))]],
+        {(1, Rule.STREAM_UNKNOWN)},
+    ),
+    "one command has two times": (
+        [OPENED, [ANNS.reserved()[0], replace(ANNS.reserved()[1], timestamp=NOON + INSTANT)]],
+        {(3, Rule.REQUESTS_MIXED)},
+    ),
     "two requests are one command": (
         [OPENED, [*ANNS.reserved(), *(replace(fact, request_id=UUID(int=9)) for fact in BOBS.reserved())]],
         {(4, Rule.REQUESTS_MIXED), (5, Rule.REQUESTS_MIXED)},
@@ -252,6 +317,10 @@ def test_every_way_that_a_purchase_can_take_keeps_the_rules() -> None:
         ANNS_PAIR.withdrawn(LATE, refund_due_minor=ANNS_PAIR.amount_minor),
     ]
     assert found_in(stored(*commands)) == []
+
+
+def test_tickets_may_be_held_at_the_instant_when_sales_open() -> None:
+    assert found_in(stored([created(sales_open_at=NOON)], ANNS.reserved())) == []
 
 
 def test_a_hold_may_be_paid_after_the_event() -> None:

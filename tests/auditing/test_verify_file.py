@@ -2,6 +2,7 @@
 
 import json
 import random
+import tempfile
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -11,10 +12,12 @@ import pytest
 
 from auditing.export.ndjson_reader import FileBroken
 from auditing.export.records import End, Head, domain_event_record, lines
+from auditing.verify import stream_sorter
 from auditing.verify import verify_file as verify_file_module
 from auditing.verify.findings import Report, Rule
 from auditing.verify.kept_seal import KeptSeal, newest, read
-from auditing.verify.verify_file import SealElsewhere, verify_file
+from auditing.verify.stream_sorter import NoRoom
+from auditing.verify.verify_file import APART_FROM_BYTES, SealElsewhere, verify_file
 from eventstore import history, seal_keys, seals
 from eventstore.connections import Connection
 from eventstore.history import StoredRow
@@ -23,7 +26,7 @@ from tests.auditing.sealed_histories import as_cloud_events, as_ndjson, as_parqu
 from tests.auditing.test_rules import BROKEN_RULES
 from tests.campaigns.export_tampering import exports, one_round, one_round_of_parquet
 from tests.domain.builders import NOON
-from tests.projections.histories import append
+from tests.projections.histories import BoxOffice, append
 
 ROUNDS = 40
 
@@ -225,6 +228,42 @@ async def test_every_tampering_at_random_places_is_found(database_url: str, tmp_
     for tamper in (one_round, one_round_of_parquet):
         done = [tamper(made, tmp_path / "export", dice) for _ in range(ROUNDS)]
         assert [what for what, found in done if found is None] == []
+
+
+@pytest.mark.parametrize("apart_from_bytes", [0, APART_FROM_BYTES])
+def test_a_temporary_folder_without_room_is_told_in_a_sentence(
+    verify: Verify, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, apart_from_bytes: int
+) -> None:
+    exported = written(stored(*BoxOffice(15).commands(100)))
+    monkeypatch.setattr(verify_file_module, "APART_FROM_BYTES", apart_from_bytes)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(NoRoom, match=r"gone can't hold a copy of the file: .*No such file"):
+        verify(exported)
+
+
+@pytest.mark.parametrize("room_bytes", [0, 40_000])
+def test_a_full_temporary_folder_is_told_in_a_sentence(
+    verify: Verify, monkeypatch: pytest.MonkeyPatch, room_bytes: int
+) -> None:
+    full = f"; PRAGMA page_size = 512; PRAGMA max_page_count = {room_bytes // 512 or 1}"
+    monkeypatch.setattr(stream_sorter, "SETTINGS", stream_sorter.SETTINGS + full)
+    with pytest.raises(NoRoom, match=r"can't hold a copy of the file: database or disk is full. Name another folder"):
+        verify(written(stored(*BoxOffice(15).commands(100))))
+
+
+async def test_seals_of_one_event_out_of_their_order_are_named(
+    connection: Connection, database_url: str, verify: Verify
+) -> None:
+    box_office = await sealed_history(connection, seed=16)
+    exported = without_end(await as_ndjson(database_url, box_office.events[0])).splitlines(keepends=True)
+    numbers = [number for number, line in enumerate(exported) if b'"kind":"seal"' in line]
+    first, second, *_ = numbers
+    begins = json.loads(exported[first])["first_position"]
+    later_first = [*exported[:first], *exported[first + 1 : second + 1], exported[first], *exported[second + 1 :]]
+    twice = [*exported[: first + 1], *exported[first:]]
+    for wrong in (later_first, twice):
+        found = verify(with_end(b"".join(wrong))).findings
+        assert (begins, Rule.SEAL_HOLE) in {(finding.position, finding.rule) for finding in found}
 
 
 async def test_large_files_are_verified_in_two_processes(

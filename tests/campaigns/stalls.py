@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
@@ -103,9 +103,11 @@ class Scene(NamedTuple):
 Stall = Callable[[Scene], Awaitable[None]]
 
 
-def lasting(seconds: float = STALL_SECONDS) -> Awaitable[None]:
+async def lasting(seconds: float = STALL_SECONDS) -> None:
     """For as long as a stall lasts."""
-    return asyncio.sleep(seconds)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await asyncio.Event().wait()
 
 
 async def event_lock(scene: Scene) -> None:
@@ -158,18 +160,18 @@ async def frozen_process(scene: Scene) -> None:
     """Another process that sells the same events is stopped at moments of chance."""
     arguments = ["-m", "tests.campaigns.stalls", "--sell", scene.database_url]
     arguments += [str(scene.hot), str(scene.other), str(scene.account_id)]
-    seller = await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=ROOT, stdout=subprocess.PIPE)
-    assert seller.stdout is not None
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=ROOT, stdout=subprocess.PIPE)
+    assert process.stdout is not None
     try:
-        await seller.stdout.readline()
+        await process.stdout.readline()
         for _ in range(FREEZES):
             await lasting(random.uniform(0.2, 0.6))
-            seller.send_signal(signal.SIGSTOP)
+            process.send_signal(signal.SIGSTOP)
             await lasting(LONGEST_GAP_SECONDS + 0.5)
-            seller.send_signal(signal.SIGCONT)
+            process.send_signal(signal.SIGCONT)
     finally:
-        seller.kill()
-        await seller.wait()
+        process.kill()
+        await process.wait()
 
 
 async def frozen_server(scene: Scene) -> None:

@@ -120,6 +120,31 @@ async def test_the_sales_window_goes_by_the_database(
         await commands.submit(box_office.reserve(event.event_id, buyer))
 
 
+async def test_after_a_jump_forward_and_back_holds_are_longer_and_never_shorter(
+    connection: Connection, commands: GroupCommit, clock: Clock
+) -> None:
+    """By the event's own time, which stands still until the clock has caught up, they are as long as ever."""
+    organiser, ann, bob, cleo = await box_office.register(connection, 4)
+    event = box_office.create(organiser)
+    await commands.submit(event)
+    await clock.shift(hours=1)
+    jumped = reservation(await commands.submit(box_office.reserve(event.event_id, ann))).placed
+    await clock.shift(hours=0)
+    bobs, cleos = (box_office.reserve(event.event_id, buyer) for buyer in (bob, cleo))
+    for wish in (bobs, cleos):
+        placed = reservation(await commands.submit(wish)).placed
+        assert (placed.timestamp, placed.hold_expires_at) == (jumped.timestamp, jumped.hold_expires_at)
+        assert placed.hold_expires_at - datetime.now(UTC) > timedelta(minutes=55)
+    expired = await commands.submit(box_office.expire(cleos))
+    assert reservation(expired).status == "reserved", "nobody's hold is ended before its deadline"
+    await clock.shift(minutes=55)
+    await commands.submit(box_office.pay(bobs))
+    await clock.shift(hours=1, seconds=121)
+    with pytest.raises(HoldExpired):
+        await commands.submit(box_office.pay(cleos))
+    await box_office.judged_history(connection)
+
+
 async def test_time_never_runs_backwards_in_a_stream(
     database_url: str, connection: Connection, commands: GroupCommit, clock: Clock
 ) -> None:

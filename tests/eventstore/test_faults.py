@@ -195,6 +195,22 @@ async def test_a_database_that_is_away_is_told_and_found_again(behind: Behind) -
     assert await box_office.until(knows_again)
 
 
+async def test_the_events_of_so_many_reservations_are_remembered_and_no_more(
+    behind: Behind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is remembered is answered without the database."""
+    monkeypatch.setattr(group_commit, "REMEMBERED_RESERVATIONS", 2)
+    wishes = [box_office.reserve(behind.event_id, buyer) for buyer in behind.buyers[:3]]
+    await box_office.submit_all(behind.commands, wishes)
+    for wish in wishes:
+        assert await behind.commands.event_of(wish.reservation_id) == behind.event_id
+    await behind.proxy.go_away()
+    for wish in wishes[1:]:
+        assert await behind.commands.event_of(wish.reservation_id) == behind.event_id
+    with pytest.raises(DatabaseAway):
+        await behind.commands.event_of(wishes[0].reservation_id)
+
+
 async def test_starting_and_ending_need_no_database(database_url: str) -> None:
     async with FaultProxy(database_url) as proxy:
         await proxy.go_away()

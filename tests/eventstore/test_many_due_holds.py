@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from domain import reserving
+from domain import due_holds
 from domain.refusals import CapacityBelowTaken, SoldOut
 from domain.ticketed_event import CapacityChanged, TicketsReleased
 from eventstore import group
@@ -23,7 +23,7 @@ LARGEST_GROUP = "SELECT max(rows) FROM (SELECT count(*) AS rows FROM stored_even
 @pytest.fixture
 async def event_id(connection: Connection, commands: GroupCommit, monkeypatch: pytest.MonkeyPatch) -> UUID:
     """An event all of whose tickets are held, by holds that are due; one command may take ten of them back."""
-    monkeypatch.setattr(reserving, "MOST_DUE_HOLDS", 10)
+    monkeypatch.setattr(due_holds, "MOST_DUE_HOLDS", 10)
     monkeypatch.setattr(group, "GROUP_ROWS", 50)
     organiser, *buyers = await box_office.register(connection, HOLDS + 1)
     event = box_office.create(organiser, capacity=HOLDS, max_per_buyer=2 * HOLDS, hold_seconds=1)

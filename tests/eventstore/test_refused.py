@@ -1,5 +1,7 @@
 """Refused attempts are kept with what they were decided on, beside the history and bounded."""
 
+from collections import Counter
+from types import SimpleNamespace
 from uuid import UUID, uuid4
 
 import msgspec
@@ -147,6 +149,18 @@ async def test_an_account_fills_no_more_than_ten_rows_a_minute(connection: Conne
     last = [attempt for attempt in attempts if attempt.last_kept]
     assert len(attempts) == KEPT_A_MINUTE * len(last)
     assert 1 <= len(last) <= 2
+
+
+def test_each_minute_counts_anew_and_forgets_who_came_in_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = 600.0
+    monkeypatch.setattr(refused, "time", SimpleNamespace(monotonic=lambda: seconds))
+    keeping, (ann, bob) = Keeping(), (uuid4(), uuid4())
+    assert (keeping.kept(ann), keeping.kept(bob)) == (0, 0)
+    keeping.count(Counter({ann: 3, bob: 1}))
+    seconds = 659.9
+    assert (keeping.kept(ann), keeping.kept(bob)) == (3, 1)
+    seconds = 660.0
+    assert (keeping.kept(ann), keeping.kept(bob)) == (0, 0)
 
 
 async def test_who_has_no_account_leaves_nothing(connection: Connection, commands: GroupCommit) -> None:

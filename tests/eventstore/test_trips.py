@@ -1,6 +1,7 @@
 """Trips leave in one piece, are answered together and within a bound, and leave the server's timers armed."""
 
 import asyncio
+import time
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -65,6 +66,17 @@ async def test_no_answer_in_time_ends_the_connection(database_url: str) -> None:
     assert not trips.is_open
     with pytest.raises(psycopg.OperationalError):
         await trips.go((ECHO, [b"x"]))
+    trips.close()
+
+
+async def test_an_answer_counts_that_came_while_the_event_loop_was_busy(database_url: str) -> None:
+    trips = await opened(database_url, 0.5)
+    asking = asyncio.create_task(trips.go((ECHO, [b"x"])))
+    await asyncio.sleep(0)
+    until = time.monotonic() + 1
+    while time.monotonic() < until:
+        pass
+    assert await asking == [[(b"x",)]]
     trips.close()
 
 

@@ -1,0 +1,58 @@
+"""Holds whose time is over: how they end, and how many of them one command takes back."""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from itertools import islice
+from uuid import UUID
+
+from domain.commands import ExpireReservation
+from domain.decision import Decision, Draft
+from domain.reservation import PLACED_VERSION, ReservationExpired
+from domain.ticketed_event import TicketedEvent, TicketsReleased
+
+# So many due holds one command takes back at the most: what is appended at once stays small, whoever asks.
+MOST_DUE_HOLDS = 500
+
+
+class TooManyDueHolds(Exception):
+    """The command needs more due holds taken back than one may: these come first, by commands of their own."""
+
+    def __init__(self, reservation_ids: Sequence[UUID]) -> None:
+        super().__init__(len(reservation_ids))
+        self.reservation_ids = reservation_ids
+
+
+def expire_holds(draft: Draft, event: TicketedEvent, reservation_ids: Iterable[UUID]) -> ReservationExpired | None:
+    """Add the end of each hold to both streams; returns the last one. An open hold's reservation was only placed."""
+    expired = None
+    for reservation_id in reservation_ids:
+        hold = event.holds[reservation_id]
+        draft.add(
+            TicketsReleased,
+            event.id,
+            event.version,
+            by_system=True,
+            reservation_id=reservation_id,
+            buyer_id=hold.buyer_id,
+            ticket_type_id=hold.ticket_type_id,
+            quantity=hold.quantity,
+            was="held",
+            reason="expired",
+            refund_due_minor=0,
+            currency=event.stock[hold.ticket_type_id].offer.currency,
+        )
+        expired = draft.add(ReservationExpired, reservation_id, PLACED_VERSION, by_system=True, event_id=event.id)
+    return expired
+
+
+def expire_due(command: ExpireReservation, event: TicketedEvent, now: datetime) -> Decision:
+    """Take back a due hold of which nothing is known but the event's side: its reservation was only placed."""
+    draft = Draft(command, max(now, event.modified_on))
+    expire_holds(draft, event, [command.reservation_id])
+    return Decision(tuple(draft.domain_events), event.record, event.id, event.version + 1)
+
+
+def check_due_holds(reservation_ids: Collection[UUID]) -> None:
+    """Raises `TooManyDueHolds`, naming the first of them, when these are more than one command takes back."""
+    if len(reservation_ids) > MOST_DUE_HOLDS:
+        raise TooManyDueHolds(list(islice(reservation_ids, MOST_DUE_HOLDS)))
