@@ -19,6 +19,7 @@ SELECT account_id AS id, email, name, street, city, state, country, roles, creat
 FROM accounts WHERE account_id = %(account_id)s
 """
 CREDENTIALS = "SELECT account_id, password_hash, roles FROM accounts WHERE email = %(email)s"
+ROLES = "SELECT roles FROM accounts WHERE account_id = %(account_id)s"
 DELETE = "DELETE FROM accounts WHERE account_id = %(account_id)s RETURNING account_id"
 GRANT = """
 UPDATE accounts SET roles = ARRAY(SELECT DISTINCT unnest(roles || %(role)s::text) ORDER BY 1)
@@ -67,6 +68,12 @@ async def credentials(connection: Connection, email: str) -> Credentials | None:
     """What is needed to check a login; None for an unknown e-mail."""
     async with connection.cursor(row_factory=class_row(Credentials)) as cursor:
         return await (await cursor.execute(CREDENTIALS, {"email": email})).fetchone()
+
+
+async def roles(connection: Connection, account_id: UUID) -> list[str] | None:
+    """The account's roles; None once it was deleted."""
+    row = await (await connection.execute(ROLES, {"account_id": account_id})).fetchone()
+    return list(row[0]) if row else None
 
 
 async def delete(connection: Connection, account_id: UUID) -> bool:

@@ -6,22 +6,24 @@ from uuid import UUID
 import uuid_utils.compat
 from email_validator import EmailNotValidError, validate_email
 from fastapi import APIRouter, Form, Request, Response
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationInfo, field_validator
 
 from api import account_queries
 from api.inputs import Body, Instant, Place, Text
-from api.passwords import LONGEST_PASSWORD
+from api.passwords import LONGEST_PASSWORD, prepared
 from api.problems import refusals
 from api.refusals import EmailTaken, InvalidCredentials
+from api.roles import ROLES
 from api.security import CurrentAccount
 from api.services import TheServices
 from api.strict_json import StrictJsonRoute
-from api.tokens import ROLES, TOKEN_SECONDS
+from api.text import LONGEST_DECOMPOSITION
+from api.tokens import TOKEN_SECONDS
+from api.weak_passwords import SHORTEST_PASSWORD, expect_strong
 from domain.refusals import AccountClosed
 from eventstore.connections import connect
 from eventstore.failures import Failure, Overloaded
 
-SHORTEST_PASSWORD = 8
 LONGEST_EMAIL = 254
 LONGEST_FORM_FIELD = 1_000
 
@@ -53,20 +55,35 @@ def _sought(email: str) -> str:
 Email = Annotated[str, Field(json_schema_extra={"format": "email"}, examples=["ada@example.com"])]
 
 
+def _prepared(password: Any) -> Any:
+    """As it will be hashed, so that its characters are counted then; what is too long in any spelling stays so."""
+    short = isinstance(password, str) and len(password) <= LONGEST_PASSWORD * LONGEST_DECOMPOSITION
+    return prepared(password) if short else password
+
+
 class Registration(Body):
-    """A new account. E-mails compare without regard to case; the address serves to find events nearby."""
+    """A new account. E-mails compare without regard to case; the address serves to find events nearby.
+
+    A password that is among the most common ones, is the e-mail or only repeats or counts is refused.
+    """
 
     email: Annotated[Email, Text(3, LONGEST_EMAIL), AfterValidator(normalised_email)]
-    password: Annotated[str, Text(SHORTEST_PASSWORD, LONGEST_PASSWORD, trimmed=False)]
+    password: Annotated[str, Text(SHORTEST_PASSWORD, LONGEST_PASSWORD, as_typed=True), BeforeValidator(_prepared)]
     name: Annotated[str, Text(1, 200), Field(examples=["Ada"])]
     street: Place | None = None
     city: Place | None = None
     state: Place | None = None
     country: Place | None = None
 
+    @field_validator("password")
+    @classmethod
+    def _is_strong(cls, password: str, info: ValidationInfo) -> str:
+        expect_strong(password, info.data.get("email"))
+        return password
+
 
 class AccountAnswer(BaseModel):
-    """An account as its owner sees it. `roles` count from the next login."""
+    """An account as its owner sees it. `roles` are what was granted on the command line."""
 
     id: UUID
     email: Email
@@ -91,7 +108,8 @@ class TokenAnswer(BaseModel):
 async def register(registration: Registration, services: TheServices) -> dict[str, Any]:
     """Open an account."""
     values = registration.model_dump(exclude={"password"})
-    password_hash = await services.passwords.hash(registration.password)
+    with services.passwords.turn():
+        password_hash = await services.passwords.hash(registration.password)
     async with services.pool.connection() as connection:
         account = await account_queries.insert(
             connection, account_id=uuid_utils.compat.uuid7(), password_hash=password_hash, **values
@@ -108,16 +126,18 @@ async def login(
     services: TheServices,
     username: Annotated[str, Form(), Text(1, LONGEST_FORM_FIELD)],
     password: Annotated[
-        str, Form(json_schema_extra={"format": "password"}), Text(1, LONGEST_FORM_FIELD, trimmed=False)
+        str, Form(json_schema_extra={"format": "password"}), Text(1, LONGEST_FORM_FIELD, as_typed=True)
     ],
 ) -> dict[str, Any]:
     """Exchange an e-mail (as `username`) and a password for an access token: the OAuth2 password form."""
     email = _sought(username)
     address = services.rate_limits.address_of(request.scope)
     await services.rate_limits.check_login(address, email)
-    async with services.pool.connection() as connection:
-        credentials = await account_queries.credentials(connection, email)
-    if not await services.passwords.verify(password, credentials and credentials.password_hash) or not credentials:
+    with services.passwords.turn():
+        async with services.pool.connection() as connection:
+            credentials = await account_queries.credentials(connection, email)
+        right = await services.passwords.verify(password, credentials and credentials.password_hash)
+    if not right or not credentials:
         await services.rate_limits.count_failed_login(address, email)
         raise InvalidCredentials
     # Guesses that were sent at once are checked one by one: the right one must not be told when the limit is reached.
@@ -139,14 +159,18 @@ async def read_account(account: CurrentAccount, services: TheServices) -> dict[s
 
 @router.delete("/me", status_code=204)
 async def delete_account(account: CurrentAccount, services: TheServices) -> None:
-    """Erase the account and its personal data; its tokens end at once. The history keeps only the opaque id."""
+    """Erase the account and its personal data; its tokens end at once. The history keeps only the opaque id.
+
+    Its reservations stay as they are, and nobody can pay, cancel or show them any more: cancel first what is to be
+    returned. A limit per buyer is one per account, and does not know a new account with the same e-mail.
+    """
     async with services.pool.connection() as connection:
         if not await account_queries.delete(connection, account.account_id):
             raise AccountClosed
 
 
 async def grant(database_url: str, email: str, role: str) -> list[str]:
-    """Give an account a role, which counts from its next login; returns all its roles.
+    """Give an account a role, which counts at once; returns all its roles.
 
     Raises `UnknownRole`, `UnknownAccount`.
     """
@@ -156,7 +180,7 @@ async def grant(database_url: str, email: str, role: str) -> list[str]:
 
 
 async def revoke(database_url: str, email: str, role: str) -> list[str]:
-    """Take a role back; tokens that have it keep it until they expire. Returns the roles left.
+    """Take a role back, which counts at once. Returns the roles left.
 
     Raises `UnknownRole`, `UnknownAccount`.
     """

@@ -11,8 +11,8 @@ from api.inputs import USUAL_PAGE, Id, Instant, PageLimit
 from api.pages import Cursor, Page, after_cursor, page_of
 from api.problems import refusals
 from api.refusals import AnalystsOnly
+from api.roles import ADMIN, ANALYST, roles_of
 from api.security import CurrentAccount, TheReader
-from api.tokens import ADMIN, ANALYST
 from domain.refusals import EventNotFound
 from projections import sales_queries
 from projections.sales_queries import Bucket, Sales
@@ -70,7 +70,7 @@ async def list_sales(
         organiser_id = await sales_queries.organiser(connection, event_id)
         if organiser_id is None:
             raise EventNotFound
-        if account.account_id != organiser_id and account.roles.isdisjoint((ANALYST, ADMIN)):
+        if account.account_id != organiser_id and not await roles_of(connection, account) & {ANALYST, ADMIN}:
             raise AnalystsOnly
         rows = await sales_queries.sales(connection, event_id, bucket=bucket, after=after, limit=limit + 1)
     shown, next_cursor = page_of(rows, limit, filters, lambda row: (row.begins_at, row.ticket_type_id))

@@ -8,9 +8,10 @@ from fastapi import Depends, Request
 
 from api.freshness import Lent
 from api.refusals import AuditorsOnly
+from api.roles import ADMIN, AUDITOR, roles_of
 from api.security import CurrentAccount, lent
 from api.services import RequestId, Services, TheServices
-from api.tokens import ADMIN, AUDITOR, Account
+from api.tokens import Account
 from auditing.replay import reads
 from domain.refusals import AccountClosed
 
@@ -33,9 +34,10 @@ class Auditor:
 
 
 async def auditor(request: Request, account: CurrentAccount, services: TheServices, request_id: RequestId) -> Auditor:
-    """Who asks, if the token says auditor or admin; the route lets it read once all its parameters are valid."""
-    if account.roles.isdisjoint((AUDITOR, ADMIN)):
-        raise AuditorsOnly
+    """Who asks, if it is an auditor or admin now; the route lets it read once all its parameters are valid."""
+    async with services.pool.connection() as connection:
+        if not await roles_of(connection, account) & {AUDITOR, ADMIN}:
+            raise AuditorsOnly
     query: bytes = request.scope["query_string"]
     what = request.scope["path"] + (f"?{query.decode('latin-1')}" if query else "")
     return Auditor(account, what, request_id, services)

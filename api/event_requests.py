@@ -7,8 +7,11 @@ from uuid import UUID, uuid5
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from api.currencies import NO_CURRENCY
 from api.idempotency import id_to_create
 from api.inputs import Body, Currency, Id, Instant, Place, Text
+from api.reservation_schemas import MOST_TICKETS_AT_ONCE
+from api.text import same_looking
 from domain.aggregate import Idempotency
 from domain.commands import Actor, ChangeEvent, CreateEvent
 from domain.inventory import TicketType
@@ -16,27 +19,42 @@ from domain.ticketed_event import DEFAULT_HOLD_SECONDS, DEFAULT_MAX_PER_BUYER, E
 
 MOST_TICKETS = 10_000_000
 MOST_TICKET_TYPES = 100
-HIGHEST_PRICE_MINOR = 10**12
+# Doubles, which JSON readers make of numbers, are exact up to here.
+LARGEST_EXACT = 2**53 - 1
+HIGHEST_PRICE_MINOR = LARGEST_EXACT // MOST_TICKETS_AT_ONCE
 LONGEST_HOLD_SECONDS = 86_400
 GENERAL_ADMISSION = "General admission"
-NO_CURRENCY = "XXX"
 
 Title = Annotated[str, Text(1, 200)]
-Description = Annotated[str, Text(0, 10_000)]
+Description = Annotated[str, Text(0, 10_000, running=True)]
 Tickets = Annotated[int, Field(ge=1, le=MOST_TICKETS)]
-PriceMinor = Annotated[int, Field(ge=0, le=HIGHEST_PRICE_MINOR, description="Of one ticket, in the minor unit.")]
+PriceMinor = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=HIGHEST_PRICE_MINOR,
+        description="Of one ticket, in the minor unit; bounded so that every JSON reader keeps totals exact.",
+    ),
+]
 HoldSeconds = Annotated[int, Field(ge=1, le=LONGEST_HOLD_SECONDS)]
 SalesClose = Annotated[Instant, Field(description="Null or left out: when the event ends.")]
 SalesOpen = Annotated[Instant, Field(description="Null or left out: at once.")]
 
 
 class NewTicketType(Body):
-    """A kind of ticket to sell; names differ within an event."""
+    """A kind of ticket to sell; names differ within an event, and not in case, width or spaces alone."""
 
     name: Title
     capacity: Tickets
     amount_minor: PriceMinor
     currency: Currency
+
+    @field_validator("currency")
+    @classmethod
+    def _has_one_if_it_costs(cls, currency: str, info: ValidationInfo) -> str:
+        if currency == NO_CURRENCY and info.data.get("amount_minor"):
+            raise _broken("must name a currency, since the tickets are not free")
+        return currency
 
 
 class NewCapacity(Body):
@@ -47,7 +65,8 @@ class NewCapacity(Body):
 
 
 def _differ_by_name(ticket_types: list[NewTicketType]) -> list[NewTicketType]:
-    _refuse_twins((ticket_type.name for ticket_type in ticket_types), "must not have the same name twice")
+    names = (same_looking(ticket_type.name) for ticket_type in ticket_types)
+    _refuse_twins(names, "must not have the same name twice, nor two that look the same")
     return ticket_types
 
 

@@ -16,6 +16,7 @@ from api.outcomes import LOCATION_DOCUMENTED, POSITION_DOCUMENTED, REPLAYED_DOCU
 from api.pages import Cursor, after_cursor, page_of
 from api.problems import COMMAND_FAILURES, refusals
 from api.refusals import SearchesOverloaded, SearchTooSlow
+from api.roles import actor_of
 from api.security import CurrentAccount, TheReader
 from api.services import RequestId, TheServices
 from api.strict_json import StrictJsonRoute
@@ -69,7 +70,7 @@ async def create_event(
 @router.get("", responses=refusals(SearchTooSlow, SearchesOverloaded))
 async def list_events(
     reader: TheReader,
-    q: Annotated[str, Text(1, 200)] | None = None,
+    q: Annotated[str, Text(1, 200, running=True)] | None = None,
     city: Place | None = None,
     state: Place | None = None,
     country: Place | None = None,
@@ -175,7 +176,8 @@ async def change_event(
 
     Limits count for reservations to come. A capacity can't go below what is reserved or paid.
     """
-    outcome = await services.commands.submit(change.command(event_id, account.actor, request_id))
+    actor = await actor_of(account, services)
+    outcome = await services.commands.submit(change.command(event_id, actor, request_id))
     return written(outcome, _json(outcome))
 
 
@@ -197,7 +199,8 @@ async def cancel_event(
 ) -> Response:
     """Call an event off, for good. Its reservations are cancelled soon after, with the refunds due recorded."""
     idempotency = idempotency_of(key, account.account_id, "POST /events/{event_id}/cancel", (event_id,))
-    command = CancelEvent(event_id=event_id, request_id=request_id, actor=account.actor, idempotency=idempotency)
+    actor = await actor_of(account, services)
+    command = CancelEvent(event_id=event_id, request_id=request_id, actor=actor, idempotency=idempotency)
     outcome = await services.commands.submit(command)
     return written(outcome, _json(outcome))
 

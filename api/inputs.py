@@ -1,4 +1,4 @@
-"""What a client may send: strict JSON objects, trimmed text, RFC 3339 instants, and no query parameter unheard of."""
+"""What a client may send: strict JSON objects, visible text, RFC 3339 instants, and no query parameter unheard of."""
 
 import re
 from collections.abc import Iterator
@@ -23,6 +23,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from api.currencies import IN_USE, NO_CURRENCY
+from api.text import composed, expect_visible
 from domain.refusals import spoken
 
 LARGEST_POSITION = 2**63 - 1
@@ -56,17 +58,32 @@ def _storable(text: str) -> str:
 
 @dataclass(frozen=True)
 class Text(GroupedMetadata):
-    """`Annotated[str, Text(1, 200)]`: trimmed, storable text; lengths are characters and count after trimming."""
+    """`Annotated[str, Text(1, 200)]`: text that people read, trimmed and in NFC; lengths are counted after that.
+
+    `running` text may have lines. `as_typed` is for secrets: they are not read, and nothing of them is changed.
+    """
 
     min_length: int
     max_length: int
-    trimmed: bool = True
+    running: bool = False
+    as_typed: bool = False
 
     def __iter__(self) -> Iterator[object]:
         yield from StringConstraints(
-            strip_whitespace=self.trimmed, min_length=self.min_length, max_length=self.max_length
+            strip_whitespace=not self.as_typed, min_length=self.min_length, max_length=self.max_length
         )
         yield AfterValidator(_storable)
+        if not self.as_typed:
+            yield AfterValidator(self._visible)
+            # It stands last, and comes first.
+            yield BeforeValidator(self._composed)
+
+    def _visible(self, text: str) -> str:
+        expect_visible(text, running=self.running)
+        return text
+
+    def _composed(self, value: Any) -> Any:
+        return composed(value, self.max_length) if isinstance(value, str) else value
 
 
 def _to_instant(value: Any) -> datetime:
@@ -97,6 +114,12 @@ def _digits_only(value: Any) -> Any:
     return value
 
 
+def _in_use(currency: str) -> str:
+    if currency != NO_CURRENCY and currency not in IN_USE:
+        raise ValueError("must be a currency of ISO 4217 that is in use")
+    return currency
+
+
 Instant = Annotated[
     datetime,
     Strict(False),
@@ -105,7 +128,12 @@ Instant = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2030-05-01T19:30:00Z"]}),
 ]
 Id = Annotated[UUID, Strict(False), BeforeValidator(_hyphens_only)]
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), Field(examples=["EUR"])]
+Currency = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Z]{3}$"),
+    AfterValidator(_in_use),
+    Field(description="ISO 4217, one that people pay with; `XXX` for free tickets only.", examples=["EUR"]),
+]
 Place = Annotated[str, Text(1, 200)]
 
 PageSize = Annotated[int, Field(ge=1, le=LARGEST_PAGE), BeforeValidator(_digits_only)]

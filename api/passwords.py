@@ -1,10 +1,14 @@
-"""Password hashes: argon2id, made off the event loop, two at a time."""
+"""Password hashes: argon2id, made off the event loop, two at a time, and after whatever else has to be done."""
 
 import asyncio
+import os
 import secrets
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
+from unicodedata import normalize
 
 from passlib.context import CryptContext
 
@@ -14,8 +18,15 @@ HASHES_AT_ONCE = 2
 HASHES_WAITING = 512
 RETRY_AFTER_SECONDS = 5
 LONGEST_PASSWORD = 128
+# A flood of logins takes what selling leaves of the processor, not half of it.
+NICENESS = 10
 
 ARGON2ID = CryptContext(schemes=["argon2"], argon2__memory_cost=19456, argon2__time_cost=2, argon2__parallelism=1)
+
+
+def prepared(password: str) -> str:
+    """As it is hashed: NFKC, since keyboards encode one letter in different ways (NIST SP 800-63B, 3.1.1.2)."""
+    return normalize("NFKC", password)
 
 
 @cache
@@ -27,32 +38,53 @@ def nobodys_hash() -> str:
 class Passwords:
     """Hashes and verifies passwords in threads of its own, about 20 ms each.
 
-    Raises `Overloaded` when `HASHES_WAITING` are waiting already.
+    Whoever does so has a turn, from before it looks up what belongs to it, such as the hash to verify by.
     """
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(HASHES_AT_ONCE, thread_name_prefix="passwords")
+        self._threads = ThreadPoolExecutor(HASHES_AT_ONCE, thread_name_prefix="passwords", initializer=_give_way)
         self._waiting = 0
         self._nobodys_hash = nobodys_hash()
 
     def close(self) -> None:
         self._threads.shutdown(cancel_futures=True)
 
-    async def hash(self, password: str) -> str:
-        """The argon2id hash to store."""
-        return str(await self._in_thread(ARGON2ID.hash, password))
-
-    async def verify(self, password: str, password_hash: str | None) -> bool:
-        """Whether the password is the right one; takes as long where there is no hash, and says False."""
-        fits = len(password) <= LONGEST_PASSWORD
-        right = await self._in_thread(ARGON2ID.verify, password[:LONGEST_PASSWORD], password_hash or self._nobodys_hash)
-        return bool(right) and fits and password_hash is not None
-
-    async def _in_thread(self, work: Callable[..., object], *arguments: str) -> object:
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """One of the `HASHES_WAITING` turns that may be waited for. Raises `Overloaded` when all are taken, at once."""
         if self._waiting >= HASHES_WAITING:
             raise Overloaded(RETRY_AFTER_SECONDS)
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+            yield
         finally:
             self._waiting -= 1
+
+    async def hash(self, password: str) -> str:
+        """The argon2id hash to store."""
+        return str(await self._in_thread(ARGON2ID.hash, prepared(password)))
+
+    async def verify(self, password: str, password_hash: str | None) -> bool:
+        """Whether the password is the right one; takes as long where there is no hash, and says False.
+
+        Accounts from before passwords were prepared have the hash of what was typed: that is tried, too.
+        """
+        spellings = list(dict.fromkeys((prepared(password), password)))
+        right = await self._in_thread(_fits_any, spellings, password_hash or self._nobodys_hash)
+        return bool(right) and password_hash is not None
+
+    async def _in_thread(self, work: Callable[..., object], *arguments: object) -> object:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+
+def _fits_any(spellings: list[str], password_hash: str) -> bool:
+    return any(
+        ARGON2ID.verify(spelling[:LONGEST_PASSWORD], password_hash) and len(spelling) <= LONGEST_PASSWORD
+        for spelling in spellings
+    )
+
+
+def _give_way() -> None:
+    """Lower the priority of this thread; elsewhere than on Linux that would be the whole process's."""
+    if sys.platform == "linux":
+        os.nice(NICENESS)

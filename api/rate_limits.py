@@ -1,5 +1,6 @@
 """How often one address may knock: requests to `/auth/*`, and failed logins of one account. Counted per process."""
 
+import re
 import time
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
@@ -17,6 +18,9 @@ FAILED_LOGINS = RateLimitItemPerMinute(10, 5, namespace="failed logins")
 
 NO_ADDRESS = "local"
 IPV6_NETWORK_BITS = 64
+
+# Some proxies write the client's port, too: `192.0.2.1:4711`, `[2001:db8::1]:4711`.
+_HOP = re.compile(r"(?:(?P<ipv4>[0-9.]+)|\[(?P<ipv6>[^\]]+)\])(?::[0-9]{1,5})?", re.ASCII)
 
 
 class RateLimits:
@@ -53,7 +57,7 @@ class RateLimits:
             return NO_ADDRESS
         hops = ",".join(Headers(scope=scope).getlist("x-forwarded-for")).split(",")
         while hops and self._is_trusted(address):
-            forwarded = _parsed(hops.pop().strip())
+            forwarded = _parsed(_without_port(hops.pop().strip()))
             if forwarded is None:
                 break
             address = forwarded
@@ -67,6 +71,11 @@ class RateLimits:
     async def _refusal(self, limit: RateLimitItem, *key: str) -> RateLimited:
         stats = await self._windows.get_window_stats(limit, *key)
         return RateLimited(max(1, round(stats.reset_time - time.time() + 0.5)))
+
+
+def _without_port(hop: str) -> str:
+    match = _HOP.fullmatch(hop)
+    return match["ipv4"] or match["ipv6"] if match else hop
 
 
 def _parsed(text: str) -> IPv4Address | IPv6Address | None:

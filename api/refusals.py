@@ -17,7 +17,7 @@ class InvalidCredentials(Refusal):
 
 
 class AuditorsOnly(Refusal):
-    """Only auditors may read this. Have the role granted with "tixxety grant", then log in again."""
+    """Only auditors may read this. Have the role granted with "tixxety grant"."""
 
     code = "forbidden"
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import NamedTuple, TypeVar
+from unicodedata import normalize
 from uuid import UUID
 
 import msgspec
@@ -47,8 +48,8 @@ class EventName(NamedTuple):
 
 
 def name_of(organiser_id: UUID, details: EventDetails) -> EventName:
-    """Titles that differ only in case are the same name."""
-    return EventName(organiser_id, details.title.strip().lower(), details.starts_at)
+    """Titles that differ only in case, or in how their accents are encoded, are the same name."""
+    return EventName(organiser_id, normalize("NFC", details.title.strip().lower()), details.starts_at)
 
 
 def new_name(command: AnyCommand, event: TicketedEvent | None) -> EventName | None:

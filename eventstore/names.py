@@ -51,7 +51,10 @@ async def free(trips: Trips, event_id: UUID) -> None:
 
 
 async def make_again(connection: Connection) -> int:
-    """Empty the table and fill it from the history; returns the number of names. Nothing may be appended meanwhile."""
+    """Empty the table and fill it from the history; returns the number of names. Nothing may be appended meanwhile.
+
+    Titles used to be kept as they were encoded: of two events that have one name since then, the first has it.
+    """
     topics = [EventCreated.TOPIC, EventDetailsChanged.TOPIC, EventCancelled.TOPIC]
     organisers: dict[UUID, UUID] = {}
     names: dict[UUID, EventName] = {}
@@ -65,10 +68,13 @@ async def make_again(connection: Connection) -> int:
                     names[event_id] = name_of(organisers[event_id], details)
                 case EventCancelled(originator_id=event_id):
                     del names[event_id]
-    await connection.execute(FREE_ALL)
+    holders: dict[EventName, UUID] = {}
     for event_id, name in names.items():
+        holders.setdefault(name, event_id)
+    await connection.execute(FREE_ALL)
+    for name, event_id in holders.items():
         await connection.execute(FILL, {**name._asdict(), "event_id": event_id})
-    return len(names)
+    return len(holders)
 
 
 def _parameters(name: EventName) -> tuple[bytes, bytes, bytes]:

@@ -30,6 +30,10 @@ AS_JSON = sql.SQL(
     "COPY (SELECT row_to_json(one)::text FROM (SELECT {columns} FROM {table} ORDER BY {key}) AS one) TO STDOUT"
 )
 
+# A text that begins with one of these is a formula to a spreadsheet (OWASP, "CSV Injection"); a quote makes it text.
+FORMULA_STARTS = ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"]
+QUOTED = sql.SQL("CASE WHEN left({column}, 1) = ANY ({starts}) THEN '''' || {column} ELSE {column} END AS {column}")
+
 # Hears the rows written, and about how many there are.
 Told = Callable[[int, int], None]
 
@@ -39,7 +43,7 @@ class TableUnknown(Failure):
 
     def __init__(self, name: str) -> None:
         names = ", ".join(table.name for table in TABLES)
-        super().__init__(f"There is no table {name}: choose one of {names}.")
+        super().__init__(f"There is no table {name}: choose one of {names}. Views are read with SQL only.")
 
 
 class Column(NamedTuple):
@@ -48,6 +52,17 @@ class Column(NamedTuple):
     name: str
     type: str
     place_in_key: int | None
+
+    @property
+    def as_it_is(self) -> sql.Composable:
+        return sql.Identifier(self.name)
+
+    @property
+    def quoted(self) -> sql.Composable:
+        """A text that a spreadsheet would take for a formula has a quote before it; numbers stay numbers."""
+        if self.type != "text":
+            return self.as_it_is
+        return QUOTED.format(column=self.as_it_is, starts=sql.Literal(FORMULA_STARTS))
 
 
 class Exported(NamedTuple):
@@ -71,11 +86,11 @@ class Asked(NamedTuple):
     rows_about: int
     position: int
 
-    def copy(self, statement: sql.SQL, **parts: sql.Composable) -> sql.Composed:
-        """The statement that copies it out."""
+    def copy(self, statement: sql.SQL, *, quoted: bool = False, **parts: sql.Composable) -> sql.Composed:
+        """The statement that copies it out; `quoted` for spreadsheets, which take some texts for formulas."""
         key = sorted((column for column in self.columns if column.place_in_key is not None), key=_place)
         return statement.format(
-            columns=sql.SQL(", ").join(sql.Identifier(column.name) for column in self.columns),
+            columns=sql.SQL(", ").join(column.quoted if quoted else column.as_it_is for column in self.columns),
             table=sql.Identifier(self.name),
             key=sql.SQL(", ").join(sql.Identifier(column.name) for column in key),
             **parts,
@@ -103,10 +118,13 @@ async def export_table(database_url: str, name: str, write: Write, file: BinaryI
             return Exported(position, await write(connection, Asked(name, columns, rows_about, position), file, told))
 
 
-async def csv_chunks(connection: Connection, asked: Asked, *, header: bool) -> AsyncIterator[tuple[bytes, int]]:
-    """The table as PostgreSQL writes CSV, in chunks of some megabytes and whole lines, each with how many these are."""
+async def csv_chunks(connection: Connection, asked: Asked, *, spreadsheet: bool) -> AsyncIterator[tuple[bytes, int]]:
+    """The table as PostgreSQL writes CSV, in chunks of some megabytes and whole lines, each with how many these are.
+
+    For a `spreadsheet` it has the columns' names first, and no cell that a spreadsheet would take for a formula.
+    """
     chunk, lines = bytearray(), 0
-    statement = asked.copy(AS_CSV, header=sql.SQL("true" if header else "false"))
+    statement = asked.copy(AS_CSV, quoted=spreadsheet, header=sql.SQL("true" if spreadsheet else "false"))
     async with connection.cursor().copy(statement) as copy:
         async for line in copy:
             chunk += line
@@ -120,9 +138,9 @@ async def csv_chunks(connection: Connection, asked: Asked, *, header: bool) -> A
 
 
 async def write_csv(connection: Connection, asked: Asked, file: BinaryIO, told: Told) -> int:
-    """As PostgreSQL's own COPY does: null is nothing, and an empty text has quotes."""
+    """As PostgreSQL's own COPY does: null is nothing, and an empty text has quotes. Formulas become text."""
     written = -1  # the header
-    async for chunk, lines in csv_chunks(connection, asked, header=True):
+    async for chunk, lines in csv_chunks(connection, asked, spreadsheet=True):
         file.write(chunk)
         written += lines
         told(written, max(written, asked.rows_about))

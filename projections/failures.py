@@ -39,3 +39,9 @@ class OldTablesInUse(Failure):
             f"{', '.join(views)} read the tables that the last rebuild has put aside: a view keeps to the tables that "
             "it was made on. Drop them or make them again, and run it once more."
         )
+
+
+class ParquetMissing(Failure):
+    """Parquet needs pyarrow, which is not installed here: pip install 'tixxety[parquet]', or for the image
+    docker build --build-arg PARQUET=1.
+    """

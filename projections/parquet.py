@@ -3,11 +3,8 @@
 import io
 from typing import BinaryIO
 
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.csv  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
-
 from eventstore.connections import Connection
+from projections.arrow import csv, pa, pq
 from projections.export import CHUNK_BYTES, Asked, Told, csv_chunks
 
 # Keys of the file's metadata.
@@ -30,9 +27,9 @@ async def write_parquet(connection: Connection, asked: Asked, file: BinaryIO, to
     """In groups of rows of some megabytes; the position is in the metadata."""
     types = {column.name: TYPES.get(column.type, pa.string()) for column in asked.columns}
     # A chunk is one block: it ends with a line, and lines may have newlines in them.
-    reading = pyarrow.csv.ReadOptions(column_names=list(types), block_size=2 * CHUNK_BYTES)
-    parsing = pyarrow.csv.ParseOptions(newlines_in_values=True)
-    converting = pyarrow.csv.ConvertOptions(
+    reading = csv.ReadOptions(column_names=list(types), block_size=2 * CHUNK_BYTES)
+    parsing = csv.ParseOptions(newlines_in_values=True)
+    converting = csv.ConvertOptions(
         column_types=types,
         null_values=[""],
         strings_can_be_null=True,
@@ -43,8 +40,8 @@ async def write_parquet(connection: Connection, asked: Asked, file: BinaryIO, to
     written = 0
     schema = pa.schema(types, metadata={TABLE: asked.name, POSITION: str(asked.position)})
     with pq.ParquetWriter(file, schema, compression="zstd") as parquet:
-        async for chunk, lines in csv_chunks(connection, asked, header=False):
-            table = pyarrow.csv.read_csv(io.BytesIO(chunk), reading, parsing, converting)
+        async for chunk, lines in csv_chunks(connection, asked, spreadsheet=False):
+            table = csv.read_csv(io.BytesIO(chunk), reading, parsing, converting)
             parquet.write_table(table.cast(schema))
             written += lines
             told(written, max(written, asked.rows_about))

@@ -1,11 +1,13 @@
 """The compose file and the Dockerfile, as far as they can be tried without a Docker engine: all but the containers."""
 
 import json
+import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,10 @@ import yaml
 
 from tests.running import ROOT, free_port, running, until_ready
 from tixxety.embedded_postgres import EmbeddedPostgres
+from tixxety.settings import Settings
 
 VARIABLE = re.compile(r"\$(?:\{(?P<name>\w+)(?::\?(?P<message>[^}]*))?\}|(?P<escaped>\$))")
-ADVICE = "run python3 -m tixxety secrets > .env"
+ADVICE = "run python3 -m tixxety secrets --to .env"
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = ("migrate", "api", "worker")
@@ -38,12 +41,13 @@ class Dockerfile:
 
     @property
     def environment(self) -> dict[str, str]:
-        return dict(pair.split("=", 1) for rest in self.all("ENV") for pair in shlex.split(rest))
+        pairs = [pair.split("=", 1) for rest in self.all("ENV") for pair in shlex.split(rest)]
+        return {name: value.replace("$PATH", os.environ["PATH"]) for name, value in pairs}
 
     @property
     def sources(self) -> list[tuple[str, str]]:
-        """What is copied, and where to, below the work directory."""
-        copies = [rest.split() for rest in self.all("COPY")]
+        """What is copied from the clone, and where to; relative is below the work directory."""
+        copies = [rest.split() for rest in self.all("COPY") if not rest.startswith("--from=")]
         return [(source, copy[-1]) for copy in copies for source in copy[:-1]]
 
     @property
@@ -81,10 +85,11 @@ def texts(value: Any) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def secrets() -> dict[str, str]:
-    """What `python3 -m tixxety secrets > .env` writes."""
-    command = [sys.executable, *IMAGE.command(["secrets"])[1:]]
+    """What `python3 -m tixxety secrets --to .env` writes."""
+    command = [sys.executable, "-m", "tixxety", "secrets"]
+    environment = {"PATH": os.environ["PATH"], "TIXXETY_NO_VENV": "1"}
     written = subprocess.run(
-        command, cwd=ROOT, env=IMAGE.environment, capture_output=True, text=True, check=True, timeout=60
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=60
     ).stdout
     return dict(line.split("=", 1) for line in written.splitlines() if line and not line.startswith("#"))
 
@@ -114,13 +119,34 @@ def test_the_services_are_the_promised_ones() -> None:
 
 
 def test_what_services_refer_to_exists() -> None:
-    for name, service in SERVICES.items():
-        assert ("build" in service) == (name in OURS)
+    for service in SERVICES.values():
         for other, how in service.get("depends_on", {}).items():
             assert how["condition"] != "service_healthy" or "test" in SERVICES[other]["healthcheck"]
         assert {each["source"] for each in service.get("configs", [])} <= set(COMPOSE["configs"])
         assert {each.partition(":")[0] for each in service.get("volumes", [])} <= set(COMPOSE["volumes"])
-    assert all((ROOT / SERVICES[name]["build"] / "Dockerfile").exists() for name in OURS)
+
+
+def test_one_service_builds_the_image_that_ours_share() -> None:
+    """Several that build one tag at once get into each other's way; and a stranger's image of that name is not ours."""
+    assert {name: service["build"] for name, service in SERVICES.items() if "build" in service} == {"migrate": "."}
+    policies = {name: (SERVICES[name]["image"], SERVICES[name]["pull_policy"]) for name in OURS}
+    assert policies == {"migrate": ("tixxety", "build"), "api": ("tixxety", "never"), "worker": ("tixxety", "never")}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_services_write_nothing_and_may_nothing(name: str) -> None:
+    service = SERVICES[name]
+    assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+    assert service["tmpfs"] == [IMAGE.environment["HOME"]]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_every_setting_reaches_the_process_that_heeds_it() -> None:
+    """But for those of the embedded server and of the tests, of which there are none in a container."""
+    settings = {name.upper() for name in Settings.model_fields} - {"TIXXETY_HOME", "TEST_DATABASE_URL"}
+    for name in ("api", "worker"):
+        assert set(SERVICES[name]["environment"]) == settings - {"MIGRATE_DATABASE_URL"} | {"TIXXETY_LOGS"}
+    assert set(SERVICES["migrate"]["environment"]) == {"MIGRATE_DATABASE_URL"}
 
 
 def test_secrets_writes_each_variable_once_and_no_other(secrets: dict[str, str]) -> None:
@@ -141,17 +167,23 @@ def test_pgadmin_knows_the_server() -> None:
 
 
 def test_the_image_is_locked_and_runs_as_nobody_special() -> None:
-    installs = [rest for rest in IMAGE.all("RUN") if "pip install" in rest]
-    assert len(installs) == 1
-    assert "--require-hashes" in installs[0]
-    assert "-r requirements.lock" in installs[0]
-    assert IMAGE.all("USER") == ["tixxety"]
+    base, *stages = IMAGE.all("FROM")
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-[a-z]+@sha256:[0-9a-f]{64} AS base", base)
+    assert stages == ["base AS build", "base"]
+    (install,) = [rest for rest in IMAGE.all("RUN") if " install " in rest]
+    assert "--require-hashes" in install
+    assert "-r /locks/requirements-image.lock" in install
+    assert IMAGE.all("USER") == ["10001:10001"]
 
 
 def test_the_image_gets_what_it_copies() -> None:
     let_in = {line.removeprefix("!") for line in (ROOT / ".dockerignore").read_text().split() if line.startswith("!")}
     assert {source for source, _ in IMAGE.sources} == let_in
     assert [source for source in let_in if not (ROOT / source).exists()] == []
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
+    assert {source for source, target in IMAGE.sources if target == f"./{source}"} == {
+        package.rstrip("*") for package in packages
+    }
 
 
 def test_a_box_office_by_compose_works(database: str, secrets: dict[str, str], tmp_path: Path) -> None:
@@ -160,6 +192,9 @@ def test_a_box_office_by_compose_works(database: str, secrets: dict[str, str], t
     local = localised(database, port)
     variables = {name: local_environment(name, secrets, local) for name in OURS}
     commands = {name: [local(word) for word in IMAGE.command(SERVICES[name]["command"])] for name in OURS}
+    assert {command.pop(0) for command in commands.values()} == {"tixxety"}
+    for command in commands.values():
+        command[:0] = [sys.executable, str(folder / "tixxety")]
     subprocess.run(commands["migrate"], env=variables["migrate"], cwd=folder, check=True, timeout=60)
 
     logs = {name: tmp_path / f"{name}.log" for name in OURS}
@@ -178,12 +213,9 @@ def test_a_box_office_by_compose_works(database: str, secrets: dict[str, str], t
 
 def copied_as_in_the_image(folder: Path) -> Path:
     """The folder with nothing in it but what the Dockerfile copies."""
-    folder.mkdir()
     for source, target in IMAGE.sources:
         if (ROOT / source).is_dir():
             shutil.copytree(ROOT / source, folder / target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(ROOT / source, folder / target)
     return folder
 
 
@@ -200,7 +232,7 @@ def localised(database: str, port: str) -> Callable[[str], str]:
 
 def local_environment(service: str, secrets: dict[str, str], local: Callable[[str], str]) -> dict[str, str]:
     own = interpolated(SERVICES[service]["environment"], secrets)
-    return IMAGE.environment | {name: local(value) for name, value in own.items()}
+    return IMAGE.environment | {name: local(value) for name, value in own.items() if value is not None}
 
 
 def assert_it_cannot_change_the_history(database_url: str) -> None:

@@ -18,7 +18,8 @@ README = (ROOT / "README.md").read_text()
 TEXTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 HOLD_SECONDS = 5
 ROUTE_ROW = re.compile(r"^\| `(GET|POST|PATCH|DELETE) (/[^`]*)` \|", re.MULTILINE)
-COMMAND_ROW = re.compile(r"^\| `tixxety ([a-z-]+)[^`]*` \|", re.MULTILINE)
+COMMAND_ROW = re.compile(r"^\| `tixxety ([a-z-]+)([^`]*)` \|", re.MULTILINE)
+OPTION = re.compile(r"--[a-z][a-z-]*")
 VARIABLE_ROW = re.compile(r"^\| `([A-Z_]+)` \|", re.MULTILINE)
 LINK = re.compile(r"\]\((?!\w+:)([^)#]+)[^)]*\)")
 
@@ -64,16 +65,34 @@ def test_the_table_of_routes_is_the_api() -> None:
 def test_the_table_of_commands_is_the_command_line() -> None:
     from typer.main import get_command
 
+    from tixxety import env_file
     from tixxety.cli import app
 
-    commands = get_command(app).commands  # type: ignore[attr-defined]
-    assert set(COMMAND_ROW.findall(README)) == set(commands)
+    options = {
+        name: {
+            option
+            for parameter in command.params
+            if not getattr(parameter, "hidden", False)
+            for option in parameter.opts
+        }
+        for name, command in get_command(app).commands.items()  # type: ignore[attr-defined]
+    }
+    options["secrets"] = set(OPTION.findall(env_file.parser().format_usage()))
+    # Told once for all of them.
+    homeless = {name for name, offered in options.items() if "--home" not in offered}
+    assert homeless == {"test", "secrets"}
+    wanted = {
+        name: {option for option in offered if option.startswith("--")} - {"--home", "--help"}
+        for name, offered in options.items()
+    }
+    assert {name: set(OPTION.findall(rest)) for name, rest in COMMAND_ROW.findall(README)} == wanted
 
 
 def test_the_table_of_variables_is_what_the_command_line_reads() -> None:
     listed = set(VARIABLE_ROW.findall((ROOT / "docs/operating.md").read_text()))
     source = "".join(path.read_text() for path in (ROOT / "tixxety").glob("*.py"))
-    assert {name.upper() for name in Settings.model_fields} <= listed
+    assert {name.upper() for name in Settings.model_fields} - listed == set()
+    assert set(re.findall(r'"(TIXXETY_[A-Z_]+)"', source)) - listed == set()
     assert [name for name in listed if name not in source and name.lower() not in Settings.model_fields] == []
 
 

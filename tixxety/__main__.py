@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 PACKAGE = Path(__file__).resolve().parent
 ROOT = PACKAGE.parent
@@ -20,6 +21,12 @@ NEWER = ("python3.14", "python3.13", "python3.12", "python3.11")
 
 def main() -> None:
     """Run the command line here where everything is installed, else in the clone's own environment."""
+    if sys.argv[1:2] == ["secrets"]:
+        # Random strings need no environment.
+        find_package()
+        from tixxety import env_file
+
+        sys.exit(env_file.main(sys.argv[2:]))
     enter_environment([str(PACKAGE), *sys.argv[1:]])
     run_command_line()
 
@@ -27,7 +34,7 @@ def main() -> None:
 def enter_environment(arguments: "list[str]") -> None:
     """Return inside the clone's environment; elsewhere make it if need be, and start Python again in it with these."""
     if os.name != "posix":
-        sys.exit("tixxety runs on Linux and macOS; on Windows use WSL or Docker.")
+        fail("It runs on Linux and macOS; on Windows use WSL or Docker.")
     if os.environ.get("TIXXETY_NO_VENV") or not LOCK.exists():
         return
     place = environment_place()
@@ -41,11 +48,31 @@ def enter_environment(arguments: "list[str]") -> None:
 
 
 def run_command_line() -> None:
-    """Import this clone's command line, also where Python put the package's own folder or another project's first."""
-    sys.path[:] = [str(ROOT)] + [entry for entry in sys.path if Path(entry or ".").resolve() != PACKAGE]
-    from tixxety.cli import main as command_line
+    """Run this clone's command line."""
+    find_package()
+    try:
+        from tixxety.command_line import main as command_line
 
-    command_line()
+        command_line()
+    except ImportError as missing:
+        expect_own_packages(missing)
+        raise
+
+
+def find_package() -> None:
+    """Have this clone imported, also where Python put the package's own folder or another project's first."""
+    sys.path[:] = [str(ROOT)] + [entry for entry in sys.path if Path(entry or ".").resolve() != PACKAGE]
+
+
+def expect_own_packages(missing: ImportError) -> None:
+    """End where another distribution has put files into a package of ours, which pip lets it do without a word."""
+    from importlib.metadata import packages_distributions
+
+    package = (missing.name or "").partition(".")[0]
+    owners = set(packages_distributions().get(package, ()))
+    if "tixxety" in owners and len(owners) > 1:
+        others = ", ".join(sorted(owners - {"tixxety"}))
+        fail(f"{others} has put files into its package {package}: install it into an environment of its own.")
 
 
 def environment_place() -> Path:
@@ -101,7 +128,7 @@ def make_environment(place: Path) -> None:
             if not is_ready(place, inside=False):
                 fill(place)
     except OSError as error:
-        sys.exit(f"tixxety: the environment {place} cannot be made: {error.strerror or error}.")
+        fail(f"the environment {place} cannot be made: {error.strerror or error}.")
 
 
 def fill(place: Path) -> None:
@@ -111,11 +138,11 @@ def fill(place: Path) -> None:
         empty(place)
     reason = fill_with_uv(place) if find_uv() else "uv is not installed"
     if reason and sys.version_info < OLDEST:
-        sys.exit(f"tixxety: Python 3.11 or newer is needed, and uv could not bring one: {reason}")
+        fail(f"Python 3.11 or newer is needed, and uv could not bring one: {reason}")
     if reason:
         reason = fill_with_pip(place)
     if reason:
-        sys.exit(f"tixxety: requirements.lock could not be installed (is a package index in reach?): {reason}")
+        fail(f"requirements.lock could not be installed (is a package index in reach?): {reason}")
     unfinished = place / (STAMP + ".new")
     unfinished.write_text(stamp_for(version_of(str(place / "bin" / "python"))))
     unfinished.replace(place / STAMP)
@@ -143,7 +170,7 @@ def fill_with_pip(place: Path) -> str:
     own_pip = has_module("ensurepip")
     if not own_pip and not has_module("pip"):
         debian = "python{}.{}-venv".format(*sys.version_info)
-        sys.exit(f"tixxety: this Python cannot make environments; install the package {debian} (or uv).")
+        fail(f"this Python cannot make environments; install the package {debian} (or uv).")
     if not ((place / STAMP).exists() and has_pip(python)):
         empty(place)
         reason = attempt([base_python(), "-m", "venv", *([] if own_pip else ["--without-pip"]), str(place)])
@@ -181,7 +208,7 @@ def start_with_newer_python() -> None:
         if python and version_of(python):
             os.execv(python, [python, str(PACKAGE), *sys.argv[1:]])
     if not find_uv():
-        sys.exit("tixxety: Python 3.11 or newer is needed; this is {}.{}.".format(*sys.version_info))
+        fail("Python 3.11 or newer is needed; this is {}.{}.".format(*sys.version_info))
 
 
 def base_python() -> str:
@@ -204,6 +231,12 @@ def has_module(name: str) -> bool:
 def has_pip(python: str) -> bool:
     """Whether another interpreter can run pip."""
     return subprocess.run([python, "-c", "import pip"], stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def fail(text: str) -> NoReturn:
+    """End with the exit code of what could not be done."""
+    say(text)
+    sys.exit(2)
 
 
 def say(text: str) -> None:

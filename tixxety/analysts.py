@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import secrets
 from collections.abc import Awaitable, Callable
@@ -20,6 +19,7 @@ from tixxety.failures import Failure
 from tixxety.options import Home, expect_current_schema
 from tixxety.roles import HAS_ROLE, asks, retried
 from tixxety.settings import database, read_settings
+from tixxety.stop_signals import run
 
 CONNECTIONS = 10
 # What keeps an analyst's slip from hurting others. Each is a default that the login itself may change: what protects
@@ -68,12 +68,12 @@ def analyst_url(
 
 def hand_out(database_url: str, name: str) -> str:
     """Make the login, or renew its password; returns the URL by which it comes. Raises `NoLogin`, `psycopg.Error`."""
-    return asyncio.run(_hand_out(database_url, login_of(name)))
+    return run(_hand_out(database_url, login_of(name)))
 
 
 def take_back(database_url: str, name: str) -> None:
     """Drop the login; what it has open can read nothing any more. Raises `NoLogin`, `psycopg.Error`."""
-    asyncio.run(_take_back(database_url, login_of(name)))
+    run(_take_back(database_url, login_of(name)))
 
 
 def login_of(name: str) -> str:

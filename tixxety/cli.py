@@ -1,21 +1,22 @@
-"""The commands of `tixxety`: what people type, and one sentence with exit code 1 where something is wrong."""
+"""The commands of `tixxety`: what people type, and one sentence where something can't be done."""
 
 from __future__ import annotations
 
-import asyncio
-import secrets as randomness
+import errno
+import signal
 import socket
-import sys
-from collections.abc import Awaitable, Callable
-from typing import Annotated
+import tempfile
+import traceback
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
 
 import psycopg
 import typer
 
-from api.tokens import ROLES
+from api.roles import ROLES
 from domain.refusals import Refusal
 from eventstore.failures import Failure as StoreFailure
-from tixxety import __version__, logs, testing
+from tixxety import __version__, env_file, logs, testing
 from tixxety.analysts import analyst_url
 from tixxety.exporting import export
 from tixxety.failures import Failure
@@ -26,7 +27,8 @@ from tixxety.rebuilding import rebuild
 from tixxety.replaying import replay
 from tixxety.sealing import newest_seal, rotate_seal_key
 from tixxety.settings import database, read_settings
-from tixxety.supervisor import StopRequested, stop_signals
+from tixxety.stop_signals import run, signal_exit_code
+from tixxety.terminal import say
 from tixxety.up import listen, serve_many
 from tixxety.up import up as run_up
 from tixxety.verifying import verify
@@ -36,23 +38,39 @@ Port = Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen o
 Email = Annotated[str, typer.Argument(help="The account's e-mail.")]
 Role = Annotated[str, typer.Argument(help=f"One of {', '.join(ROLES)}.")]
 
-SECRETS = ("POSTGRES_PASSWORD", "DATABASE_PASSWORD", "JWT_SECRET", "PGADMIN_PASSWORD")
+COULD_NOT = 2
+OUT_OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 
 
-def main() -> None:
-    """Run the command line; whatever is wrong is one sentence."""
+def execute() -> int:
+    """Run the command that was typed; the exit code where it could not be done. Raises SystemExit with any other."""
     try:
-        with stop_signals():
-            end_with_uv()
-            app(prog_name="tixxety")
-    except StopRequested:
-        sys.exit(0)
+        end_with_uv()
+        app(prog_name="tixxety")
+    except SystemExit as end:
+        # Typer ends with 1 when nobody reads on, as in `tixxety export | head`.
+        if isinstance(end.__context__, BrokenPipeError):
+            return signal_exit_code(signal.SIGPIPE)
+        raise
     except (Failure, StoreFailure, Refusal) as no:
-        sys.exit(f"tixxety: {no}")
+        say(str(no))
     except psycopg.Error as error:
-        sys.exit(f"tixxety: The database refuses or does not answer: {' '.join(str(error).split())}")
+        say(f"The database refuses or does not answer: {' '.join(str(error).split())}")
+    except OSError as error:
+        say(sentence_of(error))
+    except Exception:
+        traceback.print_exc()
+    return COULD_NOT
+
+
+def sentence_of(error: OSError) -> str:
+    """What the system refused, and where to look when it is out of room."""
+    what = f"{error.strerror or error}: {error.filename}" if error.filename else f"{error.strerror or error}"
+    if error.errno in OUT_OF_ROOM and tempfile.tempdir is not None:
+        return f"{what}. Temporary files lie in {tempfile.tempdir}; the variable TMPDIR names another folder."
+    return f"{what}."
 
 
 @app.callback(invoke_without_command=True)
@@ -84,8 +102,6 @@ def serve(
     listener: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run the API until Ctrl-C."""
-    from tixxety.serving import serve_here  # only this process needs the API's libraries
-
     settings = read_settings(home)
     with database(settings, brief=False) as url:
         environment = settings.serving_environment(url)
@@ -94,13 +110,18 @@ def serve(
             if workers > 1:
                 serve_many(opened, workers, environment)
             else:
+                from tixxety.serving import serve_here  # only who answers needs the API's libraries
+
                 logs.configure("api")
                 serve_here(opened, environment)
 
 
 @app.command()
 def worker(home: Home = None) -> None:
-    """Fold the projections, expire what was not paid and take snapshots, until Ctrl-C. Any number may run."""
+    """Fold the projections, expire what was not paid, take snapshots and seal the history, until Ctrl-C.
+
+    Any number may run.
+    """
     from tixxety.working import work
 
     settings = read_settings(home)
@@ -129,7 +150,7 @@ app.command()(rebuild)
 
 @app.command()
 def grant(email: Email, role: Role, home: Home = None) -> None:
-    """Give an account a role; it counts from the next login."""
+    """Give an account a role; it counts at once."""
     from api.accounts import grant as give
 
     change_roles(home, give, email, role)
@@ -137,7 +158,7 @@ def grant(email: Email, role: Role, home: Home = None) -> None:
 
 @app.command()
 def revoke(email: Email, role: Role, home: Home = None) -> None:
-    """Take a role from an account; it counts from the next login."""
+    """Take a role from an account; it counts at once."""
     from api.accounts import revoke as take
 
     change_roles(home, take, email, role)
@@ -148,11 +169,10 @@ app.command()(analyst_url)
 app.command()(replay)
 
 
-@app.command()
-def secrets() -> None:
-    """Print new secrets as an .env file for compose.yml."""
-    for name in SECRETS:
-        typer.echo(f"{name}={randomness.token_urlsafe(32)}")
+@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def secrets(context: typer.Context) -> None:
+    """Print new secrets for compose.yml, or write them to a file that only its owner may read."""
+    raise typer.Exit(env_file.main(context.args))
 
 
 app.command()(export)
@@ -161,13 +181,9 @@ app.command()(rotate_seal_key)
 
 
 def change_roles(
-    home: str | None, change: Callable[[str, str, str], Awaitable[list[str]]], email: str, role: str
+    home: str | None, change: Callable[[str, str, str], Coroutine[Any, Any, list[str]]], email: str, role: str
 ) -> None:
     """Make one change and print the roles that the account now has."""
-
-    async def make_change(url: str) -> list[str]:
-        return await change(url, email, role)
-
     with box_office(home) as url:
-        roles = asyncio.run(make_change(url))
-    typer.echo(f"{email} has {', '.join(roles) if roles else 'no role'} from the next login on.")
+        roles = run(change(url, email, role))
+    typer.echo(f"{email} has {', '.join(roles) if roles else 'no role'}.")

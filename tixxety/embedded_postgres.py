@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, LiteralString
 
 import psycopg
 from psycopg import sql
 
+from eventstore.connections import Connection
 from tixxety.failures import PostgresFailed
-from tixxety.home import Home
+from tixxety.home import Home, open_private
 from tixxety.postgres_account import SHARED_BY_ROOT, cluster_folder, server_account
 from tixxety.postgres_binaries import Binaries, find_binaries, within_reach
 from tixxety.postgres_cluster import Cluster, last_lines
 from tixxety.postgres_leftovers import end_leftovers
 from tixxety.processes import TiedProcess
+from tixxety.roles import asks
+from tixxety.stop_signals import run, stops_requested
+from tixxety.terminal import say
 
 DATABASE = "tixxety"
 NOTE = "server.json"
 LOG_BYTES_MAX = 10_000_000
 START_SECONDS_MAX = 300.0
 PORT_TRIES = 3
+# How long the owner of a server waits for others that use it, once it was asked to stop.
+ATTACHED_SECONDS_MAX = 10.0
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     # Nobody needs the socket file, whose path must fit into about 100 bytes.
@@ -174,7 +181,7 @@ class EmbeddedPostgres:
         command = [self._binaries.program("postgres"), "-D", str(cluster.data)]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
-        with log.open("ab") as output:
+        with open_private(log) as output:
             self._server = TiedProcess(
                 command, when_orphaned=signal.SIGINT, stdout=output, stderr=output, **cluster.run_as()
             )
@@ -201,7 +208,17 @@ class EmbeddedPostgres:
         end_leftovers(cluster.data, cluster.name)
 
     def _wait_for_attached(self) -> None:
+        """Until nobody else uses the server: not for long when asked to stop, and no longer when asked again."""
+        asked = stops_requested()
+        deadline = time.monotonic() + (ATTACHED_SECONDS_MAX if asked else math.inf)
+        told = False
         while (alone := self.home.lock("attached.lock")) is None:
+            if time.monotonic() > deadline or stops_requested() > asked:
+                return
+            if not told:
+                bound = f"at most {ATTACHED_SECONDS_MAX:g} s, or until stopped again" if asked else "until it ends"
+                say(f"Another command uses the database of {self.home.path}: waiting for it, {bound}.")
+                told = True
             time.sleep(0.1)
         alone.close()
 
@@ -228,16 +245,34 @@ def answers(server: TiedProcess, url: str) -> bool:
 
 def can_connect(url: str) -> bool:
     """Whether a server answers at the URL."""
+    return answer_to(url, "SELECT true")
+
+
+def takes_writes(url: str) -> bool:
+    """Whether the database at the URL answers, and can be written to: it is no standby, nor set read-only."""
+    return answer_to(url, "SELECT current_setting('transaction_read_only') = 'off'")
+
+
+def answer_to(url: str, question: LiteralString) -> bool:
+    """What the server at the URL says to it; False where it says nothing in time."""
+
+    async def ask() -> bool:
+        async with await Connection.connect(url, connect_timeout=3, autocommit=True) as connection:
+            return await asks(connection, question)
+
     try:
-        with psycopg.connect(url, connect_timeout=3, autocommit=True) as connection:
-            return connection.execute("SELECT 1").fetchone() == (1,)
+        return run(ask())
     except psycopg.OperationalError:
         return False
 
 
 def create_database(server_url: str) -> None:
     """Make the database that everything lives in, unless it is there."""
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        row = connection.execute(DATABASE_EXISTS, {"name": DATABASE}).fetchone()
-        if row is not None and not row[0]:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+
+    async def create() -> None:
+        async with await Connection.connect(server_url, connect_timeout=10, autocommit=True) as connection:
+            connection.answer_seconds = START_SECONDS_MAX
+            if not await asks(connection, DATABASE_EXISTS, name=DATABASE):
+                await connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+
+    run(create())

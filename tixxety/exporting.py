@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -15,7 +14,7 @@ import typer
 from tixxety.failures import Failure
 from tixxety.options import Home, box_office
 from tixxety.progress import Tell, progress_bar
-from tixxety.supervisor import StopRequested
+from tixxety.stop_signals import run
 from tixxety.whole_files import written_whole
 
 if TYPE_CHECKING:
@@ -38,10 +37,6 @@ class CannotExport(Failure):
     """What was asked for cannot be exported."""
 
 
-class ExportStopped(Failure):
-    """Stopped before the end: nothing whole was written."""
-
-
 def export(
     event: EventId = None, table: TableName = None, form: Format = "ndjson", to: To = None, home: Home = None
 ) -> None:
@@ -51,20 +46,10 @@ def export(
     """
     if table is not None and event is not None:
         raise CannotExport("Give --event or --table: a table is exported as a whole.")
-    with never_done_when_stopped():
-        if table is not None:
-            export_table(table, form, to, home)
-        else:
-            export_history(event_id_of(event) if event is not None else None, form, to, home)
-
-
-@contextmanager
-def never_done_when_stopped() -> Iterator[None]:
-    """Other commands end with 0 when they are told to stop; here that would say that the export is whole."""
-    try:
-        yield
-    except (StopRequested, KeyboardInterrupt):
-        raise ExportStopped("Stopped before the end: nothing whole was written.") from None
+    if table is not None:
+        export_table(table, form, to, home)
+    else:
+        export_history(event_id_of(event) if event is not None else None, form, to, home)
 
 
 def export_history(event_id: UUID | None, form: str, to: Path | None, home: str | None) -> None:
@@ -75,7 +60,7 @@ def export_history(event_id: UUID | None, form: str, to: Path | None, home: str 
         writer = stack.enter_context(opened(form, to))
         url = stack.enter_context(box_office(home))
         tell = stack.enter_context(progress(to))
-        end = asyncio.run(write_export(url, event_id, writer, tell))
+        end = run(write_export(url, event_id, writer, tell))
     if to is not None:
         typer.echo(f"{to} has {end.domain_events:,} domain events and {end.seals:,} seals.", err=True)
 
@@ -92,7 +77,7 @@ def export_table(name: str, form: str, to: Path | None, home: str | None) -> Non
 
         write = write_parquet
     with output(to) as file, box_office(home) as url, progress(to) as tell:
-        written = asyncio.run(tables.export_table(url, name, write, file, tell))
+        written = run(tables.export_table(url, name, write, file, tell))
     typer.echo(f"{name} has {written.rows:,} rows at position {written.position:,}.", err=True)
 
 

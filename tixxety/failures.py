@@ -1,4 +1,4 @@
-"""The failures of the command line: each is one sentence that its user reads before the command ends with 1."""
+"""The failures of the command line: each is one sentence that its user reads before the command ends with 2."""
 
 
 class Failure(Exception):

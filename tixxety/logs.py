@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from typing import TYPE_CHECKING
 
-import structlog
+if TYPE_CHECKING:
+    import structlog
 
 STYLE = "TIXXETY_LOGS"
 # APScheduler warns whenever a job takes longer than its interval, which is what work in plenty looks like.
@@ -20,6 +22,8 @@ def style() -> str:
 
 def configure(process: str) -> None:
     """Send structlog's lines and the standard library's the same way; each names the process it comes from."""
+    import structlog  # most commands log nothing, and it takes 0.1 s to load
+
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

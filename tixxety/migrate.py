@@ -1,9 +1,7 @@
 """Makes both schemas, in one repeatable step that any number of processes may take at once."""
 
-import asyncio
 from typing import Any, LiteralString
 
-import psycopg
 from psycopg import sql
 
 from eventstore import names, seal_keys
@@ -14,6 +12,7 @@ from eventstore.schema import SCHEMA_VERSION, VERSIONS, steps
 from projections import checkpoint, schema
 from projections.checkpoint import DEFINITIONS_VERSION
 from tixxety.roles import asks, make_role
+from tixxety.stop_signals import run
 
 LOCK = "SELECT pg_advisory_lock(%s, %s)"
 LOCK_POSITIONS = "SELECT pg_advisory_xact_lock(%s, %s)"
@@ -82,7 +81,7 @@ def migrate(database_url: str) -> list[str]:
     Safe to run again, and by several at once. Raises `SchemaOutdated` on a schema of another version, and
     `psycopg.Error` when the database refuses or does not answer.
     """
-    return asyncio.run(_migrate(database_url))
+    return run(_migrate(database_url))
 
 
 def schema_version(database_url: str) -> int | None:
@@ -93,13 +92,7 @@ def schema_version(database_url: str) -> int | None:
 
 def schema_versions(database_url: str) -> tuple[int, int] | None:
     """The same, and the oldest version whose programs it serves."""
-    with psycopg.connect(database_url, autocommit=True, connect_timeout=5) as connection:
-        connection.execute(SEARCH_PATH.format(sql.Identifier(HISTORY_SCHEMA)))
-        row = connection.execute(HAS_VERSION).fetchone()
-        if not row or not row[0]:
-            return None
-        row = connection.execute(VERSIONS).fetchone()
-        return (int(row[0]), int(row[1])) if row else (0, 0)
+    return run(_schema_versions(database_url))
 
 
 def version_of(row: tuple[Any, ...] | None) -> int:
@@ -120,6 +113,15 @@ def expect_this_version(version: int, serves_from: int | None = None) -> None:
         )
     if version != SCHEMA_VERSION:
         raise SchemaOutdated(f"The schema was made by version {version}; this program knows {SCHEMA_VERSION}.")
+
+
+async def _schema_versions(database_url: str) -> tuple[int, int] | None:
+    async with await Connection.connect(database_url, autocommit=True, connect_timeout=5) as connection:
+        await connection.execute(SEARCH_PATH.format(sql.Identifier(HISTORY_SCHEMA)))
+        if not await asks(connection, HAS_VERSION):
+            return None
+        row = await (await connection.execute(VERSIONS)).fetchone()
+        return (int(row[0]), int(row[1])) if row else (0, 0)
 
 
 async def _migrate(database_url: str) -> list[str]:

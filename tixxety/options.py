@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -13,6 +12,7 @@ from eventstore.failures import SchemaOutdated
 from eventstore.sessions import expect_own_sessions
 from tixxety.migrate import expect_this_version, schema_versions
 from tixxety.settings import Settings, database, read_settings
+from tixxety.stop_signals import run
 
 Home = Annotated[
     str | None,
@@ -36,7 +36,7 @@ def box_office(home: str | None) -> Iterator[str]:
 def expect_database(settings: Settings, database_url: str) -> None:
     """For who is about to serve on it. Raises SharedSessions, and SchemaOutdated as `expect_current_schema` does."""
     if settings.database_url is not None:
-        asyncio.run(expect_own_sessions(database_url))
+        run(expect_own_sessions(database_url))
     expect_current_schema(settings, database_url)
 
 

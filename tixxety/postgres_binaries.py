@@ -55,7 +55,8 @@ def find_binaries(major: int | None, chosen: str | None = None) -> Binaries:
     place = f"in {chosen} (TIXXETY_PG_BINDIR)" if chosen else "on this machine"
     instead = f" (only {', '.join(found)})" if found else ""
     raise PostgresFailed(
-        f"{wanted} was not found {place}{instead}; install it, or set TIXXETY_PG_BINDIR or DATABASE_URL."
+        f"{wanted} was not found {place}{instead}; install it, or tixxety[embedded], "
+        "or set TIXXETY_PG_BINDIR or DATABASE_URL."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import os
@@ -92,8 +93,10 @@ def tie_to_parent(libc: ctypes.CDLL, parent_pid: int, number: signal.Signals) ->
 
 def end_with_uv() -> None:
     """Where `uv run` started us, ask for SIGTERM at its end: killed, it would leave us behind (Linux only)."""
-    if LIBC is not None and psutil.Process(os.getppid()).name() == "uv":
-        LIBC.prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
+    # Nothing is known of the parent 0, which a container's first process has, and whatever is run in it from outside.
+    with contextlib.suppress(psutil.Error):
+        if LIBC is not None and psutil.Process(os.getppid()).name() == "uv":
+            LIBC.prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
 
 
 def watch_by_pipe(pid: int, number: signal.Signals) -> subprocess.Popen[bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 import time
@@ -16,7 +15,8 @@ from eventstore.failures import Failure
 from tixxety.options import Home, expect_current_schema
 from tixxety.processes import spare_collector
 from tixxety.settings import database, read_settings
-from tixxety.supervisor import say
+from tixxety.stop_signals import run
+from tixxety.terminal import say
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -63,7 +63,7 @@ def run_rebuild(database_url: str, patience_seconds: float) -> Rebuilt:
 
     spare_collector()
     with reporting() as report:
-        return asyncio.run(rebuild_tables(database_url, report.tell, report.tell_differences, patience_seconds))
+        return run(rebuild_tables(database_url, report.tell, report.tell_differences, patience_seconds))
 
 
 def drop_tables_put_aside(database_url: str) -> bool:
@@ -75,7 +75,7 @@ def drop_tables_put_aside(database_url: str) -> bool:
         async with await connect_as_owner(database_url) as owner:
             return await drop_old(owner)
 
-    return asyncio.run(drop())
+    return run(drop())
 
 
 def rebuild_first(database_url: str) -> None:

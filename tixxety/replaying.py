@@ -13,6 +13,7 @@ import typer
 
 from tixxety.failures import WrongArgument
 from tixxety.options import Home, box_office
+from tixxety.stop_signals import run
 
 if TYPE_CHECKING:
     from auditing.replay.as_of import Moment
@@ -44,12 +45,12 @@ def replay(
     if follow:
         factor = speed_of(speed) if speed is not None else None
         with box_office(home) as url:
-            asyncio.run(play(url, event_id, factor, as_json=as_json))
+            run(play(url, event_id, factor, as_json=as_json))
         return
     instant = instant_of(at) if at is not None else None
     number = position_of(position) if position is not None else 0
     with box_office(home) as url:
-        moment = asyncio.run(look(url, event_id, instant, number))
+        moment = run(look(url, event_id, instant, number))
     show(moment, as_json=as_json)
 
 

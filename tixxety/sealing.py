@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +17,7 @@ from eventstore.connections import connect
 from tixxety.failures import Failure
 from tixxety.options import Home, box_office, expect_current_schema
 from tixxety.settings import database, read_settings
+from tixxety.stop_signals import run
 from tixxety.whole_files import written_whole
 
 To = Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Where to; by default standard output.")]
@@ -31,7 +31,7 @@ AS_MYSELF = "RESET ROLE"
 def newest_seal(to: To = None, home: Home = None) -> None:
     """Print the newest seal with its key, to keep where nobody who can change the database can change it too."""
     with box_office(home) as url:
-        kept = asyncio.run(read_newest(url))
+        kept = run(read_newest(url))
     text = msgspec.json.encode(kept).decode() + "\n"
     if to is None:
         typer.echo(text, nl=False)
@@ -49,7 +49,7 @@ def rotate_seal_key(home: Home = None) -> None:
     migrating = settings.migrate_database_url
     with nullcontext(migrating) if migrating else database(settings, brief=True) as url:
         expect_current_schema(settings, url)
-        key_id = asyncio.run(rotate(url))
+        key_id = run(rotate(url))
     typer.echo(f"Seals are signed with the key {key_id} from now on.")
 
 

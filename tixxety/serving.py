@@ -12,11 +12,11 @@ from starlette.types import ASGIApp
 from api.app import ApiConfig
 from api.app import create_app as create_api
 from api.express import ExpressLane
-from tixxety.failures import WrongSetting
+from tixxety.failures import Failure, WrongSetting
 from tixxety.http_protocol import HttpProtocol
 from tixxety.processes import spare_collector
 from tixxety.settings import read_settings
-from tixxety.supervisor import STOP_SIGNALS
+from tixxety.stop_signals import watched_signals
 
 GRACEFUL_SECONDS = 5
 # Longer than load balancers keep a connection that nobody uses, so that it is they who close it.
@@ -43,9 +43,9 @@ def create_app() -> ASGIApp:
 def serve_here(
     listener: socket.socket, environment: dict[str, str], factory: str = "tixxety.serving:create_app"
 ) -> None:
-    """Answer on the socket until SIGTERM or SIGINT, then let requests finish for at most 5 seconds.
+    """Answer on the socket until a stop signal, then let requests finish for at most 5 seconds.
 
-    `environment` is what `create_app` reads its settings from.
+    `environment` is what `create_app` reads its settings from. Raises Failure where the application can't start.
     """
     os.environ.update(environment)
     config = uvicorn.Config(
@@ -63,10 +63,14 @@ def serve_here(
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
     )
-    # The server sends itself the signal again once it has stopped; that is no failure.
-    for number in STOP_SIGNALS:
-        signal.signal(number, lambda _number, _frame: None)
-    Server(config).run(sockets=[listener])
+    server = Server(config)
+    # It takes SIGINT and SIGTERM itself while it runs, and sends them again once it has stopped; that is no failure.
+    for number in watched_signals():
+        signal.signal(number, server.handle_exit)
+    try:
+        server.run(sockets=[listener])
+    except SystemExit:
+        raise Failure("The API could not start; its log says why.") from None
 
 
 class Server(uvicorn.Server):

@@ -9,11 +9,12 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from tixxety.failures import Failure
 from tixxety.processes import TiedProcess
+from tixxety.terminal import say
 
 DEATHS_MAX = 5
 DEATHS_WITHIN_SECONDS = 60.0
@@ -21,11 +22,6 @@ PAUSE_SECONDS_FIRST = 0.1
 PAUSE_SECONDS_MAX = 5.0
 GRACE_SECONDS = 8.0
 TICK_SECONDS = 0.1
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class StopRequested(BaseException):
-    """Someone asked this process to end: Ctrl-C, a terminal that closed, or the system."""
 
 
 class Service(Protocol):
@@ -47,19 +43,19 @@ class Service(Protocol):
 
 
 class Program:
-    """A process of ours whose output goes through to standard error."""
+    """A process of ours whose output goes through to standard error; each start asks for its environment anew."""
 
     def __init__(
         self,
         name: str,
         command: Sequence[str],
-        environment: Mapping[str, str],
+        environment: Callable[[], Mapping[str, str]],
         pass_fds: Sequence[int] = (),
         can_restart: Callable[[], bool] = lambda: True,
     ) -> None:
         self.name = name
         self.command = list(command)
-        self.environment = dict(environment)
+        self.environment = environment
         self.pass_fds = tuple(pass_fds)
         self.can_restart = can_restart
         self.process: TiedProcess | None = None
@@ -74,7 +70,7 @@ class Program:
             when_orphaned=signal.SIGKILL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=self.environment,
+            env=dict(self.environment()),
             pass_fds=self.pass_fds,
         )
         self._forwarder = threading.Thread(target=self._forward, args=(self.process.process,), daemon=True)
@@ -96,9 +92,9 @@ class Program:
             self.process.send(signal.SIGTERM)
 
     def stop(self, seconds: float) -> None:
-        """Wait so long for the end, then kill."""
-        if self.process is not None:
-            self.process.stop((signal.SIGTERM, seconds))
+        """Wait so long for the end that was asked for, then kill."""
+        if self.process is not None and not self.process.ends_within(seconds):
+            self.process.stop()
         if self._forwarder is not None:
             self._forwarder.join(1.0)
 
@@ -115,7 +111,10 @@ class Program:
 
 
 class Keeper:
-    """Restarts one service when it is dead; raises Failure after 5 deaths in a minute."""
+    """Restarts one service when it is dead; raises Failure after 5 deaths in a minute.
+
+    What dies while it could not be started either, because what it needs is away, has died of that: it is waited for.
+    """
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -127,16 +126,7 @@ class Keeper:
         if self.service.is_alive():
             return True
         if self._restart_at is None:
-            self._deaths.append(now)
-            recent = [died_at for died_at in self._deaths if now - died_at < DEATHS_WITHIN_SECONDS]
-            if len(recent) >= DEATHS_MAX:
-                raise Failure(
-                    f"{self.service.name} died {len(recent)} times within a minute; it last said: "
-                    f"{self.service.last_words()}"
-                )
-            pause_seconds = min(PAUSE_SECONDS_FIRST * 2 ** len(recent), PAUSE_SECONDS_MAX)
-            say(f"{self.service.name} died; starting it again in {pause_seconds:g} s.")
-            self._restart_at = now + pause_seconds
+            self._restart_at = now + self._pause_seconds(now)
         if now < self._restart_at or not self.service.can_restart():
             return False
         self._restart_at = None
@@ -145,6 +135,21 @@ class Keeper:
         except Failure as failure:
             say(str(failure))
         return self.service.is_alive()
+
+    def _pause_seconds(self, now: float) -> float:
+        if not self.service.can_restart():
+            say(f"{self.service.name} ended; starting it again once the database lets it work.")
+            return 0.0
+        self._deaths.append(now)
+        recent = [died_at for died_at in self._deaths if now - died_at < DEATHS_WITHIN_SECONDS]
+        if len(recent) >= DEATHS_MAX:
+            raise Failure(
+                f"{self.service.name} died {len(recent)} times within a minute; it last said: "
+                f"{self.service.last_words()}"
+            )
+        pause_seconds: float = min(PAUSE_SECONDS_FIRST * 2 ** len(recent), PAUSE_SECONDS_MAX)
+        say(f"{self.service.name} died; starting it again in {pause_seconds:g} s.")
+        return pause_seconds
 
 
 def supervise(services: Sequence[Service], each_tick: Callable[[], None] | None = None) -> None:
@@ -166,35 +171,3 @@ def stop_programs(programs: Sequence[Program]) -> None:
     deadline = time.monotonic() + GRACE_SECONDS
     for program in programs:
         program.stop(max(deadline - time.monotonic(), 0.0))
-
-
-@contextlib.contextmanager
-def stop_signals() -> Iterator[None]:
-    """In the block SIGINT, SIGTERM and SIGHUP (unless under nohup) raise StopRequested, once."""
-    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-    # A shell starts its background jobs with SIGINT ignored, which is not meant; nohup's ignored SIGHUP is.
-    watched = [number for number, handler in before.items() if (number, handler) != (signal.SIGHUP, signal.SIG_IGN)]
-
-    requested = False
-
-    def request_stop(_number: int, _frame: object) -> None:
-        # What follows is bounded in time; a second Ctrl-C must not break into it.
-        nonlocal requested
-        if not requested:
-            requested = True
-            raise StopRequested
-
-    for number in watched:
-        signal.signal(number, request_stop)
-    try:
-        yield
-    finally:
-        for number in watched:
-            signal.signal(number, before[number])
-
-
-def say(text: str) -> None:
-    """Tell the person at the terminal, if there still is one."""
-    with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(f"tixxety: {text}\n")
-        sys.stderr.flush()

@@ -26,7 +26,12 @@ This page is written by `python -m tixxety.tables_page`, from the comments that 
 - **Fresh.** They are milliseconds behind the history; `SELECT * FROM freshness;` tells how far.
 - **Units.** Money is in the minor unit of its currency (cents), and instants are in UTC. Accounts are opaque ids:
   nothing personal is here.
+- **Files.** `tixxety export --table NAME` writes NDJSON, Parquet or CSV. CSV is for spreadsheets: a text that they
+  would take for a formula, since it begins with `=`, `+`, `-`, `@`, a tab or a line break, has a quote (`'`) before it.
+  NDJSON and Parquet have every text as it is.
 - **Nothing is lost by dropping them.** The tables are folded from the history and can be made again at any time.
+- **NDJSON.** What `tixxety export --table NAME` writes begins with a line of its own, such as
+  `{"kind": "table", "table": "events", "position": 42}`; an object a row follows. Views are read with SQL only.
 """
 SECTION = """
 ## `{name}`

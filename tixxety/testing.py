@@ -11,17 +11,18 @@ from pathlib import Path
 from tixxety.embedded_postgres import EmbeddedPostgres
 from tixxety.failures import Failure
 from tixxety.settings import Settings
-from tixxety.supervisor import StopRequested
+from tixxety.stop_signals import StopRequested, signal_exit_code
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVER = "TEST_DATABASE_URL"
-INTERRUPTED = 130
+WELL_OR_NOT = (0, 1)
+COULD_NOT = 2
 GRACE_SECONDS = 10.0
 RUNS_SERIALLY = ("-n", "--numprocesses", "--pdb", "--collect-only", "--co")
 
 
 def run_tests(arguments: list[str]) -> int:
-    """Run pytest with these arguments on all cores; returns its exit code. Only TEST_DATABASE_URL is heeded."""
+    """Run pytest with these arguments on all cores; returns the exit code. Only TEST_DATABASE_URL is heeded."""
     if not (ROOT / "tests").is_dir():
         raise Failure("The tests are part of a clone of the project, not of an installed copy.")
     environment = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
@@ -31,20 +32,22 @@ def run_tests(arguments: list[str]) -> int:
         server = EmbeddedPostgres(Path(folder) / "home", durable=False)
         try:
             return run_pytest(arguments, {**environment, SERVER: server.start()})
-        except StopRequested:
-            return INTERRUPTED
         finally:
             server.discard()
 
 
 def run_pytest(arguments: list[str], environment: dict[str, str]) -> int:
-    """Run pytest in the clone's root, in parallel unless the arguments say otherwise."""
+    """Run pytest in the clone's root, in parallel unless the arguments say otherwise.
+
+    Returns 0 or 1 where the tests ran, 2 where pytest could not run them, and 128 and the signal that has ended it.
+    """
     serial = any(argument.startswith(RUNS_SERIALLY) for argument in arguments)
-    parallel = [] if serial else ["-n", str(os.cpu_count() or 1)]
+    # Neighbours, which may share a slow fixture, stay in one process; who has nothing left takes from the others.
+    parallel = [] if serial else ["-n", str(os.cpu_count() or 1), "--dist", "worksteal"]
     command = [sys.executable, "-m", "pytest", *parallel, *arguments]
     with subprocess.Popen(command, cwd=ROOT, env=environment) as pytest:
         try:
-            return pytest.wait()
+            code = pytest.wait()
         except StopRequested:
             # On a terminal pytest was interrupted as well, and is about to sum up.
             pytest.terminate()
@@ -53,3 +56,6 @@ def run_pytest(arguments: list[str], environment: dict[str, str]) -> int:
             except subprocess.TimeoutExpired:
                 pytest.kill()
             raise
+    if code < 0:
+        return signal_exit_code(-code)
+    return code if code in WELL_OR_NOT else COULD_NOT

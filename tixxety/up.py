@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import http.client
@@ -10,18 +9,24 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psycopg
+
+from eventstore.schema import SCHEMA_VERSION
 from eventstore.sessions import expect_own_sessions
 from tixxety import logs
-from tixxety.embedded_postgres import EmbeddedPostgres, can_connect
+from tixxety.embedded_postgres import EmbeddedPostgres, can_connect, takes_writes
 from tixxety.failures import AlreadyRunning, Failure
-from tixxety.migrate import REBUILD_DUE, migrate
+from tixxety.migrate import REBUILD_DUE, migrate, schema_version
 from tixxety.rebuilding import rebuild_first
 from tixxety.settings import Settings
-from tixxety.supervisor import Program, Service, say, stop_programs, supervise
+from tixxety.stop_signals import run
+from tixxety.supervisor import Program, Service, stop_programs, supervise
+from tixxety.terminal import say
 
 PACKAGE = Path(__file__).resolve().parent
 BACKLOG = 2048
@@ -40,40 +45,93 @@ def up(settings: Settings, host: str, port: int) -> None:
         if embedded and not was_there:
             claim_home(settings, stack)
         url = address(listener)
-        services: list[Service] = []
-        database_url = settings.database_url
-        notice = Notice(url)
-        if database_url is not None:
-            asyncio.run(expect_own_sessions(database_url))
-        else:
+        database = Database(settings)
+        if settings.database_url is not None:
+            run(expect_own_sessions(settings.database_url))
+        if embedded:
             settings.home.write_note(NOTE, {"url": url, "pid": os.getpid()})
-            postgres = EmbeddedPostgres(settings.home.path)
-            stack.callback(postgres.stop)
-            database_url = postgres.start(attach=False)
-            services.append(postgres)
-            notice = Notice(url, postgres)
-        environment = settings.serving_environment(database_url)
-        owner_url = settings.migrate_database_url or database_url
+            database.postgres = EmbeddedPostgres(settings.home.path)
+            stack.callback(database.postgres.stop)
+            database.postgres.start(attach=False)
+        database.environment()
+        owner_url = settings.migrate_database_url or database.url
         for note in migrate(owner_url):
             say(note) if note != REBUILD_DUE else rebuild_first(owner_url)
-        api = program("api", ["serve", "--listener", str(listener.fileno())], environment, listener)
-        programs = [api, program("worker", ["worker"], environment)]
+        api = program("api", ["serve"], database.environment, database.answers, listener)
+        programs = [api, program("worker", ["worker"], database.environment, database.takes_work)]
         stack.callback(stop_programs, programs)
-        for each in programs:
-            each.restart()
-        supervise([*services, *programs], notice.look)
+        keep_open(database, programs, Notice(url, database.postgres))
+
+
+def keep_open(database: Database, programs: list[Program], notice: Notice) -> None:
+    """Keep all alive until StopRequested. Raises Failure when one cannot be."""
+    used_url = start_all(database, programs)
+
+    def look() -> None:
+        nonlocal used_url
+        if database.url != used_url:
+            say("The database has moved: starting again what uses it.")
+            stop_programs(programs)
+            used_url = start_all(database, programs)
+        notice.look()
+
+    server: list[Service] = [database.postgres] if database.postgres is not None else []
+    supervise([*server, *programs], look)
+
+
+def start_all(database: Database, programs: list[Program]) -> str:
+    """Start the programs; returns the database's URL, which is all that they know of it."""
+    url = database.url
+    for each in programs:
+        each.restart()
+    return url
 
 
 def serve_many(listener: socket.socket, workers: int, environment: dict[str, str]) -> None:
     """Answer on one socket with several API processes until StopRequested; those that die are started again."""
-    arguments = ["serve", "--listener", str(listener.fileno())]
-    programs = [program(f"api {number}", arguments, environment, listener) for number in range(1, workers + 1)]
+
+    def answers() -> bool:
+        return can_connect(environment["DATABASE_URL"])
+
+    names = [f"api {number}" for number in range(1, workers + 1)]
+    programs = [program(name, ["serve"], lambda: environment, answers, listener) for name in names]
     try:
         for each in programs:
             each.restart()
         supervise(programs)
     finally:
         stop_programs(programs)
+
+
+@dataclass
+class Database:
+    """The database that the programs use: the operator's, or the embedded one, which may move to another port."""
+
+    settings: Settings
+    postgres: EmbeddedPostgres | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is now."""
+        return self.postgres.url if self.postgres is not None else self.settings.database_url or ""
+
+    def environment(self) -> dict[str, str]:
+        """What the programs need to use it. Raises WrongSetting."""
+        return self.settings.serving_environment(self.url)
+
+    def answers(self) -> bool:
+        """Whether the API can read there: dying while it can't is no reason to give up."""
+        return can_connect(self.url)
+
+    def takes_work(self) -> bool:
+        """Whether a worker can do anything there: not in a read-only database, nor in another version's schema.
+
+        Both end of themselves, after a failover or an upgrade, and until then the API answers without a worker.
+        """
+        try:
+            return takes_writes(self.url) and schema_version(self.url) == SCHEMA_VERSION
+        except psycopg.Error:
+            return False
 
 
 def claim_home(settings: Settings, stack: contextlib.ExitStack) -> None:
@@ -93,17 +151,22 @@ def claim_home(settings: Settings, stack: contextlib.ExitStack) -> None:
 
 
 def program(
-    name: str, arguments: list[str], environment: dict[str, str], listener: socket.socket | None = None
+    name: str,
+    arguments: list[str],
+    environment: Callable[[], dict[str, str]],
+    can_restart: Callable[[], bool],
+    listener: socket.socket | None = None,
 ) -> Program:
-    """One of our own commands as a supervised process, in the environment that its parent has settled.
+    """One of our own commands as a supervised process, in the environment that its parent has settled."""
 
-    It is not started again while the database is away: dying of that is no reason to give up.
-    """
-    full = {**os.environ, **environment, "TIXXETY_NO_VENV": "1", logs.STYLE: logs.style()}
-    full.pop("MIGRATE_DATABASE_URL", None)
-    command = [sys.executable, str(PACKAGE), *arguments]
-    database_url = environment["DATABASE_URL"]
-    return Program(name, command, full, [listener.fileno()] if listener else [], lambda: can_connect(database_url))
+    def full_environment() -> dict[str, str]:
+        full = {**os.environ, **environment(), "TIXXETY_NO_VENV": "1", logs.STYLE: logs.style()}
+        full.pop("MIGRATE_DATABASE_URL", None)
+        return full
+
+    shared = ["--listener", str(listener.fileno())] if listener is not None else []
+    command = [sys.executable, str(PACKAGE), *arguments, *shared]
+    return Program(name, command, full_environment, [listener.fileno()] if listener else [], can_restart)
 
 
 def listen(host: str, port: int) -> socket.socket:

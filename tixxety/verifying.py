@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +11,7 @@ import typer
 from tixxety.failures import Failure
 from tixxety.options import Home, box_office
 from tixxety.progress import progress_bar
-from tixxety.supervisor import StopRequested
+from tixxety.stop_signals import run
 
 if TYPE_CHECKING:
     from auditing.verify.findings import Finding, Report
@@ -40,10 +38,6 @@ class FileUnreadable(Failure):
     """The file cannot be read."""
 
 
-class VerifyingStopped(Failure):
-    """Stopped before the end: nothing is proved."""
-
-
 class CannotVerify(Failure):
     """What was asked for cannot be verified."""
 
@@ -55,21 +49,23 @@ def verify(
     seal: SealFile = None,
     file: ExportFile = None,
 ) -> None:
-    """Prove the history and all that is made of it, or an export of it; ends with 1 unless all is well."""
+    """Prove the history and all that is made of it, or an export of it.
+
+    Ends with 0 where all is well, with 1 where it is not, and with 2 where it could not be looked at.
+    """
     import msgspec
 
-    with never_well_when_stopped():
-        kept = read_seal(seal) if seal is not None else None
-        if file is None:
-            report = verify_box_office(home, since_seal, kept)
-        elif since_seal is not None:
-            raise CannotVerify("Give --file or --since-seal: a file is verified as a whole.")
-        else:
-            from auditing.verify.collecting import sparing_collector
-            from auditing.verify.verify_file import verify_file
+    kept = read_seal(seal) if seal is not None else None
+    if file is None:
+        report = verify_box_office(home, since_seal, kept)
+    elif since_seal is not None:
+        raise CannotVerify("Give --file or --since-seal: a file is verified as a whole.")
+    else:
+        from auditing.verify.collecting import sparing_collector
+        from auditing.verify.verify_file import verify_file
 
-            with sparing_collector(), progress_bar("verifying") as told:
-                report = verify_file(file, kept=kept, told=told)
+        with sparing_collector(), progress_bar("verifying") as told:
+            report = verify_file(file, kept=kept, told=told)
     typer.echo(msgspec.json.format(msgspec.json.encode(report)) if as_json else "\n".join(in_words(report)))
     raise typer.Exit(0 if report.ok else 1)
 
@@ -79,16 +75,7 @@ def verify_box_office(home: str | None, since_seal: int | None, kept: KeptSeal |
     from auditing.verify.verification import verify as verify_database
 
     with box_office(home) as url, progress_bar("verifying") as told:
-        return asyncio.run(verify_database(url, since_seal=since_seal, kept=kept, told=told))
-
-
-@contextmanager
-def never_well_when_stopped() -> Iterator[None]:
-    """Other commands end with 0 when they are told to stop; here that would say that all is well."""
-    try:
-        yield
-    except (StopRequested, KeyboardInterrupt):
-        raise VerifyingStopped("Stopped before the end: nothing is proved.") from None
+        return run(verify_database(url, since_seal=since_seal, kept=kept, told=told))
 
 
 def read_seal(path: Path) -> KeptSeal:

@@ -8,8 +8,6 @@ from typing import Any, BinaryIO
 from uuid import UUID
 
 import msgspec
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from auditing.export.ndjson_reader import FileBroken
 from auditing.export.parquet_writer import END, FIRST_SEALS, FROM_STATE, HEAD, KEYS, SCHEMA, audit_row, from_state
@@ -28,6 +26,7 @@ from auditing.export.records import (
     record,
 )
 from auditing.verify.findings import Findings, Rule, place_of
+from projections.arrow import pa, pq
 from projections.audit_trail import AuditRow
 
 PART_ROWS = 2_048

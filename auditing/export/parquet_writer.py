@@ -4,9 +4,6 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
-
 from auditing.export.records import (
     DomainEventRecord,
     Head,
@@ -17,6 +14,7 @@ from auditing.export.records import (
     lines,
 )
 from projections import audit_trail
+from projections.arrow import pa, pq
 from projections.audit_trail import AuditRow
 
 # Held in memory by whoever writes or reads.

@@ -62,3 +62,12 @@ BEGIN
     END IF;
     RETURN last;
 END $$;
+
+-- Titles count in NFC from now on. Of twins from before, the one that is composed already keeps the name.
+UPDATE event_names AS n SET title_folded = composed.title
+FROM (SELECT DISTINCT ON (organiser_id, starts_at, normalize(title_folded, NFC))
+             event_id, normalize(title_folded, NFC) AS title, title_folded AS before
+      FROM event_names
+      ORDER BY organiser_id, starts_at, normalize(title_folded, NFC),
+               title_folded IS NFC NORMALIZED DESC, event_id) AS composed
+WHERE composed.event_id = n.event_id AND composed.before <> composed.title;

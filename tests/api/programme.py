@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import httpx2
 from fastapi import FastAPI
@@ -20,6 +20,7 @@ REGISTER = """
 INSERT INTO accounts (account_id, email, password_hash, name)
 SELECT id, id || '@example.com', 'none', 'Somebody' FROM unnest(%(ids)s::uuid[]) AS id
 """
+SET_ROLES = "UPDATE accounts SET roles = %(roles)s WHERE account_id = %(account_id)s"
 
 
 def instant(at: datetime) -> str:
@@ -105,9 +106,16 @@ async def crowd(app: FastAPI, count: int) -> list[LoggedIn]:
 
 
 async def an_auditor(app: FastAPI, role: str = "auditor") -> LoggedIn:
-    """An account with a token that says the role."""
+    """An account that has the role."""
     (account,) = await crowd(app, 1)
-    return account._replace(token=Tokens(JWT_SECRET).make(UUID(account.id), [role]))
+    await set_roles(app, account, role)
+    return account
+
+
+async def set_roles(app: FastAPI, account: LoggedIn, *roles: str) -> None:
+    """The account has these roles from now on, and no other."""
+    async with app.state.services.pool.connection() as connection:
+        await connection.execute(SET_ROLES, {"account_id": account.id, "roles": list(roles)})
 
 
 async def count_recorded(app: FastAPI, kind: str) -> int:

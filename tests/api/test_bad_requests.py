@@ -7,7 +7,11 @@ from uuid import UUID, uuid4
 
 import httpx2
 import pytest
+from fastapi import FastAPI
+from msgspec.structs import replace
 
+from api.event_requests import HIGHEST_PRICE_MINOR
+from tests import box_office
 from tests.api.conftest import LogIn, problem_of
 from tests.api.programme import TOMORROW, event_body, instant, new_event, ticket_type
 
@@ -38,14 +42,18 @@ LATE = instant(TOMORROW + timedelta(days=2))
 STALLS = ticket_type("Stalls")
 
 BAD_TICKET_TYPES: dict[str, list[Any]] = {
-    "name": ["", 7, None, "a" * 201],
+    "name": ["", 7, None, "a" * 201, "\u200b", "a\x07", "a\u202eb"],
     "capacity": [*NO_NUMBERS, 0, -1, 10_000_001, None],
-    "amount_minor": [*NO_NUMBERS, -1, 10**12 + 1, None],
-    "currency": ["", "eur", "EURO", "EU", "€€€", "EUR\n", 978, None],
+    "amount_minor": [*NO_NUMBERS, -1, HIGHEST_PRICE_MINOR + 1, None],
+    "currency": ["", "eur", "EURO", "EU", "€€€", "EUR\n", 978, None, "ZZZ", "DEM", "XAU", "XTS", "XXX"],
     "colour": ["red"],
 }
-NO_TICKET_TYPES: list[Any] = [[], {}, "Stalls", 1, [STALLS] * 2]
+LOOK_ALIKES = [[ticket_type(name) for name in names] for names in (("VIP", "vip"), ("Caf\u00e9", "Cafe\u0301"))]
+NO_TICKET_TYPES: list[Any] = [[], {}, "Stalls", 1, [STALLS] * 2, *LOOK_ALIKES]
+UNSEEN = ["\u200b", "a\x07\x1b[31m", "a\u202egpj", "a\u200db", "\u3164"]
 BAD_EVENTS: list[tuple[str, dict[str, Any]]] = [
+    *[(name, {name: text}) for name in ("title", "street", "city", "state", "country") for text in UNSEEN],
+    *[("description", {"description": text}) for text in ("a\x1b[31m", "a\u202egpj")],
     *[("title", {"title": text}) for text in [*NO_TEXTS, "", "  ", "a" * 201]],
     *[("description", {"description": text}) for text in [7, True, [], "nul\0", "a" * 10_001]],
     *[(place, {place: ""}) for place in ("street", "city", "state", "country")],
@@ -193,7 +201,7 @@ async def test_a_method_that_is_not_there_is_refused(client: httpx2.AsyncClient)
 
 async def test_the_largest_values_are_taken_as_they_are(client: httpx2.AsyncClient, new_account: LogIn) -> None:
     account = await new_account()
-    types = [ticket_type(f"{n:03}" + "n" * 197, 10_000_000, 10**12) for n in range(100)]
+    types = [ticket_type(f"{n:03}" + "n" * 197, 10_000_000, HIGHEST_PRICE_MINOR) for n in range(100)]
     largest = {
         "title": "𝄞" * 200,
         "description": "d" * 10_000,
@@ -207,4 +215,19 @@ async def test_the_largest_values_are_taken_as_they_are(client: httpx2.AsyncClie
     assert {name: event[name] for name in largest} == largest
     body = {"event_id": event["id"], "quantity": 10_000, "ticket_type_id": event["ticket_types"][99]["id"]}
     response = await client.post("/reservations", json=body, headers=account.headers)
-    assert (response.status_code, response.json()["amount_minor"]) == (201, 10**16)
+    assert (response.status_code, response.json()["amount_minor"]) == (201, 10_000 * HIGHEST_PRICE_MINOR)
+    assert 0 < 2**53 - 1 - response.json()["amount_minor"] < 10_000, "every JSON reader keeps it exact"
+
+
+async def test_a_price_from_before_there_was_this_bound_is_answered_as_it_is(
+    app: FastAPI, client: httpx2.AsyncClient, new_account: LogIn
+) -> None:
+    account = await new_account()
+    create = box_office.create(UUID(account.id), capacity=10_000, max_per_buyer=10_000)
+    old = replace(create, ticket_types=(replace(create.ticket_types[0], amount_minor=10**12, currency="DEM"),))
+    await app.state.services.commands.submit(old)
+    response = await client.post(
+        "/reservations", json={"event_id": str(old.event_id), "quantity": 9_999}, headers=account.headers
+    )
+    answer = response.json()
+    assert (response.status_code, answer["amount_minor"], answer["currency"]) == (201, 9_999 * 10**12, "DEM")

@@ -2,12 +2,14 @@
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
+from unicodedata import normalize
 from uuid import UUID
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from api.inputs import Body, Currency, Id, Instant, MinPosition, Text
+from api.text import same_looking
 from domain.refusals import spoken
 
 INSTANT = TypeAdapter(Instant)
@@ -71,13 +73,90 @@ def test_text_is_trimmed_before_it_is_measured() -> None:
     assert TEXT.validate_python("  \n abc \t ") == "abc"
     assert TEXT.validate_python(" 12345 ") == "12345"
     assert TEXT.validate_python("🎫🎫🎫🎫🎫") == "🎫🎫🎫🎫🎫"
-    assert TypeAdapter(Annotated[str, Text(1, 5, trimmed=False)]).validate_python(" a ") == " a "
+    assert TypeAdapter(Annotated[str, Text(1, 5, as_typed=True)]).validate_python(" a ") == " a "
 
 
 @pytest.mark.parametrize("value", ["", "   ", "123456", "a\0b", "\ud800", "a\udfffb", "\ud83c\udfab", 5, None, b"abc"])
 def test_what_is_no_text_to_store_is_refused(value: Any) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Annotated[str, Text(1, 5)], config={"strict": True}).validate_python(value)
+
+
+UNSEEN = {
+    "control": "a\x07b", "escape": "a\x1b[31m", "C1 control": "a\x9bb", "delete": "a\x7f", "line break": "a\nb",
+    "tab": "a\tb", "line separator": "a\u2028b", "zero-width space": "a\u200bb", "soft hyphen": "a\u00adb",
+    "byte order mark": "a\ufeffb", "override": "a\u202eb", "embedding": "a\u202ab", "isolate": "a\u2066b\u2069",
+    "mark of direction": "a\u200fb", "word joiner": "a\u2060b", "grapheme joiner": "a\u034fb", "tag": "a\U000e0041",
+    "invisible plus": "a\u2064b", "Hangul filler alone": "\u3164", "Braille blank alone": "\u2800",
+    "mark alone": "\u0301", "zero-width space alone": "\u200b", "selector alone": "\ufe0f",
+    "joiner between letters": "a\u200db", "non-joiner between letters": "a\u200cb", "joiner at the end": "🙂\u200d",
+    "joiner after emoji": "🙂\u200da",
+    "selector after a letter": "a\ufe0f", "selector after a space": "a \ufe0fb", "selector of nothing": "\u200b\ufe0f",
+    "joiner beside a control": "\x07\u200db", "joiner first": "\u200c", "joiner twice": "🙂\u200d\u200d🙂",
+}  # fmt: skip
+SEEN = [
+    "Ａ１", "naïve", "José", "東京\u3000公演", "a\u00a0b", "👩\u200d💻", "🏳\ufe0f\u200d🌈", "❤\ufe0f\u200d🔥",
+    "👍🏽", "1\ufe0f\u20e3",
+    "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "ℹ\ufe0f", "™\ufe0f", "می\u200cخواهم", "ക്\u200d",
+    "क्\u200dष", "葛\U000e0100", "᠊ᠠ\u180b", "\u0600١٢", "\U0001fae9", "\uf8ff", "é̂", "שָׁלוֹם", "สวัสดี",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("what", UNSEEN)
+def test_a_name_has_nothing_in_it_that_cannot_be_seen(what: str) -> None:
+    with pytest.raises(ValidationError, match="seen"):
+        TypeAdapter(Annotated[str, Text(1, 50)]).validate_python(UNSEEN[what])
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_a_name_in_any_script_is_taken(name: str) -> None:
+    assert TypeAdapter(Annotated[str, Text(1, 50)]).validate_python(name) == normalize("NFC", name)
+
+
+def test_running_text_has_lines_and_what_they_need() -> None:
+    running = TypeAdapter(Annotated[str, Text(0, 50, running=True)])
+    for text in ("", "a\r\n\tb", "Donau\u00addampf", "a\u200bb", "\u2067שלום\u2069", "C++\u200f", *SEEN):
+        assert running.validate_python(text) == normalize("NFC", text)
+    for text in ("a\x1b[31m", "a\u202eb", "a\u202ab", "a\x00", "a\x85b", "a\u200db", "a\ufff9b", "\u3164"):
+        with pytest.raises(ValidationError):
+            running.validate_python(text)
+
+
+def test_text_is_composed_before_it_is_measured() -> None:
+    assert TEXT.validate_python("e\u0301" * 5) == "é" * 5
+    assert TEXT.validate_python("\u1f82") == TEXT.validate_python("α\u0313\u0300\u0345") == "\u1f82"
+    with pytest.raises(ValidationError):
+        TEXT.validate_python("e\u0301" * 6)
+    with pytest.raises(ValidationError, match="at most 5 characters"):
+        TEXT.validate_python("e\u0301" * 500)
+
+
+def test_a_run_of_marks_is_refused_before_it_is_sorted() -> None:
+    longest = TypeAdapter(Annotated[str, Text(0, 10_000, running=True)])
+    assert longest.validate_python("a" + "\u0345" * 30)
+    with pytest.raises(ValidationError, match="more than 30 marks"):
+        longest.validate_python("a" + "\u0345" * 5_000 + "\u0334" * 4_000)
+
+
+def test_what_is_typed_in_secret_is_not_changed() -> None:
+    secret = TypeAdapter(Annotated[str, Text(1, 50, as_typed=True)])
+    for text in (" e\u0301 ", "a\tb", "\u200b"):
+        assert secret.validate_python(text) == text
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("VIP", "vip"),
+        ("Straße", "STRASSE"),
+        ("Café", "Cafe\u0301"),
+        ("VIP A", "VIP\u00a0 A"),
+        ("ＶＩＰ", "vip"),
+        ("a", "a\ufe0f"),
+    ],
+)
+def test_names_that_look_the_same_are_the_same(one: str, other: str) -> None:
+    assert same_looking(one) == same_looking(other) != same_looking("VIP B")
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,9 @@ def test_a_name_that_is_taken_is_refused_with_the_event_that_has_it() -> None:
 def test_the_name_is_organiser_start_and_title_without_case_and_outer_space() -> None:
     name = new_name(create(), None)
     assert new_name(create(details=replace(DETAILS, title="  night of STRINGS ")), None) == name
+    composed, decomposed = ["Soir\u00e9e", "soire\u0301e"]
+    soirees = {new_name(create(details=replace(DETAILS, title=title)), None) for title in (composed, decomposed)}
+    assert len(soirees) == 1
     assert new_name(create(details=replace(DETAILS, ends_at=END + INSTANT, city="Bruges")), None) == name
     assert new_name(create(event_id=OTHER_CONCERT, ticket_types=(SEATED,)), None) == name
 

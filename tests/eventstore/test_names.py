@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from structlog.testing import capture_logs
 
@@ -18,6 +19,10 @@ from eventstore.group_commit import GroupCommit
 from tests import box_office
 
 ALL_NAMES = "SELECT organiser_id, title_folded, starts_at, event_id FROM event_names ORDER BY event_id"
+RENAME = """
+UPDATE stored_events SET state = convert_to(replace(convert_from(state, 'UTF8'), ' II"', '"'), 'UTF8')
+WHERE originator_id = %(event_id)s
+"""
 
 
 async def taken(connection: Connection) -> list[tuple[Any, ...]]:
@@ -146,6 +151,19 @@ async def test_names_made_again_equal_the_table(
     async with await connect(database_url) as other:
         assert await names.make_again(other) == 5
     assert await taken(connection) == before
+
+
+async def test_of_two_titles_that_were_one_all_along_the_first_has_the_name(
+    database_url: str, connection: Connection, commands: GroupCommit, organiser: UUID
+) -> None:
+    first, second = [box_office.create(organiser, title=title) for title in ("Soire\u0301e", "Soir\u00e9e II")]
+    await box_office.submit_all(commands, [first, second])
+    with pytest.raises(EventExists):
+        await commands.submit(box_office.create(organiser, title="Soir\u00e9e"))
+    # As it was recorded while an accent that was encoded in another way made another name.
+    with psycopg.connect(database_url, options="-c search_path=tixxety -c session_replication_role=replica") as owner:
+        owner.execute(RENAME, {"event_id": second.event_id})
+    assert [(row[1], row[3]) for row in await made_again(connection)] == [("soir\u00e9e", first.event_id)]
 
 
 async def made_again(connection: Connection) -> list[tuple[Any, ...]]:

@@ -20,6 +20,12 @@ from projections.tables import TABLES
 from tests.projections.histories import BoxOffice, append
 
 NAMES = [table.name for table in TABLES]
+TEXTS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1+1", "a=1", "'=1", "1-1"]
+SET_TEXTS = """
+UPDATE projections.reservations AS r SET currency = (%(texts)s::text[])[1 + n %% cardinality(%(texts)s::text[])]
+FROM (SELECT reservation_id, row_number() OVER () AS n FROM projections.reservations) AS o
+WHERE r.reservation_id = o.reservation_id
+"""
 ROWS = sql.SQL("SELECT * FROM {table} ORDER BY {key}")
 
 
@@ -78,6 +84,23 @@ async def test_ndjson_has_the_rows_after_a_line_with_the_position(folded_url: st
         as_json = await in_json(connection, name)
     assert first == {"kind": "table", "table": name, "position": position}
     assert rows == as_json
+
+
+async def test_csv_has_no_cell_that_a_spreadsheet_takes_for_a_formula(folded_url: str, tmp_path: Path) -> None:
+    with psycopg.connect(folded_url) as connection:
+        connection.execute(SET_TEXTS, {"texts": TEXTS})
+    rows = stored(folded_url, "reservations")
+    assert {row["currency"] for row in rows} == set(TEXTS)
+    written = (await exported(folded_url, "reservations", export.write_csv)).decode()
+    for row, cells in zip(rows, csv.DictReader(io.StringIO(written, newline="")), strict=True):
+        text = row["currency"]
+        assert cells["currency"] == (f"'{text}" if text[0] in export.FORMULA_STARTS else text)
+        assert cells["amount_minor"] == str(row["amount_minor"])
+    as_they_are = [row["currency"] for row in rows]
+    lines = (await exported(folded_url, "reservations", export.write_ndjson)).splitlines()[1:]
+    assert [json.loads(line)["currency"] for line in lines] == as_they_are
+    (tmp_path / "it.parquet").write_bytes(await exported(folded_url, "reservations", write_parquet))
+    assert pq.read_table(tmp_path / "it.parquet")["currency"].to_pylist() == as_they_are
 
 
 async def in_json(connection: Connection, name: str) -> list[dict[str, Any]]:

@@ -215,5 +215,5 @@ def test_the_command_prints_a_connection_string_and_nothing_else(database_url: s
 def test_what_can_not_be_done_is_one_sentence(database_url: str) -> None:
     for arguments, said in ((["Ann; --"], "lower-case letters"), (["nobody", "--revoke"], "There is no login")):
         refused = tixxety("analyst-url", *arguments, DATABASE_URL=database_url)
-        assert (refused.returncode, refused.stdout, len(refused.stderr.splitlines())) == (1, "", 1), refused.stderr
+        assert (refused.returncode, refused.stdout, len(refused.stderr.splitlines())) == (2, "", 1), refused.stderr
         assert said in refused.stderr

@@ -1,9 +1,11 @@
 """`tixxety export` and `tixxety verify --file`: files are whole or not there, and what is wrong is one sentence."""
 
 import asyncio
+import errno
 import json
 import os
-import stat
+import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +19,9 @@ from projections.export import TableUnknown
 from tests.auditing.sealed_histories import sealed_history
 from tests.running import ROOT
 from tests.tixxety.test_cli import tixxety
-from tixxety.exporting import CannotExport, ExportStopped, export, never_done_when_stopped
-from tixxety.supervisor import StopRequested
+from tixxety.cli import sentence_of
+from tixxety.exporting import CannotExport, export
+from tixxety.stop_signals import StopRequested
 from tixxety.verifying import CannotVerify, verify
 from tixxety.whole_files import FileUnwritable, written_whole
 
@@ -48,10 +51,11 @@ def test_what_is_exported_is_verified_where_there_is_no_database(sealed_url: str
 
 
 def test_a_reader_who_has_seen_enough_ends_the_export(sealed_url: str) -> None:
-    command = f"{sys.executable} -m tixxety export | head -c 10"
+    command = f"{sys.executable} -m tixxety export | head -c 10; exit ${{PIPESTATUS[0]}}"
     environment = {"PATH": os.environ["PATH"], "DATABASE_URL": sealed_url, "TIXXETY_NO_VENV": "1"}
     piped = subprocess.run(["bash", "-c", command], cwd=ROOT, env=environment, capture_output=True, check=False)
     assert (piped.stdout, piped.stderr) == (b'{"kind":"e', b"")
+    assert piped.returncode == 128 + signal.SIGPIPE
 
 
 def test_a_table_goes_to_standard_output_and_its_position_beside_it(
@@ -72,6 +76,7 @@ def test_a_table_goes_to_standard_output_and_its_position_beside_it(
         ({"form": "xml"}, "There is no format xml for this: choose one of ndjson, parquet, cloudevents."),
         ({"form": "parquet"}, "Parquet is written to a file: name one with --to."),
         ({"form": "csv"}, "There is no format csv for this"),
+        ({"table": "conversion"}, "There is no table conversion: choose one of .*Views are read with SQL only."),
         ({"table": "accounts"}, "There is no table accounts: choose one of events"),
         ({"table": "events", "form": "cloudevents"}, "There is no format cloudevents for this: choose one of ndjson"),
         ({"table": "events", "event": str(uuid4())}, "Give --event or --table"),
@@ -90,15 +95,42 @@ def test_what_cannot_be_exported_is_one_sentence_and_no_file(
     assert failed.type in (CannotExport, TableUnknown, FileUnwritable) or "no event" in sentence
 
 
-def test_an_export_that_was_stopped_leaves_no_file_and_does_not_end_well(tmp_path: Path) -> None:
+def test_an_export_that_is_stopped_leaves_no_file(tmp_path: Path) -> None:
     def stopped() -> None:
-        with never_done_when_stopped(), written_whole(tmp_path / "it") as file:
+        with written_whole(tmp_path / "it") as file:
             file.write(b"a part")
-            raise StopRequested
+            raise StopRequested(signal.SIGTERM)
 
-    with pytest.raises(ExportStopped):
+    with pytest.raises(StopRequested):
         stopped()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_temporary_folder_without_room_is_one_sentence(sealed_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "it"
+    assert tixxety("export", "--to", str(file), DATABASE_URL=sealed_url).returncode == 0
+    # Room for what Python tries a folder with, and no more.
+    few_bytes = 1_000
+    done = subprocess.run(
+        [sys.executable, "-m", "tixxety", "verify", "--file", str(file)],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "TIXXETY_NO_VENV": "1", "TMPDIR": str(tmp_path)},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (few_bytes, few_bytes)),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert done.stderr.startswith(f"tixxety: {tmp_path}")
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_disk_without_room_is_one_sentence_that_says_where() -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", "/nowhere/it")
+    assert sentence_of(full).startswith("No space left on device: /nowhere/it.")
+    gone = OSError(errno.ENOENT, "No such file or directory", "/nowhere")
+    assert sentence_of(gone) == "No such file or directory: /nowhere."
 
 
 def test_verifying_a_file_since_a_seal_is_refused(tmp_path: Path) -> None:
@@ -118,34 +150,3 @@ def test_a_report_of_a_file_names_the_keys(
     assert ended.value.exit_code == 0
     assert f"The file's seals are signed with {key}" in said
     assert said.endswith("All is well.\n")
-
-
-def test_a_file_is_there_whole_or_as_it_was(tmp_path: Path) -> None:
-    path = tmp_path / "it"
-    with written_whole(path) as file:
-        file.write(b"first")
-        assert not path.exists()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~_umask()
-    with pytest.raises(ZeroDivisionError), written_whole(path) as file:
-        file.write(b"second" * (1 // 0))
-    assert path.read_bytes() == b"first"
-    link = tmp_path / "link"
-    link.symlink_to(path)
-    with written_whole(link) as file:
-        file.write(b"third")
-    assert (path.read_bytes(), link.is_symlink()) == (b"third", True)
-    assert sorted(tmp_path.iterdir()) == [path, link]
-
-
-def test_what_is_no_file_is_written_to_as_it_stands(tmp_path: Path) -> None:
-    with written_whole(Path("/dev/null")) as file:
-        file.write(b"x")
-    assert Path("/dev/null").is_char_device()
-    with pytest.raises(FileUnwritable, match="No space left on device"), written_whole(Path("/dev/full")) as file:
-        file.write(b"x")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -67,7 +67,7 @@ def test_machines_get_a_line_of_json_for_each_command(
 def test_what_can_not_be_shown_is_one_sentence(database_url: str, event_id: UUID) -> None:
     beyond = tixxety("replay", "--event", str(event_id), "--position", "14", DATABASE_URL=database_url)
     said = "tixxety: The history ends at position 13. Ask for that one, or for one before it.\n"
-    assert (beyond.returncode, beyond.stdout, beyond.stderr) == (1, "", said)
+    assert (beyond.returncode, beyond.stdout, beyond.stderr) == (2, "", said)
 
 
 @pytest.mark.parametrize(

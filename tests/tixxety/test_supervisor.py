@@ -12,10 +12,21 @@ import pytest
 from tests.tixxety.processes import all_gone, until
 from tixxety.failures import Failure
 from tixxety.processes import TiedProcess
-from tixxety.supervisor import Keeper, Program, StopRequested, stop_programs, stop_signals, supervise
+from tixxety.supervisor import Keeper, Program, stop_programs, supervise
 
 ROOT = Path(__file__).parent.parent.parent
 FOREVER = "import threading; print('up', flush=True); threading.Event().wait()"
+COUNTING = """
+import signal, sys
+asked = []
+signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
+print("up", flush=True)
+while not asked:
+    signal.sigtimedwait([signal.SIGUSR1], 0.1)
+# A second request would come at once.
+signal.sigtimedwait([signal.SIGUSR1], 0.5)
+sys.exit(f"asked {len(asked)} times")
+"""
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + FOREVER
 
 
@@ -24,7 +35,7 @@ def python(code: str) -> list[str]:
 
 
 def test_a_program_that_dies_is_started_again() -> None:
-    program = Program("sleeper", python(FOREVER), os.environ)
+    program = Program("sleeper", python(FOREVER), lambda: os.environ)
     program.restart()
     first = program.process
     assert first is not None
@@ -42,13 +53,13 @@ def test_a_program_that_dies_is_started_again() -> None:
 
 @pytest.mark.timeout(60)
 def test_five_deaths_in_a_minute_are_given_up_with_the_last_words() -> None:
-    program = Program("singer", python("import sys; sys.exit('out of breath')"), os.environ)
+    program = Program("singer", python("import sys; sys.exit('out of breath')"), lambda: os.environ)
     with pytest.raises(Failure, match=r"singer died 5 times within a minute.*out of breath"):
         supervise([program])
 
 
 def test_five_deaths_in_an_hour_are_not() -> None:
-    program = Program("singer", python("raise SystemExit"), os.environ)
+    program = Program("singer", python("raise SystemExit"), lambda: os.environ)
     keeper = Keeper(program)
     for hour in range(1, 9):
         keeper.tend(now=hour * 3600.0)
@@ -58,7 +69,7 @@ def test_five_deaths_in_an_hour_are_not() -> None:
 
 def test_a_program_is_not_started_while_what_it_needs_is_away() -> None:
     there = False
-    program = Program("guest", python(FOREVER), os.environ, can_restart=lambda: there)
+    program = Program("guest", python(FOREVER), lambda: os.environ, can_restart=lambda: there)
     keeper = Keeper(program)
     for second in range(20):
         assert not keeper.tend(now=float(second))
@@ -70,25 +81,41 @@ def test_a_program_is_not_started_while_what_it_needs_is_away() -> None:
 
 
 def test_a_program_that_does_not_listen_is_killed() -> None:
-    program = Program("deaf", python(DEAF), os.environ)
+    program = Program("deaf", python(DEAF), lambda: os.environ)
     program.restart()
     until(lambda: program.last_words() == "up")
     program.stop(0.1)
     assert not program.is_alive()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_each_stop_signal_is_the_same(number: signal.Signals) -> None:
-    before = signal.getsignal(number)
+def test_a_stop_is_asked_for_once() -> None:
+    program = Program("listener", python(COUNTING), lambda: os.environ)
+    program.restart()
+    until(lambda: program.last_words() == "up")
+    stop_programs([program])
+    assert program.last_words() == "up | asked 1 times"
 
-    def wait_for_it() -> None:
-        with stop_signals():
-            os.kill(os.getpid(), number)
-            until(lambda: False, seconds=5)
 
-    with pytest.raises(StopRequested):
-        wait_for_it()
-    assert signal.getsignal(number) is before
+def test_deaths_of_what_is_away_are_not_counted() -> None:
+    there = False
+    program = Program("guest", python("raise SystemExit"), lambda: os.environ, can_restart=lambda: there)
+    keeper = Keeper(program)
+    for second in range(20):
+        there = second % 2 == 1
+        keeper.tend(now=float(second))
+        until(lambda: not program.is_alive())
+
+
+def test_each_start_asks_for_its_environment() -> None:
+    where = {"PLACE": "here"}
+    program = Program("traveller", python("import os; print(os.environ['PLACE'])"), lambda: where)
+    said = []
+    for place in ("here", "there"):
+        where["PLACE"] = place
+        program.restart()
+        until(lambda: not program.is_alive())
+        said.append(program.last_words())
+    assert said == ["here", "there"]
 
 
 @pytest.mark.parametrize("kernel_ties", [True, False])

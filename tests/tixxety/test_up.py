@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import psutil
@@ -118,6 +119,43 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BoxOffice]:
     shutil.rmtree(EmbeddedPostgres(home).cluster)
 
 
+def kill_worker_that_is_waited_for(office: BoxOffice) -> psutil.Process:
+    """The worker that was killed; it is not started again, and that is said."""
+
+    def times_said() -> int:
+        return office.log.read_text().count("worker ended; starting it again once the database lets it work")
+
+    before = times_said()
+    killed = until(lambda: office.child("tixxety worker"))
+    killed.kill()
+    until(lambda: times_said() > before)
+    return killed
+
+
+def set_schema_version(office: BoxOffice, version: int) -> int:
+    """Returns the version that it had."""
+    with psycopg.connect(office.note["url"]) as connection:
+        ((before,),) = connection.execute("SELECT version FROM tixxety.schema_version").fetchall()
+        connection.execute("UPDATE tixxety.schema_version SET version = %s", (version,))
+        return int(before)
+
+
+def set_read_only(office: BoxOffice, switch: str) -> None:
+    """For every session of the database, as after a failover to a standby."""
+    server = urlsplit(office.note["url"])._replace(path="/postgres").geturl()
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE tixxety SET default_transaction_read_only = {switch}".encode())
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'tixxety'")
+
+
+def listening(port: int) -> socket.socket | None:
+    """A socket that listens on the port, once nobody else does."""
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError:
+        return None
+
+
 def register_and_log_in(url: str) -> tuple[str, dict[str, str]]:
     email = f"ann-{uuid.uuid4()}@example.com"
     account = {"email": email, "password": PASSWORD, "name": "Ann"}
@@ -139,9 +177,9 @@ def test_it_says_where_everything_is_and_no_secret(office: BoxOffice) -> None:
     assert httpx2.get(f"{office.url}/docs").status_code == 200
 
 
-def test_a_second_one_names_the_first_and_ends_with_1(office: BoxOffice) -> None:
+def test_a_second_one_names_the_first_and_ends_with_2(office: BoxOffice) -> None:
     second = tixxety(office.home, "up", "--port", "0")
-    assert second.returncode == 1
+    assert second.returncode == 2
     assert office.url in second.stderr
     assert str(office.process.pid) in second.stderr
     assert len(second.stderr.splitlines()) == 1
@@ -199,28 +237,60 @@ def test_accounts_and_tokens_outlive_a_restart_and_no_process_does(home: Path) -
 def test_a_child_that_cannot_live_ends_it_with_the_reason(home: Path) -> None:
     with up(home) as office:
         processes = family(office.process.pid)
-        with psycopg.connect(office.note["url"]) as connection:
-            connection.execute("UPDATE tixxety.schema_version SET version = 999")
-        until(lambda: office.child("tixxety worker")).kill()
-        assert office.process.wait(60) == 1
+        set_schema_version(office, 999)
+        until(lambda: office.child("serve --listener")).kill()
+        assert office.process.wait(150) == 2
         assert all_gone(processes)
         last = office.log.read_text().splitlines()[-1]
-        assert "worker died 5 times within a minute" in last
+        assert "api died 5 times within a minute" in last
         assert "made by version 999" in last
+
+
+def test_a_worker_that_another_version_has_put_out_of_work_is_waited_for(office: BoxOffice) -> None:
+    known = set_schema_version(office, 999)
+    killed = kill_worker_that_is_waited_for(office)
+    assert httpx2.get(f"{office.url}/events", timeout=30).status_code == 200
+    set_schema_version(office, known)
+    assert until(lambda: office.child("tixxety worker"), seconds=60).pid != killed.pid
+    until(office.is_ready, seconds=60)
+
+
+def test_a_database_that_takes_no_writes_for_a_while_is_waited_for(office: BoxOffice) -> None:
+    _, token = register_and_log_in(office.url)
+    set_read_only(office, "on")
+    kill_worker_that_is_waited_for(office)
+    assert httpx2.get(f"{office.url}/auth/me", headers=token, timeout=30).status_code == 200
+    set_read_only(office, "off")
+    until(office.is_ready, seconds=60)
+    register_and_log_in(office.url)
+
+
+def test_a_server_that_comes_back_elsewhere_is_followed(home: Path) -> None:
+    with up(home) as office:
+        email, token = register_and_log_in(office.url)
+        old_port = urlsplit(office.note["url"]).port or 0
+        killed = until(lambda: office.child("postgres -D"))
+        killed.kill()
+        # Whoever listens there when the server wants to come back.
+        with until(lambda: listening(old_port)):
+            until(lambda: urlsplit(office.note["url"]).port != old_port, seconds=60)
+            until(office.is_ready, seconds=60)
+            assert httpx2.get(f"{office.url}/auth/me", headers=token, timeout=30).json()["email"] == email
+            register_and_log_in(office.url)
 
 
 def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         refused = tixxety(tmp_path / "home", "up", "--port", str(port))
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert refused.stderr == f"tixxety: Port {port} is taken by another program; choose another with --port.\n"
     assert not (tmp_path / "home").exists()
 
 
 def test_what_needs_a_box_office_points_to_up(home: Path) -> None:
     refused = tixxety(home, "worker")
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert refused.stderr == f"tixxety: The home {home} has no box office yet: run tixxety up.\n"
 
 
