@@ -48,6 +48,7 @@ MAY_CALL: dict[Route, tuple[str, ...]] = {
     ("GET", "/problems"): EVERYBODY,
     ("GET", "/problems/{code}"): EVERYBODY,
 }
+GRANT = "UPDATE accounts SET roles = ARRAY[%(role)s] WHERE account_id = %(account_id)s"
 # Readiness answers with 503 while there is something to tell.
 ANSWERED = (200, 201, 204, 503)
 # What a route that is another's tells of it: that of a purchase not even that there is one.
@@ -105,6 +106,9 @@ class Stage:
 async def set_stage(app: FastAPI, client: httpx2.AsyncClient) -> Stage:
     accounts = await crowd(app, len(WITH_ACCOUNT))
     people = dict(zip(WITH_ACCOUNT, accounts, strict=True))
+    async with app.state.services.pool.connection() as connection:
+        for role in (AUDITOR, ANALYST, ADMIN):
+            await connection.execute(GRANT, {"account_id": people[role].id, "role": role})
     starts_at = instant(TOMORROW)
     event = await new_event(client, people[ORGANISER], total_tickets=50, max_per_buyer=40, starts_at=starts_at)
     response = await reserve(client, people[BUYER], event)
