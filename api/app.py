@@ -18,13 +18,17 @@ from api import (
     problems,
     reservations,
 )
+from api.command_limits import READS_AT_ONCE, LimitedCommands, Turns
+from api.health import DATABASE_PATIENCE_SECONDS
 from api.inputs import refuse_unknown_query
 from api.middleware import BoundedBodies, Heads, LimitedRates, RequestIds
 from api.passwords import Passwords
 from api.rate_limits import RateLimits
+from api.searches import Searches
 from api.services import ApiConfig, Services
 from api.sightings import RunnerSightings
 from api.tokens import Tokens
+from api.troubles import Troubles
 from eventstore import connections
 from eventstore.group_commit import GroupCommit
 from projections.follower import Follower
@@ -39,7 +43,7 @@ def create_app(config: ApiConfig) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            app.state.services = await _open_services(stack, config, tokens)
+            app.state.services = await _open_services(stack, config, tokens, app.state.troubles)
             yield
 
     app = FastAPI(
@@ -64,17 +68,24 @@ def create_app(config: ApiConfig) -> FastAPI:
     return app
 
 
-async def _open_services(stack: AsyncExitStack, config: ApiConfig, tokens: Tokens) -> Services:
-    pool = connections.pool(config.database_url, config.pool_connections)
+async def _open_services(stack: AsyncExitStack, config: ApiConfig, tokens: Tokens, troubles: Troubles) -> Services:
+    url = config.database_url
+    health_pool = connections.pool(url, 1)
+    health_pool.timeout = DATABASE_PATIENCE_SECONDS
+    commands = await stack.enter_async_context(GroupCommit(url))
     passwords = Passwords()
     stack.callback(passwords.close)
     return Services(
         config=config,
-        pool=await stack.enter_async_context(pool),
-        commands=await stack.enter_async_context(GroupCommit(config.database_url)),
-        follower=await stack.enter_async_context(Follower(config.database_url, on_reconnect=pool.check)),
+        pool=await stack.enter_async_context(connections.pool(url, config.pool_connections)),
+        health_pool=await stack.enter_async_context(health_pool),
+        searches=await stack.enter_async_context(Searches(url)),
+        reads=Turns(READS_AT_ONCE),
+        commands=LimitedCommands(commands, troubles, rate_limits=config.rate_limits),
+        follower=await stack.enter_async_context(Follower(url)),
         passwords=passwords,
         tokens=tokens,
         rate_limits=RateLimits(on=config.rate_limits, trusted_proxies=config.trusted_proxies),
         runner_sightings=RunnerSightings(),
+        troubles=troubles,
     )

@@ -46,11 +46,11 @@ async def read_event_as_of(
     """
     if (at is None) == (position is None):
         raise unusable("query", "at", EXACTLY_ONE)
-    services = await auditor.reads()
+    connected = await auditor.reads()
     if at is not None:
-        moment = await as_of.at_instant(services.pool.connection, event_id, at)
+        moment = await as_of.at_instant(connected, event_id, at)
     else:
-        moment = await as_of.at_position(services.pool.connection, event_id, position or 0)
+        moment = await as_of.at_position(connected, event_id, position or 0)
     return Response(json_of_moment(moment), media_type=MEDIA_TYPE)
 
 
@@ -61,8 +61,8 @@ async def read_event_as_of(
 )
 async def read_story_of_reservation(reservation_id: Id, auditor: TheAuditor) -> Response:
     """The story of a reservation in order: what happened or was refused, when, by whom, in which request, and why."""
-    services = await auditor.reads()
-    story = await stories.of_reservation(services.pool.connection, reservation_id)
+    connected = await auditor.reads()
+    story = await stories.of_reservation(connected, reservation_id)
     return Response(json_of_story(story), media_type=MEDIA_TYPE)
 
 
@@ -73,8 +73,8 @@ async def read_story_of_reservation(reservation_id: Id, auditor: TheAuditor) -> 
 )
 async def read_story_of_buyer(event_id: Id, buyer_id: Id, auditor: TheAuditor) -> Response:
     """The story of an account at an event: all of its reservations and all that it was refused there."""
-    services = await auditor.reads()
-    story = await stories.of_buyer(services.pool.connection, event_id, buyer_id)
+    connected = await auditor.reads()
+    story = await stories.of_buyer(connected, event_id, buyer_id)
     return Response(json_of_story(story), media_type=MEDIA_TYPE)
 
 
@@ -82,8 +82,8 @@ async def read_story_of_buyer(event_id: Id, buyer_id: Id, auditor: TheAuditor) -
 async def list_seals(auditor: TheAuditor, limit: PageLimit = USUAL_PAGE, cursor: Cursor = None) -> SealPage:
     """The seals in order, and the public keys that check them: any JOSE library can."""
     (after,) = after_cursor(cursor, ("seals",), tuple[int]) or (0,)
-    services = await auditor.reads()
-    async with services.pool.connection() as connection:
+    connected = await auditor.reads()
+    async with connected() as connection:
         listed = await seals.listed_after(connection, after, limit + 1)
         keys = await seal_keys.published(connection)
     shown, next_cursor = page_of(listed, limit, ("seals",), lambda seal: (seal.number,))

@@ -1,6 +1,6 @@
 """The domain events for auditors: filtered, in pages, as a stream of lines, or as CloudEvents."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from api.audit_schemas import DomainEventPage, Type, item_of
 from api.auditors import TheAuditor
 from api.inputs import USUAL_PAGE, Id, Instant, PageLimitIfAny, Position, unusable
-from api.pages import Cursor, after_cursor, cursor_at
+from api.pages import Cursor, after_cursor, cursor_at, within_bytes
 from api.problems import refusals
 from api.refusals import AuditorsOnly
 from api.security import TheReader
@@ -89,15 +89,18 @@ async def list_domain_events(
             if given is not None:
                 raise unusable("query", name, FOR_PAGES)
     place = after_cursor(cursor, ("domain events", *filters), tuple[int])
-    services = await auditor.reads()
+    connected = await auditor.reads()
     async with reader.connection() as connection:
         if shape != LINES:
             behind = filters._replace(after=max(after, place[0])) if place else filters
-            entries, next_after = await trail.page(connection, behind, limit or USUAL_PAGE)
+            found, next_after = await trail.page(connection, behind, limit or USUAL_PAGE)
     if shape == LINES:
-        pages = trail.pages(services.pool.connection, filters)
+        pages = trail.pages(connected, filters)
         first = await anext(pages)
         return StreamingResponse(_lines(first, pages), headers={"Vary": "Accept"}, media_type=LINES)
+    entries = within_bytes(found, _bytes)
+    if len(entries) < len(found):
+        next_after = entries[-1].row.position
     next_cursor = cursor_at(("domain events", *filters), (next_after,)) if next_after is not None else None
     return _cloud_events(request, entries, next_cursor) if shape == CLOUD_EVENTS else _page(entries, next_cursor)
 
@@ -114,6 +117,10 @@ def media_type_of(accept: str | None) -> str:
     return name if best > 0 else JSON
 
 
+def _bytes(entry: Entry) -> int:
+    return len(entry.stored.state) if entry.stored else 0
+
+
 def _number(weight: str) -> float:
     try:
         return float(weight)
@@ -121,12 +128,12 @@ def _number(weight: str) -> float:
         return 0.0
 
 
-def _page(entries: list[Entry], next_cursor: str | None) -> Response:
+def _page(entries: Sequence[Entry], next_cursor: str | None) -> Response:
     page = {"items": [item_of(entry) for entry in entries], "next_cursor": next_cursor}
     return Response(_json.encode(page), headers={"Vary": "Accept"}, media_type=JSON)
 
 
-def _cloud_events(request: Request, entries: list[Entry], next_cursor: str | None) -> Response:
+def _cloud_events(request: Request, entries: Sequence[Entry], next_cursor: str | None) -> Response:
     headers = {"Vary": "Accept"}
     if next_cursor is not None:
         query: dict[str, Any] = {**request.query_params, "cursor": next_cursor}

@@ -1,13 +1,15 @@
 """Who may read for the audit, and the record of it: no route below /audit reads before that is kept."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from api.freshness import Lent
 from api.refusals import AuditorsOnly
 from api.roles import ADMIN, AUDITOR, roles_of
-from api.security import CurrentAccount
+from api.security import CurrentAccount, lent
 from api.services import RequestId, Services, TheServices
 from api.tokens import Account
 from auditing.replay import reads
@@ -23,12 +25,12 @@ class Auditor:
     request_id: RequestId
     _services: Services
 
-    async def reads(self) -> Services:
-        """Keep that this is read, for ever, and hand out what to read with. Raises `AccountClosed`."""
-        async with self._services.pool.connection() as connection:
+    async def reads(self) -> Lent:
+        """Keep that this is read, for ever, and lend what to read with. Raises `AccountClosed`, `TooManyAtOnce`."""
+        async with lent(self._services, self.account.account_id) as connection:
             if not await reads.record(connection, self.request_id, self.account.account_id, self.what):
                 raise AccountClosed
-        return self._services
+        return partial(lent, self._services, self.account.account_id)
 
 
 async def auditor(request: Request, account: CurrentAccount, services: TheServices, request_id: RequestId) -> Auditor:

@@ -14,7 +14,8 @@ from api.idempotency import IdempotencyKey, idempotency_of
 from api.inputs import USUAL_PAGE, Cancellation, Id, Instant, PageLimit, Place, Text
 from api.outcomes import LOCATION_DOCUMENTED, POSITION_DOCUMENTED, REPLAYED_DOCUMENTED, written
 from api.pages import Cursor, after_cursor, page_of
-from api.problems import refusals
+from api.problems import COMMAND_FAILURES, refusals
+from api.refusals import SearchesOverloaded, SearchTooSlow
 from api.roles import actor_of
 from api.security import CurrentAccount, TheReader
 from api.services import RequestId, TheServices
@@ -33,7 +34,6 @@ from domain.refusals import (
     TicketTypeRequired,
 )
 from domain.ticketed_event import EventRecord
-from eventstore.failures import Overloaded
 from eventstore.group import Outcome
 from projections import catalogue
 
@@ -50,7 +50,7 @@ router = APIRouter(prefix="/events", tags=["events"], route_class=StrictJsonRout
     response_model=EventAnswer,
     responses={
         201: {"headers": LOCATION_DOCUMENTED | POSITION_DOCUMENTED | REPLAYED_DOCUMENTED},
-        **refusals(EventExists, IdempotencyKeyReused, Overloaded),
+        **refusals(EventExists, IdempotencyKeyReused, *COMMAND_FAILURES),
     },
 )
 async def create_event(
@@ -67,7 +67,7 @@ async def create_event(
     return written(outcome, _json(outcome), 201, f"{services.config.root_path}/events/{command.event_id}")
 
 
-@router.get("")
+@router.get("", responses=refusals(SearchTooSlow, SearchesOverloaded))
 async def list_events(
     reader: TheReader,
     q: Annotated[str, Text(1, 200, running=True)] | None = None,
@@ -85,7 +85,7 @@ async def list_events(
     """
     filters = ("events", q, city, state, country, starts_after, starts_before)
     after = after_cursor(cursor, filters, tuple[datetime, UUID])
-    async with reader.connection() as connection:
+    async with reader.connection(for_search=q is not None) as connection:
         rows = await catalogue.events(
             connection,
             q=q,
@@ -161,7 +161,7 @@ async def read_event(
             TicketTypeRequired,
             TicketTypeNotFound,
             CapacityBelowTaken,
-            Overloaded,
+            *COMMAND_FAILURES,
         ),
     },
 )
@@ -186,7 +186,7 @@ async def change_event(
     response_model=EventAnswer,
     responses={
         200: {"headers": POSITION_DOCUMENTED | REPLAYED_DOCUMENTED},
-        **refusals(EventNotFound, NotTheOrganiser, EventEnded, IdempotencyKeyReused, Overloaded),
+        **refusals(EventNotFound, NotTheOrganiser, EventEnded, IdempotencyKeyReused, *COMMAND_FAILURES),
     },
 )
 async def cancel_event(

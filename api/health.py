@@ -6,27 +6,30 @@ from typing import Annotated
 
 from fastapi import APIRouter, Response
 from psycopg import Error as DatabaseError
-from psycopg.errors import UndefinedTable
+from psycopg_pool import PoolTimeout, TooManyRequests
 from pydantic import BaseModel, Field
 
 from api.services import Services, TheServices
 from api.sightings import RunnerSightings
+from eventstore import guards, schema
 from eventstore.connections import APP_ROLE, Connection
+from eventstore.guards import Guards
 from eventstore.history import first_after
-from eventstore.schema import SCHEMA_VERSION
-from projections import queries
-from projections.checkpoint import DEFINITIONS_VERSION
+from projections import columns, queries
 
 DATABASE_PATIENCE_SECONDS = 1.0
 LONGEST_LAG_SECONDS = 10.0
 
-VERSION = "SELECT version FROM schema_version"
-IDENTITY = "SELECT current_user::text, clock_timestamp()"
+STATE = """
+SELECT clock_timestamp(), pg_is_in_recovery(), current_setting('transaction_read_only') = 'on',
+       100 * pg_notification_queue_usage()
+"""
 router = APIRouter(prefix="/health", tags=["health"])
 
 
 BY_BOTH = "privileges and trigger"
-BY_TRIGGER = f"trigger alone: this login can't take the role {APP_ROLE}"
+BY_TRIGGER = f"trigger alone: this login has rights that the role {APP_ROLE} is not given"
+BY_PRIVILEGES = "privileges alone: a trigger is missing or disabled, of "
 
 
 class Alive(BaseModel):
@@ -43,11 +46,16 @@ class Check(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Ready when every check is ok. `append_only` says how the database keeps the history from being changed."""
+    """Ready when every check is ok. `append_only` says how the database keeps the history from being changed.
+
+    `notification_queue_percent` is how full the server's queue of notifications is. Full, it stops no sale, but who
+    waits for the projections hears of them late.
+    """
 
     status: str
     checks: dict[str, Check]
-    append_only: Annotated[str | None, Field(examples=[BY_BOTH])]
+    append_only: Annotated[str | None, Field(examples=[BY_BOTH])] = None
+    notification_queue_percent: Annotated[float | None, Field(examples=[0.0])] = None
 
 
 @router.get("/live", operation_id="check_liveness", response_model=Alive)
@@ -63,11 +71,13 @@ async def live() -> dict[str, str]:
     responses={503: {"model": Readiness, "description": "Not ready"}},
 )
 async def ready(response: Response, services: TheServices) -> Readiness:
-    """Whether requests should come here: the database answers, its schema is ours, and the projections keep up."""
+    """Whether requests should come here: the database answers and can be written to, and the projections keep up."""
     try:
         async with asyncio.timeout(DATABASE_PATIENCE_SECONDS):
-            async with services.pool.connection(DATABASE_PATIENCE_SECONDS) as connection:
+            async with services.health_pool.connection(DATABASE_PATIENCE_SECONDS) as connection:
                 readiness = await _look(connection, services)
+    except (PoolTimeout, TooManyRequests):
+        readiness = _readiness({"database": Check(ok=False, problem="too many ask for readiness at once")})
     except (DatabaseError, TimeoutError):
         problem = f"did not answer within {DATABASE_PATIENCE_SECONDS:g} s"
         readiness = _readiness({"database": Check(ok=False, problem=problem)})
@@ -77,32 +87,70 @@ async def ready(response: Response, services: TheServices) -> Readiness:
 
 
 async def _look(connection: Connection, services: Services) -> Readiness:
-    identity = await (await connection.execute(IDENTITY)).fetchone()
-    assert identity is not None  # noqa: S101
-    login, now = identity
-    checks = {"database": Check(ok=True), "schema": await _schema(connection)}
-    if checks["schema"].ok:
-        projections = await queries.readiness(connection)
-        checks["runner"] = _runner(services.runner_sightings, is_there=projections.runner_holds_lock)
-        checks["projections"] = await _projections(connection, projections, now)
-    return _readiness(checks, BY_BOTH if login == APP_ROLE else BY_TRIGGER)
+    row = await (await connection.execute(STATE)).fetchone()
+    assert row is not None  # noqa: S101
+    now, is_standby, is_read_only, queue_percent = row
+    checks = {"database": Check(ok=True), "schema": _check(await schema.why_unusable(connection))}
+    if not checks["schema"].ok:
+        return _readiness(checks)
+    checks["writing"] = await _writing(connection, services, is_standby=is_standby, is_read_only=is_read_only)
+    found = await guards.read(connection)
+    checks["append_only"] = _unguarded(found)
+    checks["projections"] = _check(_missing(await columns.missing(connection)))
+    if checks["projections"].ok:
+        folded = await queries.readiness(connection)
+        checks["runner"] = _runner(services.runner_sightings, is_there=folded.runner_holds_lock)
+        checks["projections"] = await _projections(connection, folded, now)
+    return _readiness(checks, _told(found), queue_percent)
 
 
-def _readiness(checks: dict[str, Check], append_only: str | None = None) -> Readiness:
-    status = "ready" if all(check.ok for check in checks.values()) else "not ready"
-    return Readiness(status=status, checks=checks, append_only=append_only)
+def _check(problem: str | None) -> Check:
+    return Check(ok=problem is None, problem=problem)
 
 
-async def _schema(connection: Connection) -> Check:
-    try:
-        row = await (await connection.execute(VERSION)).fetchone()
-    except UndefinedTable:
-        row = None
-    if row == (SCHEMA_VERSION,):
+def _readiness(
+    checks: dict[str, Check], append_only: str | None = None, notification_queue_percent: float | None = None
+) -> Readiness:
+    return Readiness(
+        status="ready" if all(check.ok for check in checks.values()) else "not ready",
+        checks=checks,
+        append_only=append_only,
+        notification_queue_percent=notification_queue_percent,
+    )
+
+
+async def _writing(connection: Connection, services: Services, *, is_standby: bool, is_read_only: bool) -> Check:
+    if is_standby:
+        return Check(ok=False, problem="the database is a standby: nothing can be sold here")
+    if is_read_only:
+        return Check(ok=False, problem="the database is read-only: nothing can be sold")
+    await services.troubles.look_at_disk(connection)
+    return _check("the disk of the database is full" if services.troubles.disk_is_full else None)
+
+
+def _unguarded(found: Guards) -> Check:
+    if not found.unguarded:
         return Check(ok=True)
-    found = f"version {row[0]}" if row else "no version"
-    problem = f"the database has {found}, this program needs {SCHEMA_VERSION}: run tixxety migrate"
+    problem = f"{' and '.join(found.unguarded)} can be changed: no right is withheld, and no trigger refuses"
     return Check(ok=False, problem=problem)
+
+
+def _told(found: Guards) -> str:
+    """How the history is guarded where it is guarded least."""
+    tables = frozenset(guards.APPEND_ONLY)
+    without_trigger = ", ".join(sorted(tables - found.by_trigger))
+    if found.unguarded:
+        return f"nothing, of {', '.join(found.unguarded)}"
+    if without_trigger:
+        return BY_PRIVILEGES + without_trigger
+    return BY_BOTH if found.by_privileges == tables else BY_TRIGGER
+
+
+def _missing(names: list[str]) -> str | None:
+    if not names:
+        return None
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"the tables for reading are of another version, without {names[0]}{more}: run tixxety rebuild"
 
 
 def _runner(sightings: RunnerSightings, *, is_there: bool) -> Check:
@@ -112,10 +160,6 @@ def _runner(sightings: RunnerSightings, *, is_there: bool) -> Check:
 
 
 async def _projections(connection: Connection, folded: queries.Readiness, now: datetime) -> Check:
-    if folded.definitions_version < DEFINITIONS_VERSION:
-        return Check(ok=False, problem="the tables for reading are of an older version: run tixxety rebuild")
-    if folded.definitions_version > DEFINITIONS_VERSION:
-        return Check(ok=False, problem="the tables for reading are of a newer version than this program")
     if folded.stopped_before is not None:
         return Check(ok=False, problem=f"position {folded.stopped_before} can't be folded: the worker's log says why")
     unfolded = await first_after(connection, folded.position)

@@ -1,6 +1,8 @@
 """Around every request: its id, the bounds of its body, and an answer even when something broke. Plain ASGI."""
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 import structlog
 import uuid_utils.compat
@@ -17,6 +19,9 @@ LARGEST_BODY_BYTES = 256 * 1024
 LONGEST_BODY_SECONDS = 30
 REQUEST_ID_HEADER = b"x-request-id"
 AUTHORIZATION, CACHE_CONTROL = b"authorization", b"cache-control"
+
+# What a scope's state says of a request: the task that answers it, and whether there is still anybody to answer.
+ANSWERING, CLIENT_LEFT = "answering", "client_left"
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +57,7 @@ class RequestIds:
             await self._app(scope, receive, send)
             return
         request_id = uuid_utils.compat.uuid7()
-        scope.setdefault("state", {})["request_id"] = request_id
+        scope.setdefault("state", {}).update({"request_id": request_id, ANSWERING: asyncio.current_task()})
         started = False
         is_private = scope["method"] != "GET" or any(name == AUTHORIZATION for name, _ in scope["headers"])
 
@@ -69,7 +74,9 @@ class RequestIds:
         try:
             await self._app(scope, receive, send_with_id)
         except asyncio.CancelledError:
-            # The server stops; what it would log of a cancelled request is a traceback.
+            # Its client has left, or the server stops; what it would log of a cancelled request is a traceback.
+            if scope["state"].get(CLIENT_LEFT):
+                return
             if started:
                 raise
             await problem_response(Stopping(), scope)(scope, receive, send_with_id)
@@ -81,6 +88,17 @@ class RequestIds:
             # No variable may keep the error: its traceback keeps the variables, and only the collector would free both.
             answer = problem_response(error if isinstance(error, Refusal | Failure) else InternalError(), scope)
             await answer(scope, receive, send_with_id)
+
+
+def give_up(scope: Mapping[str, Any]) -> None:
+    """Answer this request no further: its client has left.
+
+    What is asked of the database is ended there, and a command that waits is not begun; one that is under way goes on.
+    """
+    answering: asyncio.Task[None] | None = scope.get("state", {}).get(ANSWERING)
+    if answering is not None:
+        scope["state"][CLIENT_LEFT] = True
+        answering.cancel()
 
 
 class LimitedRates:

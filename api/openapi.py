@@ -110,7 +110,7 @@ def _document_problems(path: str, operation: dict[str, Any]) -> None:
     if "application/json" in body:
         codes.append("malformed-json")
     if "security" in operation:
-        codes += ["not-authenticated", "database-away"]
+        codes += ["not-authenticated", "too-many-at-once", "database-away"]
     if path.startswith("/auth/"):
         codes += ["rate-limited", "database-away"]
     if "503" in responses and "overloaded" in str(responses["503"]):
@@ -118,7 +118,7 @@ def _document_problems(path: str, operation: dict[str, Any]) -> None:
         if not path.startswith("/auth/"):
             codes.append("event-busy")
     if ("query", "min_position") in parameters:
-        codes += ["projection-behind", "rebuild-due", "database-away"]
+        codes += ["projection-behind", "beyond-the-end", "rebuild-due", "overloaded", "database-away"]
     if any(p["schema"].get("format") == "uuid" for (place, _), p in parameters.items() if place == "path"):
         codes.append("not-found")
     for code in codes:

@@ -15,6 +15,7 @@ Item = TypeVar("Item")
 Row = TypeVar("Row")
 After = TypeVar("After", bound=tuple[Any, ...])
 
+LARGEST_PAGE_BYTES = 512 * 1024
 FOREIGN_CURSOR = "is not one that this list gave for these filters; begin again without it"
 
 Cursor = Annotated[
@@ -35,12 +36,22 @@ def page_of(
 ) -> tuple[Sequence[Row], str | None]:
     """The rows to show and the next page's cursor, from up to `limit` + 1 rows: the one too many says that more follow.
 
-    `after_of` gives a row's place in the list's order.
+    `after_of` gives a row's place in the list's order. A page of wide rows ends before the limit.
     """
-    if len(rows) <= limit:
+    shown = within_bytes(rows[:limit], lambda row: len(msgspec.json.encode(row)))
+    if len(shown) == len(rows):
         return rows, None
-    shown = rows[:limit]
     return shown, cursor_at(filters, after_of(shown[-1]))
+
+
+def within_bytes(rows: Sequence[Row], bytes_of: Callable[[Row], int]) -> Sequence[Row]:
+    """As many of the rows as together have no more than `LARGEST_PAGE_BYTES` as JSON; the first in any case."""
+    total = 0
+    for place, row in enumerate(rows):
+        total += bytes_of(row)
+        if place and total > LARGEST_PAGE_BYTES:
+            return rows[:place]
+    return rows
 
 
 def after_cursor(cursor: str | None, filters: tuple[Any, ...], shape: type[After]) -> After | None:

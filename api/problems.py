@@ -16,6 +16,7 @@ from starlette.types import Scope
 
 from api import refusals as http
 from api.inputs import unusable
+from api.troubles import Troubles
 from auditing.replay import refusals as auditing
 from domain import refusals as domain
 from eventstore import failures
@@ -81,11 +82,15 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "beyond-the-end": ProblemType(422, "Beyond the end", auditing.BeyondTheEnd(1042)),
     "ticket-type-required": ProblemType(422, "Ticket type required", domain.TicketTypeRequired()),
     "idempotency-key-reused": ProblemType(422, "Idempotency key reused", domain.IdempotencyKeyReused()),
-    "rate-limited": ProblemType(429, "Too many requests", http.RateLimited(30)),
+    "rate-limited": ProblemType(429, "Too many requests", http.RateLimited(30), (http.RecordedTooMuch(30),)),
+    "too-many-at-once": ProblemType(429, "Too many at once", http.TooManyAtOnce(62)),
     "too-many-connections": ProblemType(429, "Too many connections", http.TooManyConnections()),
     "headers-too-large": ProblemType(431, "Headers too large", http.HeadersTooLarge()),
     "internal-error": ProblemType(500, "Something broke", http.InternalError()),
-    "overloaded": ProblemType(503, "Overloaded", failures.Overloaded(1), (http.NoConnectionLeft(),)),
+    "overloaded": ProblemType(
+        503, "Overloaded", failures.Overloaded(1), (http.SearchesOverloaded(1), http.NoConnectionLeft())
+    ),
+    "search-too-slow": ProblemType(503, "Search too slow", http.SearchTooSlow(2)),
     "event-busy": ProblemType(503, "Event busy", failures.EventBusy(1)),
     "disk-full": ProblemType(503, "Disk full", failures.DiskFull(30)),
     "read-only": ProblemType(503, "Read-only", failures.ReadOnly(5)),
@@ -117,6 +122,7 @@ def problem_response(no: AnyNo, scope: Scope, headers: Mapping[str, str] | None 
 
 def install(app: FastAPI) -> None:
     """Make every refusal, failure and unusable request of this app a problem document."""
+    app.state.troubles = Troubles()
     app.add_exception_handler(domain.Refusal, _refused)
     app.add_exception_handler(failures.Failure, _refused)
     for error in (*CONNECTION_LOST, ReadOnlySqlTransaction):
@@ -159,11 +165,13 @@ def _root_path(scope: Scope) -> str:
 
 async def _refused(request: Request, no: Exception) -> Response:
     assert isinstance(no, domain.Refusal | failures.Failure)  # noqa: S101
+    if isinstance(no, failures.Failure):
+        request.app.state.troubles.note(no)
     return problem_response(no, request.scope)
 
 
 async def _database_failed(request: Request, error: Exception) -> Response:
-    return problem_response(failures.failure_of(error), request.scope)
+    return await _refused(request, failures.failure_of(error))
 
 
 async def _rebuild_due(request: Request, _error: Exception) -> Response:
@@ -247,6 +255,17 @@ def refusals(*nos: str | type[AnyNo]) -> dict[int | str, dict[str, Any]]:
     for no in nos:
         add_problem(responses, no if isinstance(no, str) else no.code)
     return responses
+
+
+# What any command may be told instead of its answer.
+COMMAND_FAILURES: tuple[type[AnyNo], ...] = (
+    http.TooManyAtOnce,
+    http.RecordedTooMuch,
+    failures.Overloaded,
+    failures.EventBusy,
+    failures.DiskFull,
+    failures.ReadOnly,
+)
 
 
 def add_problem(responses: dict[Any, dict[str, Any]], code: str) -> None:

@@ -120,6 +120,42 @@ class TooManyConnections(Refusal):
         super().__init__()
 
 
+class RecordedTooMuch(Refusal):
+    """Your account has recorded all that one may in a minute. Go on in {retry_after_seconds} seconds."""
+
+    code = "rate-limited"
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__()
+
+
+class TooManyAtOnce(Refusal):
+    """Your account has {limit} requests under way already. Send the next once one of them is answered."""
+
+    code = "too-many-at-once"
+
+    def __init__(self, limit: int, retry_after_seconds: int = 1) -> None:
+        self.limit = limit
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__()
+
+
+class SearchesOverloaded(Overloaded):
+    """More searches are waiting than can be answered soon. Try again in a moment; all else is answered as ever."""
+
+
+class SearchTooSlow(Failure):
+    """The search was ended because it took too long. Look for other words, or name a place or a time as well."""
+
+    code = "search-too-slow"
+
+    def __init__(self, limit_seconds: int, retry_after_seconds: int = 5) -> None:
+        super().__init__()
+        self.limit_seconds = limit_seconds
+        self.retry_after_seconds = retry_after_seconds
+
+
 class ProjectionBehind(Failure):
     """The tables for reading have not reached the position you asked for. Try again in a moment."""
 

@@ -9,9 +9,9 @@ from api.idempotency import IdempotencyKey, idempotency_of
 from api.inputs import USUAL_PAGE, Cancellation, Id, PageLimit
 from api.outcomes import LOCATION_DOCUMENTED, POSITION_DOCUMENTED, REPLAYED_DOCUMENTED, written
 from api.pages import Cursor, after_cursor, page_of
-from api.problems import refusals
+from api.problems import COMMAND_FAILURES, refusals
 from api.reservation_schemas import NewReservation, Payment, ReservationAnswer, ReservationPage, json_of
-from api.security import CurrentAccount, TheReader, check_account_lives
+from api.security import CurrentAccount, TheReader, check_account_lives, lent
 from api.services import RequestId, Services, TheServices
 from api.strict_json import StrictJsonRoute
 from api.tokens import Account
@@ -32,7 +32,6 @@ from domain.refusals import (
     TicketTypeRequired,
 )
 from domain.reservation import ReservationRecord, Status
-from eventstore.failures import Overloaded
 from eventstore.group import Outcome
 from projections import queries
 
@@ -57,7 +56,7 @@ router = APIRouter(prefix="/reservations", tags=["reservations"], route_class=St
             SalesClosed,
             LimitPerBuyer,
             SoldOut,
-            Overloaded,
+            *COMMAND_FAILURES,
         ),
     },
 )
@@ -111,7 +110,9 @@ async def read_reservation(reservation_id: Id, account: CurrentAccount, reader: 
     response_model=ReservationAnswer,
     responses={
         200: {"headers": POSITION_DOCUMENTED | REPLAYED_DOCUMENTED},
-        **refusals(IdempotencyKeyReused, ReservationNotFound, NotPayable, HoldExpired, EventIsCancelled, Overloaded),
+        **refusals(
+            IdempotencyKeyReused, ReservationNotFound, NotPayable, HoldExpired, EventIsCancelled, *COMMAND_FAILURES
+        ),
     },
 )
 async def pay(
@@ -143,7 +144,7 @@ async def pay(
     response_model=ReservationAnswer,
     responses={
         200: {"headers": POSITION_DOCUMENTED | REPLAYED_DOCUMENTED},
-        **refusals(IdempotencyKeyReused, ReservationNotFound, HoldExpired, EventEnded, Overloaded),
+        **refusals(IdempotencyKeyReused, ReservationNotFound, HoldExpired, EventEnded, *COMMAND_FAILURES),
     },
 )
 async def cancel(
@@ -169,9 +170,9 @@ async def cancel(
 
 async def _event_of(reservation_id: UUID, account: Account, services: Services) -> UUID:
     try:
-        return await services.commands.event_of(reservation_id)
+        return await services.commands.event_of(reservation_id, account.account_id)
     except ReservationNotFound:
-        async with services.pool.connection() as connection:
+        async with lent(services, account.account_id) as connection:
             await check_account_lives(connection, account.account_id)
         raise
 

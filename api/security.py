@@ -1,7 +1,7 @@
 """Who asks: dependencies that turn a bearer token into an account, and wait until it can read its own writes."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
@@ -10,6 +10,7 @@ from fastapi import Depends
 from fastapi.security import OAuth2PasswordBearer
 
 from api import freshness
+from api.freshness import Lent
 from api.inputs import MinPosition
 from api.refusals import NotAuthenticated
 from api.services import Services, TheServices
@@ -51,21 +52,27 @@ class Reader:
     min_position: int | None
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
+    async def connection(self, *, for_search: bool = False) -> AsyncIterator[Connection]:
         """A connection to read with, once the projections show what the account wrote before this request.
 
-        Waits at most 250 ms; with `min_position` at most 2 s, then raises `ProjectionBehind`. Without an account
-        nothing waits unless `min_position` asks. Holds no connection while it waits. Raises `AccountClosed`.
+        Waits at most 250 ms; with `min_position` at most 2 s, then raises `ProjectionBehind`, or `BeyondTheEnd` at
+        once. Without an account nothing waits unless `min_position` asks. Holds no connection while it waits. Raises
+        `AccountClosed`, `TooManyAtOnce`, and what `Searches` does when it is `for_search`.
         """
-        pool, follower = self.services.pool, self.services.follower
+        follower = self.services.follower
         if self.account is not None:
-            async with pool.connection() as connection:
+            async with self._lent() as connection:
                 await check_account_lives(connection, self.account.account_id)
                 head = await history.head(connection) if self.min_position is None else 0
             await freshness.catch_up_with_history(follower, head)
-        await freshness.reach(follower, self.min_position or 0)
-        async with pool.connection() as connection:
+        if self.min_position:
+            await freshness.reach(follower, self.min_position, self._lent)
+        async with self._lent(for_search=for_search) as connection:
             yield connection
+
+    def _lent(self, *, for_search: bool = False) -> AbstractAsyncContextManager[Connection]:
+        source = self.services.searches.connection if for_search else self.services.pool.connection
+        return source() if self.account is None else lent(self.services, self.account.account_id, source)
 
 
 async def reader(account: AccountIfAny, services: TheServices, min_position: MinPosition = None) -> Reader:
@@ -74,6 +81,17 @@ async def reader(account: AccountIfAny, services: TheServices, min_position: Min
 
 
 TheReader = Annotated[Reader, Depends(reader)]
+
+
+@asynccontextmanager
+async def lent(services: Services, account_id: UUID, source: Lent | None = None) -> AsyncIterator[Connection]:
+    """A connection to read with; one account has and awaits only so many at once. Raises `TooManyAtOnce`."""
+    await services.reads.begin(account_id)
+    try:
+        async with (source or services.pool.connection)() as connection:
+            yield connection
+    finally:
+        services.reads.end(account_id)
 
 
 async def check_account_lives(connection: Connection, account_id: UUID) -> None:

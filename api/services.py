@@ -7,12 +7,14 @@ from uuid import UUID
 from fastapi import Depends, Request
 from psycopg_pool import AsyncConnectionPool
 
+from api.command_limits import LimitedCommands, Turns
 from api.passwords import Passwords
 from api.rate_limits import RateLimits
+from api.searches import Searches
 from api.sightings import RunnerSightings
 from api.tokens import Tokens
+from api.troubles import Troubles
 from eventstore.connections import Connection
-from eventstore.group_commit import GroupCommit
 from projections.follower import Follower
 
 
@@ -21,7 +23,7 @@ class ApiConfig:
     """What one API process is told: `jwt_secret` has at least 32 bytes, `trusted_proxies` are addresses or networks.
 
     `root_path` is the prefix that a proxy takes off the path, such as `/tickets`; the server puts it into the scope.
-    `pool_connections` bounds the connections for reading; commands and the follower have one of their own each.
+    `pool_connections` bounds the connections for reading; searches, readiness, commands and the follower have others.
     """
 
     database_url: str
@@ -38,12 +40,16 @@ class Services:
 
     config: ApiConfig
     pool: AsyncConnectionPool[Connection]
-    commands: GroupCommit
+    health_pool: AsyncConnectionPool[Connection]
+    searches: Searches
+    reads: Turns
+    commands: LimitedCommands
     follower: Follower
     passwords: Passwords
     tokens: Tokens
     rate_limits: RateLimits
     runner_sightings: RunnerSightings
+    troubles: Troubles
 
 
 async def services_of(request: Request) -> Services:

@@ -10,6 +10,8 @@ from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool
 
+from eventstore.pools import Pool
+
 HISTORY_SCHEMA = "tixxety"
 PROJECTIONS_SCHEMA = "projections"
 # A rebuild makes the next set of tables, and keeps the one before.
@@ -34,12 +36,13 @@ SETTINGS = {
     "synchronous_commit": "on",
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "2s",
+    # A quiet hour is no reason to lose the connections that the next buyer needs.
+    "idle_session_timeout": "0",
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "2",
     "tcp_user_timeout": "15s",
     "statement_timeout": "0",
-    "idle_session_timeout": "0",
     # What a database or a login may have been set to, and what then can't be read.
     "client_encoding": "UTF8",
     "timezone": "UTC",
@@ -167,7 +170,7 @@ def pool(
         await _configure(connection, settings)
 
     configured: Callable[[Connection], Awaitable[None]] = configure
-    return AsyncConnectionPool(
+    return Pool(
         database_url,
         connection_class=Connection,
         kwargs={"autocommit": True, **KEEPALIVES},

@@ -43,11 +43,12 @@ GROUP_ROWS = 5_000
 
 
 class Outcome(NamedTuple):
-    """The answer to a command, and the position at which the history makes it true."""
+    """The answer to a command, the position at which the history makes it true, and how much it added to it."""
 
     answer: EventRecord | ReservationRecord
     position: int
     replayed: bool
+    recorded_bytes: int = 0
 
 
 class Undecided(Enum):
@@ -62,6 +63,7 @@ class Decided(NamedTuple):
 
     decision: Decision
     end: int
+    recorded_bytes: int = 0
 
 
 class StreamsBusy(Exception):
@@ -108,7 +110,9 @@ class Group:
         positions = await self._append(decided, now)
         self.refusals.settle()
         return [
-            Outcome(one.decision.answer, position, one.decision.replayed) if isinstance(one, Decided) else one
+            Outcome(one.decision.answer, position, one.decision.replayed, one.recorded_bytes)
+            if isinstance(one, Decided)
+            else one
             for one, position in zip(decided, positions, strict=True)
         ]
 
@@ -199,7 +203,7 @@ class Group:
             await names.free(self.trips, command.event_id)
         elif name:
             await names.take(self.trips, name, command.event_id)
-        return Decided(decision, len(self.rows))
+        return Decided(decision, len(self.rows), sum(len(state) for *_, state in rows))
 
     def _take_back(self, event_id: UUID, reservation_ids: Sequence[UUID], now: datetime) -> None:
         """Expire these due holds, each by a command of its own."""

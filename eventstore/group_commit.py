@@ -9,7 +9,6 @@ from uuid import UUID
 
 import psycopg
 import structlog
-from psycopg_pool import PoolTimeout
 
 from domain.commands import AnyCommand
 from domain.refusals import ReservationNotFound
@@ -291,7 +290,7 @@ def unrecorded() -> Iterator[None]:
     """For what comes before a command is in the queue: when it fails, nothing of the command was recorded."""
     try:
         yield
-    except (PoolTimeout, TimeoutError) as error:
+    except TimeoutError as error:
         raise DatabaseAway from error
     except CONNECTION_LOST as error:
         raise failure_of(error) from error

@@ -12,6 +12,7 @@ from eventstore.connections import Connection
 CHANNEL = "history"
 
 HEAD = "SELECT coalesce(max(notification_id), 0) FROM stored_events"
+FINAL_HEAD = "SELECT coalesce(max(notification_id), 0), pg_is_in_recovery() FROM stored_events"
 READ_AFTER = """
 SELECT notification_id, command_position, originator_id, originator_version, topic, state
 FROM stored_events WHERE notification_id > %(after)s ORDER BY notification_id LIMIT %(limit)s
@@ -58,6 +59,12 @@ async def head(connection: Connection) -> int:
     """The last position; 0 when nothing was recorded yet."""
     rows = await (await connection.execute(HEAD)).fetchall()
     return int(rows[0][0])
+
+
+async def final_head(connection: Connection) -> int | None:
+    """The same, where nothing can have been recorded behind it; None on a standby, which hears of things late."""
+    rows = await (await connection.execute(FINAL_HEAD)).fetchall()
+    return None if rows[0][1] else int(rows[0][0])
 
 
 async def read_after(connection: Connection, position: int, limit: int) -> list[Recorded]:

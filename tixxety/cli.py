@@ -22,7 +22,7 @@ from tixxety.analysts import analyst_url
 from tixxety.exporting import export
 from tixxety.failures import Failure
 from tixxety.migrate import migrate as migrate_database
-from tixxety.options import Home, expect_current_schema
+from tixxety.options import Home, expect_current_schema, expect_database
 from tixxety.processes import end_with_uv
 from tixxety.rebuilding import rebuild
 from tixxety.replaying import replay
@@ -107,7 +107,7 @@ def serve(
     """Run the API until Ctrl-C."""
     settings = read_settings(home)
     with database(settings, brief=False) as url:
-        expect_current_schema(settings, url)
+        expect_database(settings, url)
         settings.open_logins(url)
         environment = settings.serving_environment(url)
         with socket.socket(fileno=listener) if listener is not None else listen(host, port) as opened:
@@ -130,7 +130,7 @@ def worker(home: Home = None) -> None:
 
     settings = read_settings(home)
     with database(settings, brief=False) as url:
-        expect_current_schema(settings, url)
+        expect_database(settings, url)
         settings.open_logins(url)
         url = settings.serving_url(url, WORKER_ROLE)
         expect_worker_rights(url)

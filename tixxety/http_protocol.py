@@ -10,7 +10,7 @@ import msgspec
 import uuid_utils.compat
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from api.middleware import REQUEST_ID_HEADER
+from api.middleware import REQUEST_ID_HEADER, give_up
 from api.problems import MEDIA_TYPE, document
 from api.refusals import HeadersTooLarge, MalformedRequest, RequestTimeout
 from domain.refusals import Refusal
@@ -113,6 +113,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._stop_head_timer()
         self._stop_unread_timer()
+        if self.cycle is not None and not self.cycle.response_complete:
+            give_up(self.cycle.scope)
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived, slice by slice, until something in it is refused."""

@@ -15,7 +15,7 @@ from eventstore.connections import (
 )
 from eventstore.failures import SchemaOutdated
 from eventstore.locks import LOCK_CLASS, MIGRATION_KEY, POSITION_KEY
-from eventstore.schema import SCHEMA_VERSION, steps
+from eventstore.schema import SCHEMA_VERSION, VERSIONS, steps
 from projections import checkpoint, schema
 from projections.checkpoint import DEFINITIONS_VERSION
 from tixxety.failures import WrongEncoding
@@ -69,7 +69,13 @@ def migrate(database_url: str) -> list[str]:
 
 def schema_version(database_url: str) -> int | None:
     """The version of the schema that is in the database; None where there is none yet. Raises `WrongEncoding`."""
-    return run(_schema_version(database_url))
+    found = schema_versions(database_url)
+    return found[0] if found else None
+
+
+def schema_versions(database_url: str) -> tuple[int, int] | None:
+    """The same, and the oldest version whose programs it serves."""
+    return run(_schema_versions(database_url))
 
 
 def version_of(row: tuple[Any, ...] | None) -> int:
@@ -86,8 +92,13 @@ def expect_utf8(encoding: str | None) -> None:
         )
 
 
-def expect_this_version(version: int) -> None:
-    """Raises SchemaOutdated on an older schema, which `tixxety migrate` brings up to date, and on one it can't know."""
+def expect_this_version(version: int, serves_from: int | None = None) -> None:
+    """Raises SchemaOutdated on an older schema, which `tixxety migrate` brings up to date, and on one it can't know.
+
+    A newer one is known as far as it serves programs of this version: from `serves_from` on, or its own alone.
+    """
+    if serves_from is not None and serves_from <= SCHEMA_VERSION <= version:
+        return
     if 1 <= version < SCHEMA_VERSION:
         raise SchemaOutdated(
             f"The schema has version {version}; this program needs {SCHEMA_VERSION}: run tixxety migrate."
@@ -96,13 +107,14 @@ def expect_this_version(version: int) -> None:
         raise SchemaOutdated(f"The schema was made by version {version}; this program knows {SCHEMA_VERSION}.")
 
 
-async def _schema_version(database_url: str) -> int | None:
+async def _schema_versions(database_url: str) -> tuple[int, int] | None:
     async with await Connection.connect(database_url, autocommit=True, connect_timeout=5) as connection:
         expect_utf8(connection.info.parameter_status("server_encoding"))
         await connection.execute(SEARCH_PATH.format(sql.Identifier(HISTORY_SCHEMA)))
         if not await asks(connection, HAS_VERSION):
             return None
-        return version_of(await (await connection.execute(VERSION)).fetchone())
+        row = await (await connection.execute(VERSIONS)).fetchone()
+        return (int(row[0]), int(row[1])) if row else (0, 0)
 
 
 async def _migrate(database_url: str) -> list[str]:

@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from eventstore.failures import SchemaOutdated
-from tixxety.migrate import expect_this_version, schema_version
+from eventstore.sessions import expect_own_sessions
+from tixxety.migrate import expect_this_version, schema_versions
 from tixxety.settings import Settings, database, read_settings
+from tixxety.stop_signals import run
 
 Home = Annotated[
     str | None,
@@ -31,11 +33,18 @@ def box_office(home: str | None) -> Iterator[str]:
         yield url
 
 
+def expect_database(settings: Settings, database_url: str) -> None:
+    """For who is about to serve on it. Raises SharedSessions, and SchemaOutdated as `expect_current_schema` does."""
+    if settings.database_url is not None:
+        run(expect_own_sessions(database_url))
+    expect_current_schema(settings, database_url)
+
+
 def expect_current_schema(settings: Settings, database_url: str) -> None:
     """Raises SchemaOutdated where there is none yet, or another version's."""
-    version = schema_version(database_url)
-    if version is None and settings.database_url is None:
+    found = schema_versions(database_url)
+    if found is None and settings.database_url is None:
         raise SchemaOutdated(f"The home {settings.home.path} has no box office yet: run tixxety up.")
-    if version is None:
+    if found is None:
         raise SchemaOutdated("The database has no schema yet: run tixxety migrate.")
-    expect_this_version(version)
+    expect_this_version(*found)

@@ -18,13 +18,15 @@ from urllib.parse import urlsplit
 import psycopg
 
 from eventstore.connections import APP_ROLE, WORKER_ROLE
-from eventstore.schema import SCHEMA_VERSION
+from eventstore.schema import unusable
+from eventstore.sessions import expect_own_sessions
 from tixxety import logs
 from tixxety.embedded_postgres import EmbeddedPostgres, can_connect, takes_writes
 from tixxety.failures import AlreadyRunning, Failure
-from tixxety.migrate import REBUILD_DUE, migrate, schema_version
+from tixxety.migrate import REBUILD_DUE, migrate, schema_versions
 from tixxety.rebuilding import rebuild_first
 from tixxety.settings import Settings
+from tixxety.stop_signals import run
 from tixxety.supervisor import Program, Service, stop_programs, supervise
 from tixxety.terminal import say
 
@@ -46,6 +48,8 @@ def up(settings: Settings, host: str, port: int) -> None:
             claim_home(settings, stack)
         url = address(listener)
         database = Database(settings)
+        if settings.database_url is not None:
+            run(expect_own_sessions(settings.database_url))
         if embedded:
             settings.home.write_note(NOTE, {"url": url, "pid": os.getpid()})
             database.postgres = EmbeddedPostgres(settings.home.path)
@@ -129,7 +133,8 @@ class Database:
         Both end of themselves, after a failover or an upgrade, and until then the API answers without a worker.
         """
         try:
-            return takes_writes(self.url) and schema_version(self.url) == SCHEMA_VERSION
+            versions = schema_versions(self.url)
+            return takes_writes(self.url) and versions is not None and unusable(*versions) is None
         except psycopg.Error:
             return False
 

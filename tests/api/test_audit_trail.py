@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
+from api import pages
 from api.audit_schemas import Type
 from api.audit_trail import CLOUD_EVENTS, JSON, LINES, media_type_of
 from bench.filling import filling
@@ -128,6 +129,18 @@ async def test_pages_stay_as_they_are_while_history_grows(
     assert [item["position"] for item in first["items"] + behind] == list(range(1, 14))
     foreign = {"cursor": first["next_cursor"], "type": "TicketsHeld"}
     problem_of(await client.get(PATH, params=foreign, headers=auditor.headers), 422, "invalid-request")
+
+
+@pytest.mark.usefixtures("folded")
+async def test_a_page_of_wide_domain_events_ends_early_and_the_next_goes_on(
+    client: httpx2.AsyncClient, app: FastAPI, auditor: LoggedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await some_history(client, app)
+    whole = await items(client, auditor)
+    monkeypatch.setattr(pages, "LARGEST_PAGE_BYTES", 1_000)
+    first = await client.get(PATH, params={"limit": 200}, headers=auditor.headers)
+    assert 0 < len(first.json()["items"]) < len(whole)
+    assert await items(client, auditor) == whole
 
 
 @pytest.mark.usefixtures("folded")

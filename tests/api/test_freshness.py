@@ -6,12 +6,13 @@ from dataclasses import replace
 import httpx2
 import pytest
 
+from api import freshness
 from api.app import ApiConfig
 from projections.runner import Runner
 from tests.api.conftest import LoggedIn, LogIn, problem_of
 
 EVENT = {"title": "A", "starts_at": "2150-01-01T19:00:00Z", "ends_at": "2150-01-01T22:00:00Z", "total_tickets": 2}
-FAR_AHEAD = 10**9
+BEYOND = "beyond-the-end"
 
 
 @pytest.fixture
@@ -57,20 +58,31 @@ async def test_a_position_asked_for_and_not_reached_is_projection_behind(
     _, position = await create_event(client, ada)
     answers = await asyncio.gather(
         client.get(f"/events?min_position={position}", headers=ada.headers),
-        client.get(f"/events?min_position={FAR_AHEAD}"),
+        client.get(f"/events?min_position={position}"),
         client.get(f"/reservations?min_position={position}", headers=ada.headers),
     )
-    for answered, wanted in zip(answers, (position, FAR_AHEAD, position), strict=True):
+    for answered in answers:
         problem = problem_of(answered, 503, "projection-behind")
-        assert (problem["min_position"], problem["position"]) == (wanted, 0)
+        assert (problem["min_position"], problem["position"]) == (position, 0)
         assert answered.headers["retry-after"] == str(problem["retry_after_seconds"])
+
+
+@pytest.mark.parametrize("path", ["/events", "/events/for-you", "/reservations"])
+async def test_a_position_behind_the_end_is_refused_without_waiting(
+    client: httpx2.AsyncClient, new_account: LogIn, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    ada = await new_account()
+    _, position = await create_event(client, ada)
+    monkeypatch.setattr(freshness, "ASKED_PATIENCE_SECONDS", 3600)
+    problem = problem_of(await client.get(f"{path}?min_position={position + 1}", headers=ada.headers), 422, BEYOND)
+    assert problem["last_position"] == position
 
 
 async def test_who_waits_holds_no_connection(client: httpx2.AsyncClient, new_account: LogIn) -> None:
     ada = await new_account()
+    _, position = await create_event(client, ada)
     waiting = [
-        asyncio.create_task(client.get(f"/reservations?min_position={FAR_AHEAD}", headers=ada.headers))
-        for _ in range(5)
+        asyncio.create_task(client.get(f"/reservations?min_position={position}", headers=ada.headers)) for _ in range(5)
     ]
     for _ in range(5):
         assert (await client.get("/auth/me", headers=ada.headers)).status_code == 200

@@ -92,11 +92,13 @@ async def waits_for(app: FastAPI, position: int, reading: asyncio.Task[Any]) -> 
 
 async def test_reading_waits_without_a_connection(app: FastAPI, client: httpx2.AsyncClient, new_account: LogIn) -> None:
     buyer = await new_account()
-    params = {"min_position": 1_000}
+    created = await client.post("/events", json=event_body(), headers=buyer.headers)
+    position = int(created.headers["tixxety-position"])
+    params = {"min_position": position}
     waiting = [
         asyncio.create_task(client.get("/reservations", params=params, headers=buyer.headers)) for _ in range(50)
     ]
-    await waits_for(app, 1_000, waiting[0])
+    await waits_for(app, position, waiting[0])
     assert (await client.get("/auth/me", headers=buyer.headers)).status_code == 200
     assert not any(task.done() for task in waiting)
     for response in await asyncio.gather(*waiting):

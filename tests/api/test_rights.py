@@ -1,0 +1,132 @@
+"""Who may call which route: a table of all there are, and every route called by everybody."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from api.tokens import Tokens
+from tests.api.conftest import JWT_SECRET, LoggedIn, LogIn
+from tests.api.programme import TOMORROW, crowd, event_body, folding, instant, new_event, reserve
+
+Route = tuple[str, str]
+
+NOBODY, STRANGER, BUYER, ORGANISER = "nobody", "stranger", "buyer", "organiser"
+AUDITOR, ANALYST, ADMIN = "auditor", "analyst", "admin"
+WITH_ACCOUNT = (STRANGER, BUYER, ORGANISER, AUDITOR, ANALYST, ADMIN)
+EVERYBODY = (NOBODY, *WITH_ACCOUNT)
+ITS_ORGANISER, ITS_BUYER = (ORGANISER, ADMIN), (BUYER,)
+AUDITORS, ANALYSTS = (AUDITOR, ADMIN), (ORGANISER, ANALYST, ADMIN)
+
+MAY_CALL: dict[Route, tuple[str, ...]] = {
+    ("POST", "/auth/register"): EVERYBODY,
+    ("POST", "/auth/login"): EVERYBODY,
+    ("GET", "/auth/me"): WITH_ACCOUNT,
+    ("DELETE", "/auth/me"): WITH_ACCOUNT,
+    ("GET", "/events"): EVERYBODY,
+    ("POST", "/events"): WITH_ACCOUNT,
+    ("GET", "/events/for-you"): WITH_ACCOUNT,
+    ("GET", "/events/{event_id}"): EVERYBODY,
+    ("PATCH", "/events/{event_id}"): ITS_ORGANISER,
+    ("POST", "/events/{event_id}/cancel"): ITS_ORGANISER,
+    ("POST", "/reservations"): WITH_ACCOUNT,
+    ("GET", "/reservations"): WITH_ACCOUNT,
+    ("GET", "/reservations/{reservation_id}"): ITS_BUYER,
+    ("POST", "/reservations/{reservation_id}/pay"): ITS_BUYER,
+    ("POST", "/reservations/{reservation_id}/cancel"): ITS_BUYER,
+    ("GET", "/audit/domain-events"): AUDITORS,
+    ("GET", "/audit/events/{event_id}/as-of"): AUDITORS,
+    ("GET", "/audit/reservations/{reservation_id}"): AUDITORS,
+    ("GET", "/audit/events/{event_id}/buyers/{buyer_id}"): AUDITORS,
+    ("GET", "/audit/seals"): AUDITORS,
+    ("GET", "/analytics/events/{event_id}/sales"): ANALYSTS,
+    ("GET", "/health/live"): EVERYBODY,
+    ("GET", "/health/ready"): EVERYBODY,
+    ("GET", "/problems"): EVERYBODY,
+    ("GET", "/problems/{code}"): EVERYBODY,
+}
+GRANT = "UPDATE accounts SET roles = ARRAY[%(role)s] WHERE account_id = %(account_id)s"
+# Readiness answers with 503 while there is something to tell.
+ANSWERED = (200, 201, 204, 503)
+# What a route that is another's tells of it: that of a purchase not even that there is one.
+DENIED = {ITS_BUYER: 404}
+
+
+def routes_of(app: FastAPI) -> set[Route]:
+    """Every route with each of its methods, as the application has them."""
+    return {(method, route.path) for route in all_routes(app.routes) for method in route.methods}
+
+
+def all_routes(routes: Any) -> list[APIRoute]:
+    """Those of routers that were included, too."""
+    found: list[APIRoute] = []
+    for route in routes:
+        included = getattr(route, "original_router", None)
+        found += [route] if isinstance(route, APIRoute) else all_routes(included.routes) if included else []
+    return found
+
+
+def test_every_route_says_who_may_call_it(app: FastAPI) -> None:
+    assert routes_of(app) == MAY_CALL.keys()
+
+
+class Stage:
+    """An event with a reservation, and everybody who might ask about it."""
+
+    def __init__(self, accounts: list[LoggedIn], event: dict[str, Any], reservation: dict[str, Any]) -> None:
+        tokens = Tokens(JWT_SECRET)
+        self.people: dict[str, LoggedIn | None] = {NOBODY: None}
+        for name, account in zip(WITH_ACCOUNT, accounts, strict=True):
+            roles = [name] if name in (AUDITOR, ANALYST, ADMIN) else []
+            self.people[name] = account._replace(token=tokens.make(UUID(account.id), roles))
+        self.event, self.reservation = event, reservation
+
+    def asked(self, route: Route, known: LoggedIn) -> dict[str, Any]:
+        """A request that is all right but for who sends it."""
+        method, path = route
+        buyer = self.people[BUYER]
+        assert buyer is not None
+        ids = {"event_id": self.event["id"], "reservation_id": self.reservation["id"], "buyer_id": buyer.id}
+        request: dict[str, Any] = {"method": method, "url": path.format(**ids, code="sold-out")}
+        login = {"email": f"{uuid4().hex}@example.com", "password": "correct horse battery", "name": "Ada"}
+        bodies: dict[Route, dict[str, Any]] = {
+            ("POST", "/auth/register"): {"json": login},
+            ("POST", "/auth/login"): {"data": {"username": known.email, "password": login["password"]}},
+            ("POST", "/events"): {"json": event_body()},
+            ("PATCH", "/events/{event_id}"): {"json": {"max_per_buyer": 50}},
+            ("POST", "/reservations"): {"json": {"event_id": self.event["id"]}},
+            ("GET", "/audit/events/{event_id}/as-of"): {"params": {"at": self.reservation["placed_at"]}},
+        }
+        return request | bodies.get(route, {})
+
+
+async def set_stage(app: FastAPI, client: httpx2.AsyncClient) -> Stage:
+    accounts = await crowd(app, len(WITH_ACCOUNT))
+    people = dict(zip(WITH_ACCOUNT, accounts, strict=True))
+    async with app.state.services.pool.connection() as connection:
+        for role in (AUDITOR, ANALYST, ADMIN):
+            await connection.execute(GRANT, {"account_id": people[role].id, "role": role})
+    starts_at = instant(TOMORROW)
+    event = await new_event(client, people[ORGANISER], total_tickets=50, max_per_buyer=40, starts_at=starts_at)
+    response = await reserve(client, people[BUYER], event)
+    position = response.headers["tixxety-position"]
+    assert (await client.get("/events", params={"min_position": position})).status_code == 200
+    return Stage(accounts, event, response.json())
+
+
+@pytest.mark.parametrize("route", MAY_CALL, ids=" ".join)
+async def test_a_route_answers_those_who_may_call_it_and_nobody_else(
+    app: FastAPI, client: httpx2.AsyncClient, new_account: LogIn, database_url: str, route: Route
+) -> None:
+    known, may_call = await new_account(), MAY_CALL[route]
+    async with folding(database_url):
+        stage = await set_stage(app, client)
+        told = {}
+        for name, person in stage.people.items():
+            headers = person.headers if person else {}
+            told[name] = (await client.request(**stage.asked(route, known), headers=headers)).status_code
+    denied = {name: 401 if name == NOBODY else DENIED.get(may_call, 403) for name in told if name not in may_call}
+    assert {name: status for name, status in told.items() if status not in ANSWERED} == denied
