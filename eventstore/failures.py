@@ -71,14 +71,14 @@ class DecisionFailed(Failure):
     """Something broke on our side while deciding. Nothing was recorded; name the request_id if you report it."""
 
 
-def failed_by(bug: Exception) -> DecisionFailed:
+def failed_by(bug: BaseException) -> DecisionFailed:
     """What the one who asked is told of a bug; the bug itself is its cause."""
     failure = DecisionFailed()
     failure.__cause__ = bug
     return failure
 
 
-def failure_of(error: Exception) -> Failure:
+def failure_of(error: BaseException) -> Failure:
     """What a client is told of an error of the database or of its connections: the truth, as far as it can be known."""
     match error:
         case psycopg.errors.DiskFull():

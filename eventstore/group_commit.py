@@ -27,8 +27,8 @@ LOADING_CONNECTIONS = 3
 # Loading reads a few rows by key; a connection that does not give them is one that has gone silent.
 LOADING_SECONDS = 3.0
 REMEMBERED_RESERVATIONS = 100_000
-# Nobody waits for an answer longer than that, and for an event that another process holds not longer than that.
-PATIENCE_SECONDS = 10.0
+# With what it takes to notice, nobody waits for an answer longer than 10 seconds; and for an event that others hold:
+PATIENCE_SECONDS = 9.5
 BUSY_SECONDS = 5.0
 # A group that is under way for so long is looked after, so often.
 SLOW_SECONDS, LOOK_SECONDS = 0.75, 0.25
@@ -186,7 +186,9 @@ class GroupCommit:
                 self._finish(entry, entry.unrecorded(EventBusy()))
         except StreamsBusy:
             self._wait_on(entries)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and self._closing:
+                raise
             tell(entries, error)
             for entry in entries:
                 self._go_on(entry, error)
@@ -221,7 +223,7 @@ class GroupCommit:
             else:
                 self._send_back(entry)
 
-    def _go_on(self, entry: Waiting, error: Exception) -> None:
+    def _go_on(self, entry: Waiting, error: BaseException) -> None:
         match next_after(entry.attempt, error):
             case Attempt() as attempt:
                 entry.attempt = attempt
@@ -276,7 +278,7 @@ class GroupCommit:
             lane.is_looked_into = False
 
 
-def tell(entries: list[Waiting], error: Exception) -> None:
+def tell(entries: list[Waiting], error: BaseException) -> None:
     """Log why a group has no answers."""
     if isinstance(error, CONNECTION_LOST):
         log.warning("a group failed", commands=len(entries), error=repr(error))

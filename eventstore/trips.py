@@ -100,7 +100,7 @@ class Trips:
             async with asyncio.timeout(self._seconds):
                 return await answer
         except TimeoutError:
-            if answer.done():
+            if answer.done() and not answer.cancelled():
                 # It came while something else kept the event loop from seeing that there was still time.
                 return answer.result()
             self.close()

@@ -21,7 +21,7 @@ class Attempt(Enum):
     ALONE = "in a group of its own, after something that one of the group's commands must have brought about"
 
 
-def next_after(attempt: Attempt, error: Exception) -> Attempt | Exception:
+def next_after(attempt: Attempt, error: BaseException) -> Attempt | Exception:
     """What comes after an attempt that ended with an error: another attempt, or the answer.
 
     | ended with                      | FIRST       | AGAIN          | ALONE            |

@@ -49,6 +49,7 @@ SETTINGS = {
 LOGIN = "require_auth=scram-sha-256&sslmode=disable&gssencmode=disable"
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "authentication_timeout": "10s"}
 CLOSE_OTHERS = "REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC"
+TAKES_WRITES = "SELECT current_setting('transaction_read_only') = 'off'"
 DATABASE_EXISTS = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = %(name)s)"
 
 
@@ -263,7 +264,7 @@ def can_connect(url: str) -> bool:
 
 def takes_writes(url: str) -> bool:
     """Whether the database at the URL answers, and can be written to: it is no standby, nor set read-only."""
-    return answer_to(url, "SELECT current_setting('transaction_read_only') = 'off'")
+    return answer_to(url, TAKES_WRITES)
 
 
 def answer_to(url: str, question: LiteralString) -> bool:
@@ -287,6 +288,8 @@ def create_database(server_url: str) -> None:
             connection.answer_seconds = START_SECONDS_MAX
             if not await asks(connection, DATABASE_EXISTS, name=DATABASE):
                 await connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
-            await connection.execute(CLOSE_OTHERS)
+            # A standby has it from its primary.
+            if await asks(connection, TAKES_WRITES):
+                await connection.execute(CLOSE_OTHERS)
 
     run(create())

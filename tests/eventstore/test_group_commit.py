@@ -22,6 +22,7 @@ from eventstore.failures import DecisionFailed, Overloaded
 from eventstore.group import Outcome
 from eventstore.group_commit import GroupCommit
 from eventstore.history import head
+from eventstore.writer import Writer
 from tests import box_office
 
 GROUPS = "SELECT count(DISTINCT xmin::text) FROM stored_events WHERE notification_id > %(after)s"
@@ -295,3 +296,19 @@ async def test_payment_is_refused_once_the_hold_is_over(connection: Connection, 
     await box_office.until(over)
     with pytest.raises(HoldExpired):
         await commands.submit(box_office.pay(wish))
+
+
+async def test_a_lane_outlives_whatever_its_writer_does(
+    connection: Connection, commands: GroupCommit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event_id = await on_sale(connection, commands)
+    one, other = await box_office.register(connection, 2)
+
+    async def cancelled(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Writer, "record", cancelled)
+        with pytest.raises(DecisionFailed):
+            await commands.submit(box_office.reserve(event_id, one))
+    assert isinstance(await commands.submit(box_office.reserve(event_id, other)), Outcome)
