@@ -52,7 +52,12 @@ class Trips:
         trips._pgconn.enter_pipeline_mode()
         trips._loop.add_reader(trips._socket, trips._readable)
         prepare = trips._pgconn.send_prepare
-        await trips._go([partial(prepare, each.name.encode(), each.text.encode()) for each in statements])
+        try:
+            await trips._go([partial(prepare, each.name.encode(), each.text.encode()) for each in statements])
+        except BaseException:
+            # The event loop watches the socket, and would keep the connection for ever.
+            trips.close()
+            raise
         return trips
 
     @property

@@ -20,6 +20,7 @@ SLEEP = Statement("sleep", "SELECT pg_sleep(30)")
 WRONG = Statement("wrong", "SELECT 1 / ($1::bigint - 1)")
 ARRAYS = Statement("arrays", "SELECT $1::bigint[], $2::uuid[], $3::text[], $4::bytea[], $5::timestamptz, $6::bigint")
 STATEMENTS = (BEGIN, ECHO, SLEEP, WRONG, ARRAYS)
+IS_ALONE = "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = current_database()"
 IS_THERE = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = %(pid)s)"
 
 
@@ -57,6 +58,18 @@ async def test_a_statement_that_is_refused_is_told_and_those_after_it_are_skippe
     assert trips.is_open
     assert await trips.go((ECHO, [b"z"])) == [[(b"z",)]]
     trips.close()
+
+
+async def test_a_connection_that_can_not_be_prepared_is_closed(database_url: str, connection: Connection) -> None:
+    await connection.execute("RESET ROLE")
+    for _ in range(3):
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            await Trips.open(database_url, [Statement("lost", "SELECT FROM nowhere")], 20)
+
+    async def are_gone() -> bool:
+        return bool(await box_office.only(connection, IS_ALONE))
+
+    await box_office.until(are_gone)
 
 
 async def test_no_answer_in_time_ends_the_connection(database_url: str) -> None:
