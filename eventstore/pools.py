@@ -29,14 +29,21 @@ class Pool(AsyncConnectionPool[Any]):
 
     async def getconn(self, timeout: float | None = None) -> Any:
         """A connection that was alive just now. Looks at the socket, and asks the server only where that has news."""
+        until = monotonic() + (self.timeout if timeout is None else timeout)
         try:
             for _ in range(self.max_size):
-                connection = await super().getconn(timeout)
-                if not _has_news(connection) or await _answers(connection):
+                connection = await super().getconn(until - monotonic())
+                try:
+                    is_alive = not _has_news(connection) or await _answers(connection)
+                except BaseException:
+                    # Who gives up while it is asked has no connection yet, and could not give it back.
+                    await super().putconn(connection)
+                    raise
+                if is_alive:
                     self._alive_at_seconds = monotonic()
                     return connection
                 await super().putconn(connection)
-            return await super().getconn(timeout)
+            return await super().getconn(until - monotonic())
         except (PoolTimeout, TooManyRequests):
             if monotonic() - self._alive_at_seconds > self.timeout:
                 raise NoneAnswers("no connection to the database, and none was alive for some time") from None

@@ -1,6 +1,7 @@
 """A pool hands out what is alive, and says what is true when it has nothing to hand out."""
 
 import asyncio
+import select
 from collections.abc import AsyncIterator
 
 import psycopg
@@ -52,6 +53,25 @@ async def test_a_notice_is_no_end(connections: Pool, connection: Connection) -> 
     await connection.execute("NOTIFY gossip")
     async with connections.connection(5) as same:
         assert await only(same, "SELECT pg_backend_pid()") == pid
+
+
+async def test_who_gives_up_while_a_connection_is_looked_at_leaves_it_to_the_others(
+    database_url: str, connection: Connection
+) -> None:
+    async with FaultProxy(database_url) as proxy, pool(proxy.url, 1) as connections:
+        async with connections.connection(5) as listening:
+            await listening.execute("LISTEN gossip")
+        await connection.execute("NOTIFY gossip")
+        has_news = select.poll()
+        has_news.register(listening.pgconn.socket, select.POLLIN)
+        assert await asyncio.to_thread(has_news.poll, 5_000)
+        proxy.begin_black_hole()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await connections.getconn()
+        proxy.end_black_hole()
+        async with connections.connection(5) as alive:
+            assert await only(alive, "SELECT 1") == 1
 
 
 async def test_a_pool_whose_connections_come_back_is_busy(connections: Pool) -> None:
