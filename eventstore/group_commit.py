@@ -20,7 +20,7 @@ from eventstore.failures import DatabaseAway, DecisionFailed, EventBusy, Failure
 from eventstore.group import Outcome, StreamsBusy, Undecided
 from eventstore.lane import Lane
 from eventstore.refused import Keeping
-from eventstore.waiting import Attempt, Waiting, next_after
+from eventstore.waiting import NOTHING_RECORDED, Attempt, Waiting, next_after
 from eventstore.writer import OthersWriteOn, Writer
 
 LOADING_CONNECTIONS = 3
@@ -280,7 +280,7 @@ class GroupCommit:
 
 def tell(entries: list[Waiting], error: BaseException) -> None:
     """Log why a group has no answers."""
-    if isinstance(error, CONNECTION_LOST):
+    if isinstance(error, (*CONNECTION_LOST, *NOTHING_RECORDED)):
         log.warning("a group failed", commands=len(entries), error=repr(error))
     else:
         request_id = str(entries[0].command.request_id)

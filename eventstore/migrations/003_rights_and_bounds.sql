@@ -39,10 +39,13 @@ COMMENT ON FUNCTION end_silent_holders IS 'Ends the sessions that a waiting one 
 
 CREATE FUNCTION wait_for_standbys() RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    IF pg_is_in_recovery() THEN
+        RAISE EXCEPTION 'a standby can not wait for others' USING ERRCODE = 'read_only_sql_transaction';
+    END IF;
     PERFORM pg_logical_emit_message(true, 'tixxety', '');
 END $$;
 REVOKE ALL ON FUNCTION wait_for_standbys FROM PUBLIC;
-COMMENT ON FUNCTION wait_for_standbys IS 'Makes the transaction write something, so that its commit waits for the disk and for synchronous standbys as that of a writer does. For answers that find earlier work: what they tell must be as durable as if they had written it.';
+COMMENT ON FUNCTION wait_for_standbys IS 'Makes the transaction write something, so that its commit waits for the disk and for synchronous standbys as that of a writer does. For answers that find earlier work: what they tell must be as durable as if they had written it. A standby says, as it says to who writes, that it is read-only.';
 
 CREATE OR REPLACE FUNCTION append(ids uuid[], versions bigint[], topics text[], states bytea[], command_ends bigint[],
                                   position_lock_class integer, position_lock_key integer) RETURNS bigint LANGUAGE plpgsql
