@@ -1,5 +1,6 @@
 """One group of commands in one transaction: lock, catch up, decide each in turn, append all at once."""
 
+import asyncio
 from collections.abc import Sequence, Set
 from datetime import datetime
 from enum import Enum
@@ -40,6 +41,8 @@ from eventstore.trips import Rows, Statement, Trips
 TAIL_ROWS = 5_000
 # A group that has recorded so many rows leaves its other commands to the next one.
 GROUP_ROWS = 5_000
+# So does one that has decided for so long, as where names are asked for of a server that is far away: it holds locks.
+GROUP_SECONDS = 0.5
 
 
 class Outcome(NamedTuple):
@@ -55,7 +58,7 @@ class Undecided(Enum):
     """Why a group has no answer to a command, for which nothing was recorded."""
 
     BUSY = "another process holds a stream that it writes to"
-    UNFINISHED = "the group has recorded all that one may, perhaps of what this command needs first"
+    UNFINISHED = "the group has done all that one may, perhaps of what this command needs first"
 
 
 class Decided(NamedTuple):
@@ -102,10 +105,13 @@ class Group:
         self.rows: list[tuple[UUID, int, str, bytes]] = []
         self.command_ends: list[int] = []
         self.refusals = Refusals(keeping)
+        self.clock = asyncio.get_running_loop().time
+        self.decides_until = 0.0
 
     async def answers(self) -> list[Outcome | Exception | Undecided]:
         """One answer per command, in their order: what was recorded, a `Refusal`, a `DecisionFailed`, or none."""
         now, busy, living = await self._read_first()
+        self.decides_until = self.clock() + GROUP_SECONDS
         decided = [await self._answer(command, now, busy, living) for command in self.commands]
         positions = await self._append(decided, now)
         self.refusals.settle()
@@ -172,7 +178,7 @@ class Group:
     ) -> Decided | Exception | Undecided:
         if busy and not busy.isdisjoint(self._lock_keys(command)):
             return Undecided.BUSY
-        if len(self.rows) >= GROUP_ROWS:
+        if len(self.rows) >= GROUP_ROWS or self.clock() > self.decides_until:
             return Undecided.UNFINISHED
         if command.actor and command.actor.account_id not in living:
             return AccountClosed()

@@ -17,6 +17,7 @@ from domain.refusals import (
     ReservationNotFound,
     SoldOut,
 )
+from eventstore import group
 from eventstore.connections import Connection, connect
 from eventstore.failures import DecisionFailed, Overloaded
 from eventstore.group import Outcome
@@ -52,6 +53,18 @@ async def test_a_group_is_bounded(database_url: str, connection: Connection) -> 
     largest = "SELECT max(n) FROM (SELECT count(*) AS n FROM stored_events GROUP BY xmin) AS groups"
     assert await box_office.only(connection, largest) == 14
     assert await box_office.only(connection, GROUPS, after=1) == 9
+
+
+async def test_a_group_is_bounded_in_time(
+    connection: Connection, commands: GroupCommit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    organisers = await box_office.register(connection, 100)
+    monkeypatch.setattr(group, "GROUP_SECONDS", 0.005)
+    # Each asks for its name, and takes it: two trips to a server that may be far away.
+    answers = await box_office.submit_all(commands, [box_office.create(organiser) for organiser in organisers])
+    assert box_office.count(answers, Outcome) == 100
+    assert await box_office.only(connection, GROUPS, after=0) > 2
+    assert len((await box_office.judged_history(connection)).records) == 100
 
 
 async def test_each_command_gets_its_own_answer(connection: Connection, commands: GroupCommit) -> None:
