@@ -195,7 +195,8 @@ class GroupCommit:
         else:
             for entry, answer in zip(entries, answers, strict=True):
                 self._take(entry, answer)
-            if lane.one_event and not lane.has(entries[0].command.event_id):
+            if lane.one_event and not lane.has_only(entries[0].command.event_id):
+                # One that stays in demand would wait again and again for those that are still locked.
                 self._set_aside.discard(entries[0].command.event_id)
         finally:
             lane.under_way, lane.began_at = [], None

@@ -25,6 +25,6 @@ class Lane:
         self.queue.append(entry)
         self.filled.set()
 
-    def has(self, event_id: UUID) -> bool:
-        """Whether a command of this event waits here."""
-        return any(entry.command.event_id == event_id for entry in self.queue)
+    def has_only(self, event_id: UUID) -> bool:
+        """Whether commands wait here, all of this event."""
+        return bool(self.queue) and all(entry.command.event_id == event_id for entry in self.queue)

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import get_args
+from uuid import UUID
 
 import pytest
 
@@ -75,3 +76,30 @@ async def test_an_event_that_stays_locked_costs_its_neighbours_nothing_more(
     assert box_office.count(await held_up, EventBusy) == 3
     await box_office.unlock(connection)
     assert isinstance(await commands.submit(box_office.reserve(locked.event_id, buyers[0])), Outcome)
+
+
+async def test_an_event_that_is_free_again_does_not_wait_for_one_that_is_still_locked(
+    database_url: str, connection: Connection
+) -> None:
+    organiser, *buyers = await box_office.register(connection, 164)
+    locked, hot, other = (box_office.create(organiser, capacity=200) for _ in range(3))
+    async with GroupCommit(database_url, group_commands=4) as commands:
+        await box_office.submit_all(commands, [locked, hot, other])
+        await box_office.lock_event(connection, locked.event_id)
+        async with await connect(database_url) as holder:
+            await box_office.lock_event(holder, hot.event_id)
+            held_up, first, neighbour = [
+                asyncio.create_task(commands.submit(box_office.reserve(event.event_id, buyer)))
+                for event, buyer in zip((locked, hot, other), buyers, strict=False)
+            ]
+            await neighbour
+
+        async def buy(buyers: list[UUID]) -> None:
+            for buyer in buyers:
+                assert isinstance(await commands.submit(box_office.reserve(hot.event_id, buyer)), Outcome)
+
+        # Twice as many at once as fit into one group, so that some are always waiting for the event.
+        await asyncio.gather(first, *(buy(buyers[3:][place::8]) for place in range(8)))
+        assert not held_up.done(), "all of that took less than it takes to give the locked event up"
+        with pytest.raises(EventBusy):
+            await held_up
