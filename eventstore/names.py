@@ -28,6 +28,7 @@ FILL = """
 INSERT INTO event_names (organiser_id, title_folded, starts_at, event_id)
 VALUES (%(organiser_id)s, %(title_folded)s, %(starts_at)s, %(event_id)s)
 """
+FETCH_ROWS = 1_000
 NAMING = """
 SELECT originator_id, originator_version, topic, state FROM stored_events
 WHERE topic = ANY(%(topics)s) ORDER BY notification_id
@@ -53,13 +54,18 @@ async def free(trips: Trips, event_id: UUID) -> None:
 async def make_again(connection: Connection) -> int:
     """Empty the table and fill it from the history; returns the number of names. Nothing may be appended meanwhile.
 
+    Needs a transaction: the history is fetched in steps, since a session that reads for long in one piece looks like
+    one whose client is silent, and those who wait for it would end it.
+
     Titles used to be kept as they were encoded: of two events that have one name since then, the first has it.
     """
     topics = [EventCreated.TOPIC, EventDetailsChanged.TOPIC, EventCancelled.TOPIC]
     organisers: dict[UUID, UUID] = {}
     names: dict[UUID, EventName] = {}
-    async with connection.cursor(binary=True) as cursor:
-        async for row in cursor.stream(NAMING, {"topics": topics}):
+    async with connection.cursor("naming", binary=True) as cursor:
+        cursor.itersize = FETCH_ROWS
+        await cursor.execute(NAMING, {"topics": topics})
+        async for row in cursor:
             match decode(*row):
                 case EventCreated(originator_id=event_id, organiser_id=organiser_id, details=details):
                     organisers[event_id] = organiser_id

@@ -131,7 +131,11 @@ async def test_a_name_that_was_not_recorded_is_not_taken(
 
 
 async def test_names_made_again_equal_the_table(
-    database_url: str, connection: Connection, commands: GroupCommit, organiser: UUID
+    database_url: str,
+    connection: Connection,
+    commands: GroupCommit,
+    organiser: UUID,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     events = [box_office.create(organiser) for _ in range(6)]
     await box_office.submit_all(commands, events)
@@ -147,8 +151,9 @@ async def test_names_made_again_equal_the_table(
         await commands.submit(command)
     before = await taken(connection)
     assert len(before) == 5
+    monkeypatch.setattr(names, "FETCH_ROWS", 3)
     assert await made_again(connection) == before
-    async with await connect(database_url) as other:
+    async with await connect(database_url) as other, other.transaction():
         assert await names.make_again(other) == 5
     assert await taken(connection) == before
 
