@@ -5,9 +5,9 @@ FROM base AS build
 ARG PARQUET=
 WORKDIR /srv/tixxety
 COPY requirements-image.lock requirements-parquet.lock /locks/
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python -m venv --without-pip /opt/tixxety && \
-    python -m pip --python /opt/tixxety/bin/python install --disable-pip-version-check --root-user-action=ignore \
+    PIP_CACHE_DIR=/var/cache/pip python -m pip --python /opt/tixxety/bin/python install --disable-pip-version-check --root-user-action=ignore \
     --require-hashes --no-deps -r /locks/requirements-image.lock ${PARQUET:+-r /locks/requirements-parquet.lock}
 COPY LICENSE ./
 COPY domain ./domain

@@ -13,12 +13,11 @@ from api.inputs import Body, Instant, Place, Text
 from api.passwords import LONGEST_PASSWORD, prepared
 from api.problems import refusals
 from api.refusals import EmailTaken, InvalidCredentials
-from api.roles import ROLES
 from api.security import CurrentAccount
 from api.services import TheServices
 from api.strict_json import StrictJsonRoute
 from api.text import LONGEST_DECOMPOSITION
-from api.tokens import TOKEN_SECONDS
+from api.tokens import ROLES, TOKEN_SECONDS
 from api.weak_passwords import SHORTEST_PASSWORD, expect_strong
 from domain.refusals import AccountClosed
 from eventstore.connections import connect_as_owner

@@ -11,8 +11,9 @@ from api.inputs import USUAL_PAGE, Id, Instant, PageLimit
 from api.pages import Cursor, Page, after_cursor, page_of
 from api.problems import refusals
 from api.refusals import AnalystsOnly
-from api.roles import ADMIN, ANALYST, roles_of
+from api.roles import roles_of
 from api.security import CurrentAccount, TheReader
+from api.tokens import ADMIN, ANALYST
 from domain.refusals import EventNotFound
 from projections import sales_queries
 from projections.sales_queries import Bucket, Sales

@@ -8,10 +8,10 @@ from fastapi import Depends, Request
 
 from api.freshness import Lent
 from api.refusals import AuditorsOnly
-from api.roles import ADMIN, AUDITOR, roles_of
+from api.roles import roles_of
 from api.security import CurrentAccount, lent
 from api.services import RequestId, Services, TheServices
-from api.tokens import Account
+from api.tokens import ADMIN, AUDITOR, Account
 from auditing.replay import reads
 from domain.refusals import AccountClosed
 

@@ -2,12 +2,10 @@
 
 from api import account_queries
 from api.services import Services
-from api.tokens import Account
+from api.tokens import ADMIN, Account
 from domain.commands import Actor
 from domain.refusals import AccountClosed
 from eventstore.connections import Connection
-
-AUDITOR, ANALYST, ADMIN = ROLES = ("auditor", "analyst", "admin")
 
 
 async def roles_of(connection: Connection, account: Account) -> frozenset[str]:

@@ -11,6 +11,7 @@ import jwt
 from api.refusals import NotAuthenticated
 from domain.commands import Actor
 
+AUDITOR, ANALYST, ADMIN = ROLES = ("auditor", "analyst", "admin")
 TOKEN_SECONDS = 3600
 # How far the clock of another process that made a token may be ahead of ours. An end counts to the second.
 LEEWAY_SECONDS = 30

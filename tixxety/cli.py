@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import psycopg
 import typer
 
-from api.roles import ROLES
+from api.tokens import ROLES
 from domain.refusals import Refusal
 from eventstore.connections import WORKER_ROLE
 from eventstore.failures import Failure as StoreFailure

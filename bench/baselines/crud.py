@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Annotated
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -53,7 +54,9 @@ class ListedEvent(BaseModel):
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """The pool lives as long as the process."""
-    async with asyncpg.create_pool(os.environ["DATABASE_URL"], min_size=1, max_size=POOL_CONNECTIONS) as pool:
+    # asyncpg takes libpq's own parameters for settings of the session.
+    database_url = urlsplit(os.environ["DATABASE_URL"])._replace(query="").geturl()
+    async with asyncpg.create_pool(database_url, min_size=1, max_size=POOL_CONNECTIONS) as pool:
         app.state.pool = pool
         yield
 

@@ -11,6 +11,7 @@ import httpx2
 from fastapi import FastAPI
 
 from api.tokens import Tokens
+from eventstore.connections import connect_as_owner
 from projections.runner import Runner
 from tests.api.conftest import JWT_SECRET, LoggedIn
 
@@ -114,8 +115,8 @@ async def an_auditor(app: FastAPI, role: str = "auditor") -> LoggedIn:
 
 async def set_roles(app: FastAPI, account: LoggedIn, *roles: str) -> None:
     """The account has these roles from now on, and no other."""
-    async with app.state.services.pool.connection() as connection:
-        await connection.execute(SET_ROLES, {"account_id": account.id, "roles": list(roles)})
+    async with await connect_as_owner(app.state.services.config.database_url) as owner:
+        await owner.execute(SET_ROLES, {"account_id": account.id, "roles": list(roles)})
 
 
 async def count_recorded(app: FastAPI, kind: str) -> int:

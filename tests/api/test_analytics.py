@@ -96,7 +96,7 @@ async def test_what_can_not_be_answered_is_a_problem(client: httpx2.AsyncClient,
         (UNKNOWN_ID, "bucket=week", 422, "invalid-request"),
         (UNKNOWN_ID, "limit=0", 422, "invalid-request"),
         (UNKNOWN_ID, "cursor=x", 422, "invalid-request"),
-        (UNKNOWN_ID, "min_position=99", 503, "projection-behind"),
+        (UNKNOWN_ID, "min_position=99", 422, "beyond-the-end"),
     ):
         answered = await client.get(f"/analytics/events/{event_id}/sales?{query}", headers=analyst.headers)
         problem_of(answered, status, code)

@@ -76,6 +76,7 @@ class Counter:
             refusals = Refusals(self.keeping)
             refusals.add(command, refusal, event, len(self.recorded))
             self.refused += kept_by(refusals, self.now)
+            refusals.settle()
             return
         end = len(self.recorded) + len(decision.domain_events)
         for it in decision.domain_events:
