@@ -31,7 +31,7 @@ REMEMBERED_RESERVATIONS = 100_000
 PATIENCE_SECONDS = 9.5
 BUSY_SECONDS = 5.0
 # A group that is under way for so long is looked after, so often.
-SLOW_SECONDS, LOOK_SECONDS = 0.75, 0.25
+SLOW_SECONDS, LOOK_SECONDS = 0.6, 0.2
 
 PLACED = """
 SELECT originator_id, originator_version, topic, state FROM stored_events

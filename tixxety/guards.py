@@ -28,6 +28,20 @@ SELECT pg_has_role(current_user, datdba, 'USAGE') FROM pg_database WHERE datname
 LOCKS_ARE_OPEN = """
 SELECT bool_or(has_function_privilege('public', name, 'EXECUTE')) FROM unnest(%(functions)s::text[]) AS name
 """
+# Logins that serve and whose sessions the schema's owner can't end when they hold a lock and have gone silent.
+OUT_OF_REACH = """
+SELECT login.rolname::text FROM pg_roles login, pg_namespace history
+WHERE login.rolcanlogin AND NOT login.rolsuper AND history.nspname = %(schema)s
+  AND EXISTS (SELECT FROM pg_roles ours
+              WHERE ours.rolname = ANY(%(roles)s::text[]) AND pg_has_role(login.oid, ours.oid, 'MEMBER'))
+  AND NOT pg_has_role(history.nspowner, login.oid, 'USAGE')
+  AND NOT (pg_has_role(history.nspowner, 'pg_signal_backend', 'USAGE')
+           AND pg_has_role(history.nspowner, 'pg_read_all_stats', 'USAGE')) ORDER BY login.rolname
+"""
+SILENT_STAYS = (
+    "A process with the login {login} that is frozen with a lock can stop sales for as long as the server lets "
+    "it: have a superuser run GRANT pg_signal_backend, pg_read_all_stats TO the owner of the schema."
+)
 # Whose functions may write to the WAL on behalf of those who serve.
 OWNER = "SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = %(schema)s"
 # Only ever added to.
@@ -81,7 +95,8 @@ async def guard(connection: Connection, *, from_version: int) -> list[str]:
         await _guard_functions(connection, functions, roles)
     if await asks(connection, LOCKS_ARE_OPEN, functions=functions):
         notes.append(OPEN_LOCKS)
-    return notes
+    rows = await (await connection.execute(OUT_OF_REACH, {"schema": HISTORY_SCHEMA, "roles": roles})).fetchall()
+    return [*notes, *(SILENT_STAYS.format(login=login) for (login,) in rows)]
 
 
 async def _guard_history(connection: Connection) -> list[str]:

@@ -19,7 +19,7 @@ from eventstore.schema import SCHEMA_VERSION, steps
 from projections import schema as projections_schema
 from tests import box_office
 from tixxety import analysts
-from tixxety.guards import ADVISORY_FUNCTIONS, OPEN_LOCKS
+from tixxety.guards import ADVISORY_FUNCTIONS, OPEN_LOCKS, SILENT_STAYS
 from tixxety.migrate import NO_ANALYSTS, NO_ROLE, expect_this_version, migrate, schema_version
 
 TABLES = """
@@ -281,6 +281,18 @@ def test_a_login_that_may_create_roles_hands_out_logins_to_analysts(
         analysts.hand_out(as_login(url, other, urlsplit(url).path[1:]), "ben")
     analysts.take_back(url, "ann")
     assert own_role in [name for (name,) in rows(server_url, "SELECT rolname FROM pg_roles")]
+
+
+def test_a_login_whose_silent_sessions_nobody_may_end_is_told(
+    own_role: str, login: MakeLogin, database: MakeDatabase, server_url: str
+) -> None:
+    owner, serving = login("CREATEROLE"), login("NOCREATEROLE")
+    url = database(owner)
+    assert migrate(url) == [OPEN_LOCKS]
+    run(server_url, sql.SQL("GRANT {} TO {}").format(sql.Identifier(own_role), sql.Identifier(serving)))
+    assert migrate(url) == [OPEN_LOCKS, SILENT_STAYS.format(login=serving)]
+    run(server_url, sql.SQL("GRANT pg_signal_backend, pg_read_all_stats TO {}").format(sql.Identifier(owner)))
+    assert migrate(url) == [OPEN_LOCKS]
 
 
 def test_locks_that_a_superuser_has_taken_away_are_complained_of_no_more(
