@@ -1,8 +1,9 @@
 """Connections to PostgreSQL with the settings that our promises rest on."""
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import psycopg
 from psycopg import waiting
@@ -103,6 +104,19 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
     """
 
     answer_seconds: float | None = ANSWER_SECONDS
+
+    @classmethod
+    async def connect(cls, conninfo: str = "", **options: Any) -> Self:
+        """psycopg's. One that is given up on the way is closed at once, not when somebody collects it.
+
+        Until then its server would wait for a login, and hold up whoever wants to drop the database.
+        """
+        try:
+            return await super().connect(conninfo, **options)
+        except BaseException as given_up:
+            # Its traceback keeps the variables of psycopg's functions, among them the socket.
+            traceback.clear_frames(given_up.__traceback__)
+            raise
 
     async def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """psycopg's one place to wait for the server. Raises `ServerSilent`."""
