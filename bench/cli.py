@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from bench.context import Bench
+from bench.context import SMOKE_SCALE_MAX, Bench
 from bench.house import open_house
 from bench.measuring import Comparison
 from bench.report import as_dict, table
@@ -87,7 +87,10 @@ def measure(
     about = {"clients": sent_by, "cores": os.cpu_count(), "python": platform.python_version(), "seed": seed}
     say(f"clients in {sent_by}; {about['cores']} cores; seed {seed}")
     comparisons: list[Comparison] = []
-    with open_house(round(BUYERS_PER_SECOND * seconds), wrk) as house:
+    durable = scale > SMOKE_SCALE_MAX
+    if not durable:
+        say(f"commits are not durable at this scale, the figures mean nothing; up to {SMOKE_SCALE_MAX:g} it is a smoke")
+    with open_house(round(BUYERS_PER_SECOND * seconds), wrk, durable=durable) as house:
         bench = Bench(house, seconds, repeats, random.Random(seed), scale)
         for name in chosen:
             began = time.monotonic()

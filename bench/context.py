@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from bench.house import House
 
+# Up to here it is the smoke: no figure means anything.
+SMOKE_SCALE_MAX = 0.001
+
 
 @dataclass(frozen=True)
 class Bench:

@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from itertools import cycle
 from pathlib import Path
 from typing import cast
@@ -12,6 +13,11 @@ from urllib.parse import urlsplit
 
 import httptools
 import uvloop
+
+# A busy machine may answer nobody while the run lasts, and some only after it.
+FIRST_ANSWER_SECONDS_MAX = 10.0
+LAST_ANSWERS_SECONDS_MAX = 10.0
+LOOK_SECONDS = 0.005
 
 
 class Client(asyncio.Protocol):
@@ -71,17 +77,22 @@ class Crowd:
         self.connecting: set[asyncio.Task[tuple[asyncio.Transport, Client]]] = set()
 
     async def run(self, host: str, port: int, connections: int, seconds: float) -> float:
-        """Ask for so long; returns how long it was."""
+        """Ask for so long, or until the first answer where that comes later; returns how long it was.
+
+        What is asked by then is still answered, so that nothing is under way when this has returned; it doesn't count.
+        """
         loop = asyncio.get_running_loop()
         began = time.perf_counter()
         for _ in range(connections):
             await loop.create_connection(self._client, host, port)
         pacing = asyncio.create_task(self._keep_pace()) if self.pace else None
         await asyncio.sleep(seconds)
+        await until(lambda: bool(self.seconds), FIRST_ANSWER_SECONDS_MAX)
         self.is_over = True
         took = time.perf_counter() - began
         if pacing:
             pacing.cancel()
+        await until(lambda: not any(client.is_waiting for client in self.clients), LAST_ANSWERS_SECONDS_MAX)
         for client in self.clients:
             if client.transport is not None:
                 client.transport.abort()
@@ -130,6 +141,14 @@ class Crowd:
             connecting = asyncio.get_running_loop().create_connection(self._client, host, port)
             self.connecting.add(task := asyncio.ensure_future(connecting))
             task.add_done_callback(self.connecting.discard)
+
+
+async def until(is_so: Callable[[], bool], seconds_max: float) -> None:
+    """Wait until it is so, or no longer than that."""
+    for _ in range(round(seconds_max / LOOK_SECONDS)):
+        if is_so():
+            return
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 def main() -> None:

@@ -22,10 +22,11 @@ NO_EVENT = {"event_id": str(UUID(int=1))}
 
 HEAD = "SELECT coalesce(max(notification_id), 0) FROM stored_events"
 FOLDED = "SELECT position >= %s FROM checkpoint"
+# Of these events alone: what clients of the run before had asked for may be recorded when they are gone.
 RECORDED = """
 SELECT count(*), count(DISTINCT (placed ->> 'buyer_id', placed ->> 'event_id'))
 FROM stored_events, LATERAL (SELECT convert_from(state, 'UTF8')::json) AS one (placed)
-WHERE topic = 'ReservationPlaced' AND notification_id > %s
+WHERE topic = 'ReservationPlaced' AND notification_id > %s AND placed ->> 'event_id' = ANY(%s)
 """
 # All rows of one transaction carry its number, and all rows of one command end at its last position.
 GROUPS = """
@@ -136,11 +137,12 @@ def rush(
 
     What they were told is held against the history. The first account, which opens the events, is not among them.
     """
+    event_ids = [str(body["event_id"]) for body in bodies]
     before = site.head()
     asked = wishes(site.url, tokens or site.house.tokens[1:], bodies)
     load = site.house.clients(site.url, asked, connections, seconds, by_status=refusals_expected, pace=pace).load()
     with connect(site.database_url) as connection:
-        ((recorded, distinct),) = connection.execute(RECORDED, (before,)).fetchall()
+        ((recorded, distinct),) = connection.execute(RECORDED, (before, event_ids)).fetchall()
         ((group_p50, group_max),) = connection.execute(GROUPS, (before,)).fetchall()
     found = []
     if not load.accepted <= recorded <= load.accepted + connections:

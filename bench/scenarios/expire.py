@@ -10,8 +10,9 @@ import uuid_utils.compat
 from bench import rushes
 from bench.context import Bench
 from bench.filling import filling
-from bench.house import House, connect
+from bench.house import READY_SECONDS_MAX, House, connect
 from bench.measuring import Comparison, Goal, Measured, in_turn
+from bench.scenarios.fold import runner_works
 from domain.commands import ExpireReservation
 from eventstore.group_commit import GroupCommit
 from tests.proof import faults
@@ -41,14 +42,14 @@ def measure(bench: Bench) -> list[Comparison]:
     variants = {
         OURS: lambda: lateness(house, due, timedelta(seconds=1) / due),
         SAME: lambda: lateness(house, due, timedelta(0)),
-        LONE: lambda: lateness(house, 20, timedelta(milliseconds=100)),
+        LONE: lambda: lateness(house, min(20, due), timedelta(milliseconds=100)),
     }
     in_turn(late, variants, bench.repeats, bench.dice)
     late.faults_of_history = []  # each run has looked through its own
     backlog = Comparison(f"expire: a backlog of {bench.scaled(OVERDUE):,}", "expired/s", ONE_BY_ONE)
     pair = {
         BACKLOG: lambda: swept(house, bench.scaled(OVERDUE)),
-        ONE_BY_ONE: lambda: asyncio.run(expired_one_by_one(house)),
+        ONE_BY_ONE: lambda: asyncio.run(expired_one_by_one(house, bench.scaled(ONE_BY_ONE_COMMANDS))),
     }
     in_turn(backlog, pair, 1, bench.dice)
     return [late, backlog]
@@ -67,6 +68,7 @@ def lateness(house: House, holds: int, apart: timedelta) -> Measured:
     """How late they are expired by a worker that was there before they fell due."""
     database_url = house.database()
     with house.worker(database_url):
+        until_worker_works(database_url)
         # Filling takes about 30 us a hold; then they have to be folded before they fall due.
         due_at = datetime.now(UTC) + timedelta(seconds=AHEAD_SECONDS + holds / 10_000)
         fill(database_url, holds, due_at, apart)
@@ -105,6 +107,17 @@ def told(database_url: str, holds: int) -> Measured:
     return Measured(late_ms[len(late_ms) * 99 // 100], seen, found)
 
 
+def until_worker_works(database_url: str) -> None:
+    """Wait until a worker that has just been started is there, or what falls due meanwhile would tell how it starts."""
+    deadline = time.monotonic() + READY_SECONDS_MAX
+    with connect(database_url) as connection:
+        connection.autocommit = True
+        while not runner_works(connection):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"no worker works after {READY_SECONDS_MAX} s")
+            connection.execute("SELECT pg_sleep(0.02)")
+
+
 def until_expired(database_url: str) -> None:
     """Wait until no hold is left, and all of that is folded."""
     deadline = time.monotonic() + EXPIRED_SECONDS_MAX
@@ -119,14 +132,14 @@ def until_expired(database_url: str) -> None:
             connection.execute("SELECT pg_sleep(0.02)")
 
 
-async def expired_one_by_one(house: House) -> Measured:
+async def expired_one_by_one(house: House, holds: int) -> Measured:
     """The same commands, each in a transaction of its own."""
     database_url = house.database()
-    fill(database_url, ONE_BY_ONE_COMMANDS, datetime.now(UTC) - timedelta(minutes=5), timedelta(0))
+    fill(database_url, holds, datetime.now(UTC) - timedelta(minutes=5), timedelta(0))
     with house.worker(database_url):
         rushes.until_folded(database_url)
     with connect(database_url) as connection:
-        due: list[tuple[UUID, UUID]] = connection.execute(DUE_NOW, (ONE_BY_ONE_COMMANDS,)).fetchall()
+        due: list[tuple[UUID, UUID]] = connection.execute(DUE_NOW, (holds,)).fetchall()
     began = time.monotonic()
     async with GroupCommit(database_url, group_commands=1) as commands:
         for event_id, reservation_id in due:

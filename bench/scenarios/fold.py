@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from uuid import uuid4
 
+import psycopg
 from psycopg import sql
 
 from bench import rushes
@@ -52,7 +53,7 @@ def catching_up(bench: Bench) -> Comparison:
 
     def one_by_one() -> Measured:
         empty(database_url)
-        return asyncio.run(fold_one_by_one(database_url, ONE_BY_ONE_SECONDS))
+        return asyncio.run(fold_one_by_one(database_url, min(ONE_BY_ONE_SECONDS, bench.seconds)))
 
     comparison = Comparison(
         f"fold: catching up with {bench.scaled(DOMAIN_EVENTS):,} domain events",
@@ -85,6 +86,11 @@ def empty(database_url: str) -> None:
         connection.execute(BEGIN_AGAIN)
 
 
+def runner_works(connection: psycopg.Connection) -> bool:
+    """Whether a worker's runner has the lock and folds."""
+    return bool(connection.execute(READINESS, READINESS_VALUES).fetchall()[0][2])
+
+
 def folded_by_worker(house: House, database_url: str) -> Measured:
     """A worker that starts with empty tables; timed from when its runner has the lock."""
     empty(database_url)
@@ -94,7 +100,7 @@ def folded_by_worker(house: House, database_url: str) -> Measured:
         while folded < head:
             connection.execute("SELECT pg_sleep(0.002)")
             ((head, folded),) = connection.execute(SAMPLE).fetchall()
-            if not began and connection.execute(READINESS, READINESS_VALUES).fetchall()[0][2]:
+            if not began and runner_works(connection):
                 began = time.monotonic()
         seconds = time.monotonic() - began
     return Measured(head / seconds, {"seconds": seconds}, [])
