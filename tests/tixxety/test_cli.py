@@ -74,7 +74,7 @@ def test_a_database_that_was_never_migrated_is_told_so(command: str, empty_datab
 @pytest.mark.parametrize("command", ["serve", "worker", "migrate"])
 def test_a_schema_of_another_version_is_told_so(command: str, migrated_url: str) -> None:
     with psycopg.connect(migrated_url) as connection:
-        connection.execute("UPDATE tixxety.schema_version SET version = 999")
+        connection.execute("UPDATE tixxety.schema_version SET version = 999, serves_from = 999")
     refused = tixxety(command, DATABASE_URL=migrated_url, JWT_SECRET=SECRET)
     said = f"tixxety: The schema was made by version 999; this program knows {SCHEMA_VERSION}.\n"
     assert (refused.returncode, refused.stdout, refused.stderr) == (2, "", said)
