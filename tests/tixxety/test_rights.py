@@ -39,7 +39,7 @@ NOT_FOR_THE_API = (
     "INSERT INTO accounts (account_id, email, password_hash, name, roles) SELECT gen_random_uuid(), '', '', '', '{}'",
     "INSERT INTO seals SELECT * FROM seals",
     "DELETE FROM refused_together",
-    "DELETE FROM snapshots",
+    "UPDATE snapshots SET state = ''",
     "INSERT INTO snapshots SELECT * FROM snapshots",
     "UPDATE checkpoint SET position = 0",
     "DELETE FROM events",
