@@ -282,18 +282,17 @@ def test_a_database_that_takes_no_writes_for_a_while_is_waited_for(office: BoxOf
     register_and_log_in(office.url)
 
 
-def test_a_server_that_comes_back_elsewhere_is_followed(home: Path) -> None:
-    with up(home) as office:
-        email, token = register_and_log_in(office.url)
-        old_port = urlsplit(office.note["url"]).port or 0
-        killed = until(lambda: office.child("postgres -D"))
-        killed.kill()
-        # Whoever listens there when the server wants to come back.
-        with until(lambda: listening(old_port)):
-            until(lambda: urlsplit(office.note["url"]).port != old_port, seconds=60)
-            until(office.is_ready, seconds=60)
-            assert httpx2.get(f"{office.url}/auth/me", headers=token, timeout=30).json()["email"] == email
-            register_and_log_in(office.url)
+def test_a_server_that_comes_back_elsewhere_is_followed(office: BoxOffice) -> None:
+    email, token = register_and_log_in(office.url)
+    old_port = urlsplit(office.note["url"]).port or 0
+    killed = until(lambda: office.child("postgres -D"))
+    killed.kill()
+    # Whoever listens there when the server wants to come back.
+    with until(lambda: listening(old_port)):
+        until(lambda: urlsplit(office.note["url"]).port != old_port, seconds=60)
+        until(office.is_ready, seconds=60)
+        assert httpx2.get(f"{office.url}/auth/me", headers=token, timeout=30).json()["email"] == email
+        register_and_log_in(office.url)
 
 
 def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
