@@ -4,6 +4,7 @@ import gc
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -83,9 +84,9 @@ def template(server_url: str) -> Iterator[str]:
     drop(server_url, name)
 
 
-@pytest.fixture
-def database_url(server_url: str, template: str) -> Iterator[str]:
-    """A fresh database with both schemas, for one test."""
+@contextmanager
+def copy_of(template: str, server_url: str) -> Iterator[str]:
+    """The URL of a fresh database with both schemas, dropped with the block."""
     name = f"test_{uuid4().hex}"
     execute(
         server_url,
@@ -93,8 +94,17 @@ def database_url(server_url: str, template: str) -> Iterator[str]:
             sql.Identifier(name), sql.Identifier(template)
         ),
     )
-    yield with_database(server_url, name)
-    drop(server_url, name)
+    try:
+        yield with_database(server_url, name)
+    finally:
+        drop(server_url, name)
+
+
+@pytest.fixture
+def database_url(server_url: str, template: str) -> Iterator[str]:
+    """A fresh database with both schemas, for one test."""
+    with copy_of(template, server_url) as url:
+        yield url
 
 
 @pytest.fixture

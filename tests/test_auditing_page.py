@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.connections import connect
+from eventstore.connections import WORKER_ROLE, connect
 from tests.auditing.sealed_histories import as_ndjson, sealed_history
 from tests.running import ROOT, free_port, running, until_ready
 
@@ -78,7 +78,7 @@ def hashes_left_out(exported: str) -> str:
 
 @pytest.mark.parametrize("of_event", [False, True])
 async def test_the_pages_own_checker_finds_what_was_altered(database_url: str, tmp_path: Path, of_event: bool) -> None:
-    async with await connect(database_url) as connection:
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
         box_office = await sealed_history(connection, seed=2)
     exported = (await as_ndjson(database_url, box_office.events[0] if of_event else None)).decode()
     well = checked(exported, tmp_path)

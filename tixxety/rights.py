@@ -46,13 +46,13 @@ PUBLIC_HALVES = "SELECT (key_id, public_key, created_at, retired_at)"
 PERSON = "email, name, street, city, state, country"
 
 # Every table and view of the history's schema. An account is registered without roles, and its password is only ever
-# read through the function `credentials`.
+# read through the function `credentials`. Who meets a snapshot that can't be read drops it; taking one is the worker's.
 HISTORY_RIGHTS = {
     "stored_events": Rights("SELECT, INSERT", "SELECT, INSERT"),
     "history": Rights("SELECT", "SELECT"),
     "schema_version": Rights("SELECT", "SELECT"),
     "event_names": Rights("SELECT, INSERT, UPDATE, DELETE", ""),
-    "snapshots": Rights("SELECT", "SELECT, INSERT, UPDATE, DELETE"),
+    "snapshots": Rights("SELECT, DELETE", "SELECT, INSERT, UPDATE, DELETE"),
     "accounts": Rights(
         f"SELECT (account_id, roles, created_at, {PERSON}), INSERT (account_id, password_hash, {PERSON}), DELETE",
         "SELECT (account_id)",

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -14,10 +15,10 @@ import psycopg
 import pytest
 
 from eventstore.schema import SCHEMA_VERSION
+from tests.conftest import copy_of
 from tests.running import ROOT, free_port, running, until_ready
 from tests.tixxety.processes import all_gone, family, until
 from tixxety import __version__
-from tixxety.migrate import migrate
 
 SECRET = "a secret of thirty-two bytes, yes"
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
@@ -36,21 +37,27 @@ def tixxety(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
     )
 
 
-@pytest.fixture
-def migrated_url(empty_database_url: str) -> str:
-    migrate(empty_database_url)
-    return empty_database_url
-
-
-@pytest.fixture
-def two_processes(migrated_url: str, tmp_path: Path) -> Iterator[tuple[psutil.Process, str]]:
+@contextmanager
+def serve_two(database_url: str, log: Path) -> Iterator[tuple[psutil.Process, str]]:
     """`serve --workers 2`, ready to answer, and its URL."""
-    port, log = free_port(), tmp_path / "serve.log"
+    port = free_port()
     command = [sys.executable, "-m", "tixxety", "serve", "--workers", "2", "--port", str(port)]
-    environment = {"DATABASE_URL": migrated_url, "JWT_SECRET": SECRET, "TIXXETY_NO_VENV": "1"}
+    environment = {"DATABASE_URL": database_url, "JWT_SECRET": SECRET, "TIXXETY_NO_VENV": "1"}
     with running(command, environment, log) as process:
         until_ready(f"http://127.0.0.1:{port}/health/live", (process, log))
         yield psutil.Process(process.pid), f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+def two_processes(
+    server_url: str, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[psutil.Process, str]]:
+    """The same for all tests that leave the parent alive."""
+    with (
+        copy_of(template, server_url) as database_url,
+        serve_two(database_url, tmp_path_factory.mktemp("serve") / "serve.log") as served,
+    ):
+        yield served
 
 
 def test_version_is_the_packages() -> None:
@@ -72,10 +79,10 @@ def test_a_database_that_was_never_migrated_is_told_so(command: str, empty_datab
 
 
 @pytest.mark.parametrize("command", ["serve", "worker", "migrate"])
-def test_a_schema_of_another_version_is_told_so(command: str, migrated_url: str) -> None:
-    with psycopg.connect(migrated_url) as connection:
-        connection.execute("UPDATE tixxety.schema_version SET version = 999")
-    refused = tixxety(command, DATABASE_URL=migrated_url, JWT_SECRET=SECRET)
+def test_a_schema_of_another_version_is_told_so(command: str, database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE tixxety.schema_version SET version = 999, serves_from = 999")
+    refused = tixxety(command, DATABASE_URL=database_url, JWT_SECRET=SECRET)
     said = f"tixxety: The schema was made by version 999; this program knows {SCHEMA_VERSION}.\n"
     assert (refused.returncode, refused.stdout, refused.stderr) == (2, "", said)
 
@@ -86,9 +93,9 @@ def test_migrate_takes_its_own_login_and_can_run_again(empty_database_url: str) 
         assert (done.returncode, done.stdout) == (0, "The schema is current.\n")
 
 
-def test_a_role_that_does_not_exist_and_an_account_that_does_not(migrated_url: str) -> None:
-    unknown_role = tixxety("grant", "ann@example.com", "boss", DATABASE_URL=migrated_url)
-    unknown_account = tixxety("grant", "ann@example.com", "admin", DATABASE_URL=migrated_url)
+def test_a_role_that_does_not_exist_and_an_account_that_does_not(database_url: str) -> None:
+    unknown_role = tixxety("grant", "ann@example.com", "boss", DATABASE_URL=database_url)
+    unknown_account = tixxety("grant", "ann@example.com", "admin", DATABASE_URL=database_url)
     for refused, words in ((unknown_role, "auditor, analyst"), (unknown_account, "no account")):
         assert refused.returncode == 2
         assert words in refused.stderr
@@ -104,8 +111,8 @@ def test_a_database_that_is_away_is_one_sentence(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["serve"], ["up", "--port", "0"]])
-def test_with_a_database_a_missing_secret_is_one_sentence(arguments: list[str], migrated_url: str) -> None:
-    refused = tixxety(*arguments, DATABASE_URL=migrated_url)
+def test_with_a_database_a_missing_secret_is_one_sentence(arguments: list[str], database_url: str) -> None:
+    refused = tixxety(*arguments, DATABASE_URL=database_url)
     assert refused.returncode == 2
     assert refused.stderr.startswith("tixxety: JWT_SECRET is not set")
     assert len(refused.stderr.splitlines()) == 1
@@ -121,12 +128,12 @@ def test_several_processes_answer_on_one_port_and_the_dead_come_back(
     assert httpx2.get(f"{url}/health/live", timeout=30).status_code == 200
 
 
-def test_several_processes_end_with_a_parent_that_is_killed(two_processes: tuple[psutil.Process, str]) -> None:
-    parent, _ = two_processes
-    processes = family(parent.pid)
-    assert len(processes) == 3
-    parent.kill()
-    until(lambda: all_gone(processes))
+def test_several_processes_end_with_a_parent_that_is_killed(database_url: str, tmp_path: Path) -> None:
+    with serve_two(database_url, tmp_path / "serve.log") as (parent, _):
+        processes = family(parent.pid)
+        assert len(processes) == 3
+        parent.kill()
+        until(lambda: all_gone(processes))
 
 
 def test_the_server_does_not_name_itself(two_processes: tuple[psutil.Process, str]) -> None:

@@ -24,6 +24,9 @@ from tixxety.failures import Failure
 from tixxety.migrate import migrate
 from tixxety.rights import FUNCTION_RIGHTS, HISTORY_RIGHTS, expect_worker_rights
 from workers import main as worker_process
+from workers.ageing import Ageing
+from workers.sealing import Sealing
+from workers.snapshots import Snapshots
 
 __all__ = ["database", "login", "own_analysts", "own_role"]
 
@@ -39,7 +42,7 @@ NOT_FOR_THE_API = (
     "INSERT INTO accounts (account_id, email, password_hash, name, roles) SELECT gen_random_uuid(), '', '', '', '{}'",
     "INSERT INTO seals SELECT * FROM seals",
     "DELETE FROM refused_together",
-    "DELETE FROM snapshots",
+    "UPDATE snapshots SET state = ''",
     "INSERT INTO snapshots SELECT * FROM snapshots",
     "UPDATE checkpoint SET position = 0",
     "DELETE FROM events",
@@ -203,8 +206,8 @@ async def test_by_logins_that_are_in_one_role_each_all_goes_on(
     for role, name in ((APP_ROLE, serving), (WORKER_ROLE, working)):
         run(server_url, sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(name)))
     monkeypatch.setattr(snapshots, "MIN_INTERVAL_VERSIONS", 2)
-    for interval in ("SNAPSHOTS", "SEALING", "AGEING"):
-        monkeypatch.setattr(worker_process, f"{interval}_INTERVAL_SECONDS", 1)
+    for job in (Snapshots, Sealing, Ageing):
+        monkeypatch.setattr(job, "interval_seconds", 1)
     url = as_login(database_url, serving)
     async with await connect(url) as connection, GroupCommit(url) as commands:
         organiser, buyer = await box_office.register(connection, 2)

@@ -21,6 +21,7 @@ import psutil
 import psycopg
 import pytest
 
+from eventstore.schema import SCHEMA_VERSION
 from tests.running import ROOT
 from tests.tixxety.processes import all_gone, family, runs, until
 from tixxety.embedded_postgres import EmbeddedPostgres
@@ -137,12 +138,10 @@ def kill_worker_that_is_waited_for(office: BoxOffice) -> psutil.Process:
     return killed
 
 
-def set_schema_version(office: BoxOffice, version: int) -> int:
-    """Returns the version that it had."""
+def set_schema_version(office: BoxOffice, version: int, serves_from: int) -> None:
+    """As a newer program's `migrate` would, from outside."""
     with psycopg.connect(office.note["url"]) as connection:
-        ((before,),) = connection.execute("SELECT version FROM tixxety.schema_version").fetchall()
-        connection.execute("UPDATE tixxety.schema_version SET version = %s", (version,))
-        return int(before)
+        connection.execute("UPDATE tixxety.schema_version SET version = %s, serves_from = %s", (version, serves_from))
 
 
 def set_read_only(office: BoxOffice, switch: str) -> None:
@@ -252,7 +251,7 @@ def test_accounts_and_tokens_outlive_a_restart_and_no_process_does(home: Path) -
 def test_a_child_that_cannot_live_ends_it_with_the_reason(home: Path) -> None:
     with up(home) as office:
         processes = family(office.process.pid)
-        set_schema_version(office, 999)
+        set_schema_version(office, 999, serves_from=999)
         until(lambda: office.child("serve --listener")).kill()
         assert office.process.wait(150) == 2
         assert all_gone(processes)
@@ -262,12 +261,15 @@ def test_a_child_that_cannot_live_ends_it_with_the_reason(home: Path) -> None:
 
 
 def test_a_worker_that_another_version_has_put_out_of_work_is_waited_for(office: BoxOffice) -> None:
-    known = set_schema_version(office, 999)
+    set_schema_version(office, 999, serves_from=999)
     killed = kill_worker_that_is_waited_for(office)
     assert httpx2.get(f"{office.url}/events", timeout=30).status_code == 200
-    set_schema_version(office, known)
+    # The newer schema serves programs of this version after all: both can be started again.
+    set_schema_version(office, 999, serves_from=SCHEMA_VERSION)
     assert until(lambda: office.child("tixxety worker"), seconds=60).pid != killed.pid
+    until(lambda: office.child("serve --listener")).kill()
     until(office.is_ready, seconds=60)
+    set_schema_version(office, SCHEMA_VERSION, serves_from=SCHEMA_VERSION)
 
 
 def test_a_database_that_takes_no_writes_for_a_while_is_waited_for(office: BoxOffice) -> None:
@@ -280,18 +282,17 @@ def test_a_database_that_takes_no_writes_for_a_while_is_waited_for(office: BoxOf
     register_and_log_in(office.url)
 
 
-def test_a_server_that_comes_back_elsewhere_is_followed(home: Path) -> None:
-    with up(home) as office:
-        email, token = register_and_log_in(office.url)
-        old_port = urlsplit(office.note["url"]).port or 0
-        killed = until(lambda: office.child("postgres -D"))
-        killed.kill()
-        # Whoever listens there when the server wants to come back.
-        with until(lambda: listening(old_port)):
-            until(lambda: urlsplit(office.note["url"]).port != old_port, seconds=60)
-            until(office.is_ready, seconds=60)
-            assert httpx2.get(f"{office.url}/auth/me", headers=token, timeout=30).json()["email"] == email
-            register_and_log_in(office.url)
+def test_a_server_that_comes_back_elsewhere_is_followed(office: BoxOffice) -> None:
+    email, token = register_and_log_in(office.url)
+    old_port = urlsplit(office.note["url"]).port or 0
+    killed = until(lambda: office.child("postgres -D"))
+    killed.kill()
+    # Whoever listens there when the server wants to come back.
+    with until(lambda: listening(old_port)):
+        until(lambda: urlsplit(office.note["url"]).port != old_port, seconds=60)
+        until(office.is_ready, seconds=60)
+        assert httpx2.get(f"{office.url}/auth/me", headers=token, timeout=30).json()["email"] == email
+        register_and_log_in(office.url)
 
 
 def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
-from eventstore.connections import Connection, connect
+from eventstore.connections import BY_INDEX, WORKER_ROLE, Connection, connect
 from eventstore.group_commit import GroupCommit
 from workers.main import run
 
@@ -20,6 +20,13 @@ Worker = Callable[..., AbstractAsyncContextManager[asyncio.Task[None]]]
 async def connection(database_url: str) -> AsyncIterator[Connection]:
     """A connection as the serving processes have it."""
     async with await connect(database_url) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def at_work(database_url: str) -> AsyncIterator[Connection]:
+    """A connection as a worker's jobs have it."""
+    async with await connect(database_url, role=WORKER_ROLE, **BY_INDEX) as connection:
         yield connection
 
 

@@ -210,7 +210,11 @@ async def test_a_hold_of_a_cancelled_event_that_was_due_before_has_expired(
 
 
 async def test_projections_that_lag_double_nothing(
-    database_url: str, connection: Connection, commands: GroupCommit, monkeypatch: pytest.MonkeyPatch
+    database_url: str,
+    connection: Connection,
+    at_work: Connection,
+    commands: GroupCommit,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(expiry, "FOLD_PATIENCE_SECONDS", 0.01)
     held = await reserved(connection, commands, 40)
@@ -229,7 +233,7 @@ async def test_projections_that_lag_double_nothing(
     async with Follower(database_url) as follower:
         job = Expiry(commands, follower)
         for _ in range(3):
-            await job.work(connection)
+            await job.work(at_work)
     assert len(await queries.due_reservations(connection, 100)) == 40, "the projections still lag"
     told = await judged(connection)
     assert (told.count(ReservationExpired), told.count(ReservationCancelled)) == (40, 40)
@@ -295,7 +299,7 @@ async def test_an_account_that_was_deleted_loses_its_holds(
 
 
 async def test_events_that_were_cancelled_and_are_done_are_not_asked_about_again(
-    database_url: str, connection: Connection, commands: GroupCommit
+    database_url: str, connection: Connection, at_work: Connection, commands: GroupCommit
 ) -> None:
     """Of a history of years each call asks about the events cancelled since the last one."""
     wishes = await reserved(connection, commands, 3, hold_seconds=120)
@@ -307,13 +311,13 @@ async def test_events_that_were_cancelled_and_are_done_are_not_asked_about_again
         await until_folded(connection)
 
         async def is_done() -> bool:
-            await job.work(connection)
+            await job.work(at_work)
             return bool(await box_office.only(connection, OPEN) == 0)
 
         await box_office.until(is_done)
-        await job.work(connection)
+        await job.work(at_work)
         await end(folding)
-        await connection.execute(REOPEN)
+        await at_work.execute(REOPEN)
         submitted = []
         submit = commands.submit
 
@@ -322,9 +326,9 @@ async def test_events_that_were_cancelled_and_are_done_are_not_asked_about_again
             return await submit(command)
 
         commands.submit = watched  # type: ignore[method-assign]
-        await job.work(connection)
+        await job.work(at_work)
         assert submitted == []
-        await Expiry(commands, follower).work(connection)
+        await Expiry(commands, follower).work(at_work)
         assert len(submitted) == 3, "a new term asks about all"
 
 

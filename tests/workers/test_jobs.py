@@ -91,9 +91,10 @@ async def test_quiet_times_between_two_calls_cost_nothing(database_url: str) -> 
     job, other = Counting(), Counting()
     job.interval_seconds = 1.6
     async with working(database_url, job):
-        await until_counting(job)
+        await box_office.until(counts_on(job, 1))
         async with working(database_url, other):
-            await until_counting(job)
+            # A whole pause between the two.
+            await box_office.until(counts_on(job, 2))
     assert other.done == 0
 
 

@@ -37,26 +37,30 @@ async def test_all_that_was_recorded_is_sealed_soon(
     assert [seal.number for seal in made] == list(range(1, len(made) + 1))
 
 
-async def test_a_long_history_is_sealed_at_one_call(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_long_history_is_sealed_at_one_call(
+    connection: Connection, at_work: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(seals, "RANGE_POSITIONS", 20)
     monkeypatch.setattr(seals, "PAGE_POSITIONS", 20)
     await append(connection, BoxOffice(5).commands(60))
-    await Sealing().work(connection)
+    await Sealing().work(at_work)
     newest = await seals.newest(connection)
     assert newest is not None
     head = await history.head(connection)
     # A rest that is shorter than a range waits for the next call, with what comes until then.
     assert head - newest.last_position < 20
     assert newest.number >= 3
-    await Sealing().work(connection)
+    await Sealing().work(at_work)
     newest = await seals.newest(connection)
     assert newest is not None
     assert newest.last_position == head
 
 
-async def test_refusals_older_than_wished_are_forgotten(connection: Connection, database_url: str) -> None:
+async def test_refusals_older_than_wished_are_forgotten(
+    connection: Connection, at_work: Connection, database_url: str
+) -> None:
     with psycopg.connect(database_url, autocommit=True) as owner:
         owner.execute(sql.SQL("SET search_path = tixxety"))
         owner.execute(OLD_REFUSALS)
-    await Ageing(30).work(connection)
+    await Ageing(30).work(at_work)
     assert await box_office.only(connection, "SELECT count(*) FROM refused_together") == 29

@@ -45,13 +45,15 @@ async def on_sale(connection: Connection, commands: GroupCommit) -> UUID:
     return event.event_id
 
 
-async def test_intervals_grow_with_the_state(database_url: str, connection: Connection, commands: GroupCommit) -> None:
+async def test_intervals_grow_with_the_state(
+    database_url: str, connection: Connection, at_work: Connection, commands: GroupCommit
+) -> None:
     event_id = await on_sale(connection, commands)
     job = Snapshots()
     versions = []
     for _ in range(10):
         await sell(connection, commands, event_id, 25)
-        await job.work(connection)
+        await job.work(at_work)
         versions.append(await box_office.only(connection, VERSION, id=event_id))
     taken_at_versions = sorted(set(versions))
     assert taken_at_versions[:3] == [51, 101, 201]
@@ -62,28 +64,34 @@ async def test_intervals_grow_with_the_state(database_url: str, connection: Conn
     assert snapshot(await load(connection, event_id)) == snapshot(told.events[event_id])
 
 
-async def test_short_streams_get_none(database_url: str, connection: Connection, commands: GroupCommit) -> None:
+async def test_short_streams_get_none(
+    database_url: str, connection: Connection, at_work: Connection, commands: GroupCommit
+) -> None:
     event_id = await on_sale(connection, commands)
     await sell(connection, commands, event_id, 20)
     job = Snapshots()
-    await job.work(connection)
+    await job.work(at_work)
     assert await box_office.only(connection, "SELECT count(*) FROM snapshots") == 0
 
 
 async def test_a_new_worker_goes_on_where_the_last_one_stopped(
-    database_url: str, connection: Connection, commands: GroupCommit, monkeypatch: pytest.MonkeyPatch
+    database_url: str,
+    connection: Connection,
+    at_work: Connection,
+    commands: GroupCommit,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(snapshots, "SCAN_POSITIONS", 30)
     event_ids = [await on_sale(connection, commands) for _ in range(2)]
     for event_id in event_ids:
         await sell(connection, commands, event_id, 30)
         job = Snapshots()
-        await job.work(connection)
+        await job.work(at_work)
         assert await box_office.only(connection, VERSION, id=event_id) == 61
 
 
 async def test_a_snapshot_never_holds_what_was_not_committed(
-    database_url: str, connection: Connection, commands: GroupCommit
+    database_url: str, connection: Connection, at_work: Connection, commands: GroupCommit
 ) -> None:
     event_id = await on_sale(connection, commands)
     await sell(connection, commands, event_id, 30)
@@ -95,14 +103,18 @@ async def test_a_snapshot_never_holds_what_was_not_committed(
     async with await connect(database_url) as undecided:
         await undecided.execute("BEGIN")
         await undecided.execute(APPEND_ONE, values | box_office.POSITION_LOCK)
-        await job.work(connection)
+        await job.work(at_work)
         await undecided.execute("ROLLBACK")
     assert await box_office.only(connection, VERSION, id=event_id) == 61
     assert snapshot(await load(connection, event_id)) == snapshot(told.events[event_id])
 
 
 async def test_a_stream_that_was_missed_when_a_process_ended_gets_its_snapshot_from_the_next(
-    database_url: str, connection: Connection, commands: GroupCommit, monkeypatch: pytest.MonkeyPatch
+    database_url: str,
+    connection: Connection,
+    at_work: Connection,
+    commands: GroupCommit,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     event_ids = [await on_sale(connection, commands) for _ in range(3)]
     for event_id in event_ids:
@@ -110,9 +122,9 @@ async def test_a_stream_that_was_missed_when_a_process_ended_gets_its_snapshot_f
     with monkeypatch.context() as patch:
         patch.setattr(snapshots, "keep", dying(after=1))
         with pytest.raises(psycopg.OperationalError):
-            await Snapshots().work(connection)
+            await Snapshots().work(at_work)
     assert await box_office.only(connection, "SELECT count(*) FROM snapshots") == 1
-    await Snapshots().work(connection)
+    await Snapshots().work(at_work)
     assert await box_office.only(connection, "SELECT count(*) FROM snapshots") == 3
 
 
@@ -131,22 +143,24 @@ def dying(after: int) -> Callable[..., Awaitable[None]]:
 
 
 async def test_what_was_looked_through_is_not_looked_through_again(
-    connection: Connection, commands: GroupCommit, monkeypatch: pytest.MonkeyPatch
+    connection: Connection, at_work: Connection, commands: GroupCommit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a history of years each call reads what is new, also where no stream ever grew long."""
     event_id = await on_sale(connection, commands)
     await sell(connection, commands, event_id, 20)
     job = Snapshots()
-    await job.work(connection)
+    await job.work(at_work)
     monkeypatch.setattr(snapshots, "MIN_INTERVAL_VERSIONS", 10)
-    await job.work(connection)
+    await job.work(at_work)
     assert await box_office.only(connection, VERSION, id=event_id) == 0
     await sell(connection, commands, event_id, 1)
-    await job.work(connection)
+    await job.work(at_work)
     assert await box_office.only(connection, VERSION, id=event_id) == 43
 
 
-async def test_a_stream_that_can_not_be_read_holds_up_no_other(connection: Connection, commands: GroupCommit) -> None:
+async def test_a_stream_that_can_not_be_read_holds_up_no_other(
+    connection: Connection, at_work: Connection, commands: GroupCommit
+) -> None:
     broken, good = [await on_sale(connection, commands) for _ in range(2)]
     for event_id in (broken, good):
         await sell(connection, commands, event_id, 30)
@@ -154,9 +168,9 @@ async def test_a_stream_that_can_not_be_read_holds_up_no_other(connection: Conne
     await connection.execute(APPEND_ONE, values | box_office.POSITION_LOCK)
     job = Snapshots()
     with capture_logs() as logs:
-        await job.work(connection)
+        await job.work(at_work)
         await sell(connection, commands, good, 30)
-        await job.work(connection)
+        await job.work(at_work)
     assert [entry["event"] for entry in logs] == ["a stream can't be read, and gets no snapshot"]
     assert await box_office.only(connection, VERSION, id=good) >= 61
     assert await box_office.only(connection, VERSION, id=broken) == 0
@@ -164,13 +178,13 @@ async def test_a_stream_that_can_not_be_read_holds_up_no_other(connection: Conne
 
 @pytest.mark.parametrize("state", [b"nonsense", b"", b"\x80", b"\xc1"])
 async def test_a_snapshot_that_can_not_be_read_is_told_once_and_replaced(
-    database_url: str, connection: Connection, commands: GroupCommit, state: bytes
+    database_url: str, connection: Connection, at_work: Connection, commands: GroupCommit, state: bytes
 ) -> None:
     event_id = await on_sale(connection, commands)
     await sell(connection, commands, event_id, 30)
     job = Snapshots()
-    await job.work(connection)
-    await connection.execute("UPDATE snapshots SET state = %s", (state,))
+    await job.work(at_work)
+    await at_work.execute("UPDATE snapshots SET state = %s", (state,))
     (buyer,) = await box_office.register(connection, 1)
     with capture_logs() as logs:
         for _ in range(2):
@@ -179,7 +193,7 @@ async def test_a_snapshot_that_can_not_be_read_is_told_once_and_replaced(
     told = [entry["stream"] for entry in logs if entry["event"] == "a snapshot can't be read"]
     assert told == [str(event_id)]
     assert (await box_office.judged_history(connection)).types(event_id)[-1] == "TicketsHeld"
-    await job.work(connection)
+    await job.work(at_work)
     assert await box_office.only(connection, VERSION, id=event_id) == 62
     kept = await snapshots.newest(connection, event_id)
     assert kept
