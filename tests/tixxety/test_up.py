@@ -216,9 +216,8 @@ def test_the_superusers_password_is_not_given_to_those_who_serve(office: BoxOffi
     for words in ("serve --listener", "tixxety worker"):
         child = until(lambda words=words: office.child(words))
         assert password not in "".join(child.environ().values())
-    with psycopg.connect(office.note["url"]) as connection:
-        logins = connection.execute(LOGINS).fetchall()
-    assert logins == [("tixxety_app",), ("tixxety_worker",)]
+    with psycopg.connect(office.note["url"], autocommit=True) as connection:
+        until(lambda: connection.execute(LOGINS).fetchall() == [("tixxety_app",), ("tixxety_worker",)])
 
 
 def test_secrets_are_their_owners_alone(office: BoxOffice) -> None:
