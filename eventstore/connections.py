@@ -71,7 +71,7 @@ KEEPALIVES: dict[str, Any] = {
     "keepalives_interval": 5,
     "keepalives_count": 2,
     "tcp_user_timeout": 15_000,
-    "connect_timeout": 4,
+    "connect_timeout": 3,
     # Unless the URL gives another. By it `migrate` tells our sessions from those of version 2, which had none.
     "fallback_application_name": "tixxety",
 }
