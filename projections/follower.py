@@ -1,7 +1,6 @@
 """Knows how far the projections are, and wakes those who wait for them: by NOTIFY, on one connection."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Self
 
 from eventstore.connections import Connection, connect
@@ -22,13 +21,11 @@ QUEUE_USAGE = "SELECT pg_notification_queue_usage()"
 class Follower:
     """One per process. `position` is what the projections have reached; 0 while the database is away.
 
-    A waiter costs a future and an entry in a set, for as long as it waits, and no connection. `on_reconnect` is called
-    when the connection was lost and is back: others have probably been lost with it.
+    A waiter costs a future and an entry in a set, for as long as it waits, and no connection.
     """
 
-    def __init__(self, database_url: str, on_reconnect: Callable[[], Awaitable[None]] | None = None) -> None:
+    def __init__(self, database_url: str) -> None:
         self.position = 0
-        self._on_reconnect = on_reconnect
         self._database_url = database_url
         self._waiters: set[tuple[int, asyncio.Future[None]]] = set()
 
@@ -60,13 +57,10 @@ class Follower:
 
     async def _run(self) -> None:
         back_off_seconds = FIRST_BACK_OFF_SECONDS
-        was_lost = False
         outage = Outage("follower of the projections")
         while True:
             try:
                 async with await connect(self._database_url, ANSWER_SECONDS) as connection:
-                    if was_lost and self._on_reconnect is not None:
-                        await self._on_reconnect()
                     await connection.execute(f"LISTEN {CHANNEL}")
                     await self._look(connection)
                     back_off_seconds = FIRST_BACK_OFF_SECONDS
@@ -74,7 +68,6 @@ class Follower:
                     await self._follow(connection)
             except Exception as error:
                 outage.note(error)
-                was_lost = True
             finally:
                 self.position = 0
             await asyncio.sleep(back_off_seconds)

@@ -1,12 +1,11 @@
 """The follower wakes those who wait for a position, forgets those who gave up, and finds its way back."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
 
-from eventstore.connections import WORKER_ROLE, connect
+from eventstore.connections import WORKER_ROLE, connect, connect_as_owner
 from projections import checkpoint
 from projections.batches import Batches
 from projections.checkpoint import CHANNEL
@@ -105,21 +104,18 @@ async def test_what_anybody_may_say_on_the_channel_is_not_believed(projections: 
     assert projections.follower.position == last
 
 
-async def test_whatever_goes_wrong_it_starts_over(database_url: str) -> None:
-    calls = 0
+async def test_whatever_goes_wrong_it_starts_over(projections: Projections) -> None:
+    last = await projections.fold()
+    assert await projections.follower.wait_for(last, PATIENCE_SECONDS)
 
-    async def fail_once() -> None:
-        nonlocal calls
-        calls += 1
-        if calls == 1:
-            raise RuntimeError("the pool can't be mended")
+    async def knows_nothing() -> bool:
+        return projections.follower.position == 0
 
-    async with Follower(database_url, fail_once) as follower:
-        projections = Projections(database_url, follower)
-        assert await follower.wait_for(await projections.fold(), PATIENCE_SECONDS)
-        await end_other_sessions(database_url)
-        assert await follower.wait_for(await projections.fold(), PATIENCE_SECONDS)
-    assert calls == 2
+    async with await connect_as_owner(projections.database_url, search_path="projections") as owner:
+        await owner.execute("ALTER TABLE checkpoint RENAME TO away")
+        await until(knows_nothing)
+        await owner.execute("ALTER TABLE away RENAME TO checkpoint")
+    assert await projections.follower.wait_for(last, PATIENCE_SECONDS)
 
 
 async def test_tables_that_went_back_with_a_crash_are_not_taken_for_folded(projections: Projections) -> None:
@@ -148,18 +144,3 @@ async def test_a_follower_that_ends_closes_its_connection(database_url: str) -> 
             return await (await connection.execute(sessions)).fetchone() == (1,)
 
         await until(alone)
-
-
-async def test_a_follower_ends_though_one_cancellation_is_lost_while_it_reconnects(database_url: str) -> None:
-    checking = asyncio.Event()
-
-    async def check() -> None:
-        """As a pool's check: to be cancelled is one more broken connection."""
-        checking.set()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.Event().wait()
-
-    async with asyncio.timeout(PATIENCE_SECONDS), Follower(database_url, on_reconnect=check):
-        while not checking.is_set():
-            await end_other_sessions(database_url)
-            await asyncio.sleep(0.05)
