@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -40,8 +41,10 @@ class Job(ABC):
 class Jobs:
     """All jobs of a worker under one lease: the worker that has it does them all, side by side."""
 
-    def __init__(self, database_url: str, make: Callable[[], Sequence[Job]]) -> None:
-        """`make` is called for each term: what a job remembers of the database may not be so on another server."""
+    def __init__(self, database_url: str, make: Callable[[str], AbstractAsyncContextManager[Sequence[Job]]]) -> None:
+        """`make` is called for each term, with the URL of its server: what a job remembers or is connected to may not
+        be so on another.
+        """
         self._database_url = database_url
         self._make = make
         self._outages: dict[str, Outage] = {}
@@ -52,8 +55,10 @@ class Jobs:
         await Lease(self._database_url, "worker's jobs", _ask, self._work).keep()
 
     async def _work(self, term: Term[bool]) -> None:
-        jobs = self._make()
-        async with pool(term.url, len(jobs), ANSWER_SECONDS, role=WORKER_ROLE, **BY_INDEX) as connections:
+        async with (
+            self._make(term.url) as jobs,
+            pool(term.url, len(jobs), ANSWER_SECONDS, role=WORKER_ROLE, **BY_INDEX) as connections,
+        ):
             scheduler = AsyncIOScheduler(timezone="UTC", job_defaults=EACH_JOB)
             for job in jobs:
                 every: dict[str, Any] = {"seconds": job.interval_seconds, "next_run_time": datetime.now(UTC)}

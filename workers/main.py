@@ -1,6 +1,7 @@
 """One worker process: the projector without pause; expiry, snapshots, sealing and ageing on a clock."""
 
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import structlog
 
@@ -25,12 +26,14 @@ async def run(database_url: str, refusals_kept_days: int) -> None:
 
     Raises `SchemaOutdated` when the program on disk is a newer one that the tables wait for.
     """
-    async with AsyncExitStack() as stack:
-        commands = await stack.enter_async_context(GroupCommit(database_url, group_commands=GROUP_COMMANDS))
-        follower = await stack.enter_async_context(Follower(database_url))
 
-        def jobs() -> list[Job]:
-            return [Expiry(commands, follower), Snapshots(), Sealing(), Ageing(refusals_kept_days)]
+    @asynccontextmanager
+    async def jobs(database_url: str) -> AsyncIterator[list[Job]]:
+        async with (
+            GroupCommit(database_url, group_commands=GROUP_COMMANDS) as commands,
+            Follower(database_url) as follower,
+        ):
+            yield [Expiry(commands, follower), Snapshots(), Sealing(), Ageing(refusals_kept_days)]
 
-        log.info("worker started")
-        await first_to_end(Runner(database_url).run(), Jobs(database_url, jobs).run())
+    log.info("worker started")
+    await first_to_end(Runner(database_url).run(), Jobs(database_url, jobs).run())

@@ -47,7 +47,12 @@ class Hurrying(Counting):
 @asynccontextmanager
 async def working(database_url: str, *jobs: Job) -> AsyncIterator[asyncio.Task[None]]:
     """A worker with these jobs."""
-    task = asyncio.create_task(Jobs(database_url, lambda: jobs).run())
+
+    @asynccontextmanager
+    async def make(_: str) -> AsyncIterator[Sequence[Job]]:
+        yield jobs
+
+    task = asyncio.create_task(Jobs(database_url, make).run())
     try:
         yield task
     finally:
