@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -23,6 +24,7 @@ COULD_NOT = 2
 MEMORY = Path("/dev/shm")  # noqa: S108
 MEMORY_BYTES = 4_000_000_000
 GRACE_SECONDS = 10.0
+NOTHING: Mapping[str, str] = {}
 RUNS_SERIALLY = ("-n", "--numprocesses", "--pdb", "--collect-only", "--co")
 
 
@@ -38,7 +40,7 @@ def run_tests(arguments: list[str]) -> int:
         server = EmbeddedPostgres(Path(folder) / "home", durable=False)
         try:
             # Without its parameters, to which tests add their own.
-            return run_pytest(arguments, server.start().partition("?")[0])
+            return run_pytest(arguments, server.start().partition("?")[0], {"TMPDIR": folder})
         finally:
             server.discard()
 
@@ -55,13 +57,13 @@ def memory() -> Path | None:
     return MEMORY if enough and os.access(MEMORY, os.W_OK | os.X_OK) else None
 
 
-def run_pytest(arguments: list[str], server_url: str) -> int:
-    """Run pytest in the clone's root, in parallel unless the arguments say otherwise.
+def run_pytest(arguments: list[str], server_url: str, more: Mapping[str, str] = NOTHING) -> int:
+    """Run pytest in the clone's root, with `more` in its environment, in parallel unless the arguments say otherwise.
 
     Returns 0 or 1 where the tests ran, 2 where pytest could not run them, and 128 and the signal that has ended it.
     """
     environment = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
-    environment[SERVER] = server_url
+    environment |= {SERVER: server_url, **more}
     serial = any(argument.startswith(RUNS_SERIALLY) for argument in arguments)
     # Neighbours, which may share a slow fixture, stay in one process; who has nothing left takes from the others.
     parallel = [] if serial else ["-n", str(os.cpu_count() or 1), "--dist", "worksteal"]
