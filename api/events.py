@@ -176,7 +176,8 @@ async def change_event(
 
     Limits count for reservations to come. A capacity can't go below what is reserved or paid.
     """
-    actor = await actor_of(account, services)
+    async with services.pool.connection() as connection:
+        actor = await actor_of(connection, account)
     outcome = await services.commands.submit(change.command(event_id, actor, request_id))
     return written(outcome, _json(outcome))
 
@@ -199,7 +200,8 @@ async def cancel_event(
 ) -> Response:
     """Call an event off, for good. Its reservations are cancelled soon after, with the refunds due recorded."""
     idempotency = idempotency_of(key, account.account_id, "POST /events/{event_id}/cancel", (event_id,))
-    actor = await actor_of(account, services)
+    async with services.pool.connection() as connection:
+        actor = await actor_of(connection, account)
     command = CancelEvent(event_id=event_id, request_id=request_id, actor=actor, idempotency=idempotency)
     outcome = await services.commands.submit(command)
     return written(outcome, _json(outcome))

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
+from api import account_errors as accounts
 from api import refusals as http
 from api.inputs import unusable
 from api.troubles import Troubles
@@ -50,8 +51,8 @@ class ProblemType(NamedTuple):
 PROBLEM_TYPES: dict[str, ProblemType] = {
     "malformed-request": ProblemType(400, "Not HTTP", http.MalformedRequest()),
     "malformed-json": ProblemType(400, "The body is not JSON", http.MalformedJson()),
-    "not-authenticated": ProblemType(401, "Not logged in", http.NotAuthenticated()),
-    "invalid-credentials": ProblemType(401, "Wrong e-mail or password", http.InvalidCredentials()),
+    "not-authenticated": ProblemType(401, "Not logged in", accounts.NotAuthenticated()),
+    "invalid-credentials": ProblemType(401, "Wrong e-mail or password", accounts.InvalidCredentials()),
     "forbidden": ProblemType(403, "Not allowed", domain.NotTheOrganiser(), (http.AuditorsOnly(),)),
     "not-found": ProblemType(404, "Not found", http.NotFound()),
     "event-not-found": ProblemType(404, "No such event", domain.EventNotFound()),
@@ -59,7 +60,7 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "ticket-type-not-found": ProblemType(404, "No such ticket type", domain.TicketTypeNotFound()),
     "method-not-allowed": ProblemType(405, "Method not allowed", http.MethodNotAllowed()),
     "request-timeout": ProblemType(408, "Request too slow", http.RequestTimeout(30)),
-    "email-taken": ProblemType(409, "E-mail taken", http.EmailTaken()),
+    "email-taken": ProblemType(409, "E-mail taken", accounts.EmailTaken()),
     "event-exists": ProblemType(409, "Event exists", domain.EventExists(_SOME_ID)),
     "event-cancelled": ProblemType(409, "Event cancelled", domain.EventIsCancelled()),
     "event-ended": ProblemType(409, "Event ended", domain.EventEnded()),

@@ -4,28 +4,10 @@ from domain.refusals import Refusal
 from eventstore.failures import Failure, Overloaded
 
 
-class NotAuthenticated(Refusal):
-    """Log in at POST /auth/login and send the access token as "Authorization: Bearer …"."""
-
-    code = "not-authenticated"
-
-
-class InvalidCredentials(Refusal):
-    """The e-mail or the password is wrong. Check both, or register at POST /auth/register."""
-
-    code = "invalid-credentials"
-
-
 class AuditorsOnly(Refusal):
     """Only auditors may read this. Have the role granted with "tixxety grant"."""
 
     code = "forbidden"
-
-
-class EmailTaken(Refusal):
-    """There is an account with this e-mail already. Log in, or register with another e-mail."""
-
-    code = "email-taken"
 
 
 class AnalystsOnly(Refusal):

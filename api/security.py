@@ -10,9 +10,9 @@ from fastapi import Depends
 from fastapi.security import OAuth2PasswordBearer
 
 from api import freshness
+from api.account_errors import NotAuthenticated
 from api.freshness import Lent
 from api.inputs import MinPosition
-from api.refusals import NotAuthenticated
 from api.services import Services, TheServices
 from api.tokens import Account
 from domain.refusals import AccountClosed

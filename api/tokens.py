@@ -8,7 +8,7 @@ from uuid import UUID
 
 import jwt
 
-from api.refusals import NotAuthenticated
+from api.account_errors import NotAuthenticated
 from domain.commands import Actor
 
 AUDITOR, ANALYST, ADMIN = ROLES = ("auditor", "analyst", "admin")

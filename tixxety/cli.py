@@ -158,7 +158,7 @@ app.command()(rebuild)
 @app.command()
 def grant(email: Email, role: Role, home: Home = None) -> None:
     """Give an account a role; it counts at once."""
-    from api.accounts import grant as give
+    from api.roles import grant as give
 
     change_roles(home, give, email, role)
 
@@ -166,7 +166,7 @@ def grant(email: Email, role: Role, home: Home = None) -> None:
 @app.command()
 def revoke(email: Email, role: Role, home: Home = None) -> None:
     """Take a role from an account; it counts at once."""
-    from api.accounts import revoke as take
+    from api.roles import revoke as take
 
     change_roles(home, take, email, role)
 

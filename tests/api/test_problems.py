@@ -10,6 +10,7 @@ import psycopg_pool
 import pytest
 from fastapi import FastAPI
 
+from api import account_errors as accounts
 from api import refusals as http
 from api.middleware import RequestIds
 from api.problems import PROBLEM_TYPES, facts_of, install
@@ -47,7 +48,7 @@ def kinds_of(root: type[Exception], *modules: Any) -> list[type[Exception]]:
 
 
 def test_every_refusal_has_a_problem_type_and_every_problem_type_a_refusal() -> None:
-    refusals = {kind.code for kind in kinds_of(Refusal, domain, http, auditing) if issubclass(kind, Refusal)}
+    refusals = {kind.code for kind in kinds_of(Refusal, domain, http, accounts, auditing) if issubclass(kind, Refusal)}
     failed = {kind.code for kind in kinds_of(Failure, failures, http) if issubclass(kind, Failure)}
     assert refusals | failed == PROBLEM_TYPES.keys()
     assert all(kind.example.code == code for code, kind in PROBLEM_TYPES.items())

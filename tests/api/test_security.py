@@ -11,8 +11,8 @@ import httpx2
 import jwt
 import pytest
 
+from api.account_errors import NotAuthenticated
 from api.app import ApiConfig, create_app
-from api.refusals import NotAuthenticated
 from api.tokens import Tokens
 from tests.api.conftest import JWT_SECRET, LogIn, problem_of
 

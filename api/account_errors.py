@@ -1,0 +1,30 @@
+"""What can be wrong with an account, its login or its roles."""
+
+from domain.refusals import Refusal
+from eventstore.failures import Failure
+
+
+class NotAuthenticated(Refusal):
+    """Log in at POST /auth/login and send the access token as "Authorization: Bearer …"."""
+
+    code = "not-authenticated"
+
+
+class InvalidCredentials(Refusal):
+    """The e-mail or the password is wrong. Check both, or register at POST /auth/register."""
+
+    code = "invalid-credentials"
+
+
+class EmailTaken(Refusal):
+    """There is an account with this e-mail already. Log in, or register with another e-mail."""
+
+    code = "email-taken"
+
+
+class UnknownAccount(Failure):
+    """There is no account with this e-mail."""
+
+
+class UnknownRole(Failure):
+    """There is no such role: they are auditor, analyst and admin."""
