@@ -1,4 +1,6 @@
-"""Runs every scenario of the bench for a moment, small: all measure, and none finds anything wrong. Says nothing of speed.
+"""Runs every scenario of the bench for a moment, small: all measure, and none finds anything wrong.
+
+It says nothing of speed.
 
 `python -m tests.campaigns.scenarios [NAME ...]` in the project's environment; ends with 1 when one does not.
 """
