@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ from tixxety.processes import TiedProcess
 
 ROOT = Path(__file__).parent.parent
 READY_SECONDS_MAX = 60
+# With this Python as `python3`: what a version manager puts there may start a shell first, each time.
+THE_PATH = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 @contextmanager

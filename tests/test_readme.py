@@ -1,6 +1,5 @@
 """The README keeps its word: its script runs as pasted, and its tables name what is there."""
 
-import os
 import re
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import psycopg
 import pytest
 
 from api.app import ApiConfig, create_app
-from tests.running import ROOT, free_port, running, until_ready
+from tests.running import ROOT, THE_PATH, free_port, running, until_ready
 from tixxety.settings import Settings
 
 README = (ROOT / "README.md").read_text()
@@ -46,7 +45,7 @@ def test_the_story_works_when_pasted_twice(database_url: str, tmp_path: Path) ->
         pasted = subprocess.run(
             ["bash"],
             input=story + story,
-            env={"PATH": os.environ["PATH"], "API": f"http://127.0.0.1:{port}", "HOLD_SECONDS": str(HOLD_SECONDS)},
+            env={**THE_PATH, "API": f"http://127.0.0.1:{port}", "HOLD_SECONDS": str(HOLD_SECONDS)},
             capture_output=True,
             text=True,
             timeout=120,

@@ -24,7 +24,9 @@ FROM reservations GROUP BY buyer_id ORDER BY buyer_id
 """
 WRONG: dict[LiteralString, str] = {
     "UPDATE buyers SET tickets_paid = tickets_paid + 1": "By the history this row is different: tickets_paid is",
-    "DELETE FROM buyers": "The row is missing. (table buyers, buyer_id",
+    "DELETE FROM buyers WHERE buyer_id = (SELECT buyer_id FROM buyers LIMIT 1)": (
+        "The row is missing. (table buyers, buyer_id"
+    ),
     "INSERT INTO buyers VALUES (gen_random_uuid(), 1, 0, 1)": "No domain event makes this row. (table buyers",
 }
 
@@ -38,7 +40,7 @@ def fenced(language: str) -> list[str]:
 def copy(tmp_path: Path) -> Path:
     """The project with what the page adds to it."""
     for package in PACKAGES:
-        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / package, tmp_path / package)
     projections = tmp_path / "projections"
     (module,) = fenced("python")
     (its_import,) = re.findall(r"an import \(`([^`]+)`\)", PAGE)
@@ -86,6 +88,7 @@ async def test_a_table_of_ones_own_is_filled_from_the_whole_history(database_url
         assert await (await connection.execute(UNEXPLAINED, {"schema": PROJECTIONS_SCHEMA})).fetchall() == []
     assert "All is well." in done_in(copy, database_url, verify)
     async with owner(database_url) as connection:
-        for wrong, finding in WRONG.items():
+        for wrong in WRONG:
             await connection.execute(wrong)
-            assert finding in done_in(copy, database_url, verify, code=1)
+    told = done_in(copy, database_url, verify, code=1)
+    assert [finding for finding in WRONG.values() if finding not in told] == []

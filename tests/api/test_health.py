@@ -9,10 +9,14 @@ from uuid import uuid4
 
 import httpx2
 import psycopg
+import pytest
 from fastapi import FastAPI
 from psycopg import sql
 
+from api import sightings
+from api.app import ApiConfig
 from api.health import LONGEST_LAG_SECONDS
+from eventstore import connections
 from eventstore.connections import connect
 from projections.runner import Runner
 from tests.api.conftest import LogIn, problem_of
@@ -24,6 +28,13 @@ VALUES (gen_random_uuid(), 1, 'TicketsPainted', '{"timestamp": "2035-06-01T12:00
 """
 
 Readiness = tuple[int, dict[str, Any]]
+
+
+@pytest.fixture
+def config(config: ApiConfig, monkeypatch: pytest.MonkeyPatch) -> ApiConfig:
+    """Requests give up a database that is away sooner than they would."""
+    monkeypatch.setattr(connections, "POOL_SECONDS", 0.5)
+    return config
 
 
 async def readiness(client: httpx2.AsyncClient) -> Readiness:
@@ -90,10 +101,13 @@ async def test_not_ready_before_any_runner_was_there(client: httpx2.AsyncClient)
     assert "tixxety worker" in body["checks"]["runner"]["problem"]
 
 
-async def test_a_runner_may_be_away_for_some_seconds(client: httpx2.AsyncClient, database_url: str) -> None:
+async def test_a_runner_may_be_away_for_some_seconds(
+    client: httpx2.AsyncClient, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with running(Runner(database_url)):
         await becomes(client, lambda found: found[0] == 200)
     assert (await readiness(client))[0] == 200
+    monkeypatch.setattr(sightings, "GRACE_SECONDS", 0.2)
     body = await becomes(client, lambda found: found[0] == 503)
     assert not body["checks"]["runner"]["ok"]
 

@@ -1,4 +1,4 @@
-"""The smoke of the scenarios' campaign: one that reserves over HTTP against a baseline, and one that only folds."""
+"""The smoke of the scenarios' campaign: one over HTTP against a baseline, and one that folds and rebuilds."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from tests.campaigns.scenarios import bench, faults
 
 
 def test_scenarios_measure_and_find_nothing_wrong(tmp_path: Path) -> None:
-    assert faults(tmp_path, ["hot", "fold"]) == []
+    assert faults(tmp_path, ["sold-out", "rebuild"]) == []
 
 
 def test_an_unknown_scenario_is_one_sentence(tmp_path: Path) -> None:

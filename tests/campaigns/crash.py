@@ -11,7 +11,7 @@ import random
 import signal
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from tests.running import free_port, running, until_ready
 VICTIMS = ("api", "worker", "postgres", "up")
 BUYERS = 16
 PURCHASES_BEFORE = 60
-PURCHASES_AFTER = 120
+PURCHASES_AFTER = 60
 ANSWER_SECONDS_MAX = 60
 
 RECORDED = "SELECT originator_id::text FROM tixxety.stored_events WHERE topic = %s"
@@ -53,20 +53,21 @@ class Rush:
         self.wrong: list[str] = []
         self.event_ids: list[str] = []
 
-    async def run(self, while_it_runs: Callable[[], Awaitable[None]]) -> None:
-        """Open the events, let the buyers loose, do what is to be done meanwhile, and wait for their last answers."""
+    async def run(self, *while_it_runs: Callable[[], Awaitable[None]]) -> None:
+        """Open the events, let the buyers loose, do one thing after the other, and wait for their last answers."""
         async with httpx2.AsyncClient(base_url=self.url, timeout=10) as client:
             buyers = await asyncio.gather(*(self._account(client) for _ in range(BUYERS)))
             for tickets in (40, 1_000_000):
                 self.event_ids.append(await self._event(client, buyers[0], tickets))
             shopping = [asyncio.create_task(self._shop(client, buyer)) for buyer in buyers]
-            watching = asyncio.create_task(self._watch(while_it_runs))
+            watching = asyncio.create_task(self._watch(*while_it_runs))
             await asyncio.gather(watching, *shopping)
 
-    async def _watch(self, while_it_runs: Callable[[], Awaitable[None]]) -> None:
+    async def _watch(self, *while_it_runs: Callable[[], Awaitable[None]]) -> None:
         await self._until_tried(PURCHASES_BEFORE)
-        await while_it_runs()
-        await self._until_tried(self.tried + PURCHASES_AFTER)
+        for do in while_it_runs:
+            await do()
+            await self._until_tried(self.tried + PURCHASES_AFTER)
         self.over.set()
 
     async def _until_tried(self, purchases: int) -> None:
@@ -151,12 +152,17 @@ def children_of(pid: int) -> dict[int, str]:
     return found
 
 
-def victim_pid(up_pid: int, victim: str) -> int:
-    """The process of `up` that plays this part."""
+async def victim_pid(up_pid: int, victim: str) -> int:
+    """The process of `up` that plays this part, once it is there: it may have ended with the victim before."""
     if victim == "up":
         return up_pid
     mark = {"api": " serve", "worker": " worker", "postgres": "postgres -D"}[victim]
-    return next(pid for pid, command in children_of(up_pid).items() if mark in command)
+    async with asyncio.timeout(ANSWER_SECONDS_MAX):
+        while True:
+            for pid, command in children_of(up_pid).items():
+                if mark in command:
+                    return pid
+            await asyncio.sleep(0.05)
 
 
 def faults_after(rush: Rush, database_url: str) -> list[str]:
@@ -176,8 +182,8 @@ def faults_after(rush: Rush, database_url: str) -> list[str]:
     return found + faults(database_url)
 
 
-def one_round(home: Path, victim: str, dice: random.Random) -> tuple[Rush, list[str]]:
-    """One rush with one kill, on the home's box office, which is stopped at the end."""
+def one_round(home: Path, victims: Sequence[str], dice: random.Random) -> tuple[Rush, list[str]]:
+    """One rush in which the victims are killed in turn, `up` last, on the home's box office, which is then stopped."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "tixxety", "up", "--home", str(home), "--port", str(port)]
@@ -186,25 +192,28 @@ def one_round(home: Path, victim: str, dice: random.Random) -> tuple[Rush, list[
     with running(command, environment, log) as first:
         until_ready(f"{url}/health/ready", (first, log))
 
-        async def kill() -> None:
-            os.kill(victim_pid(first.pid, victim), signal.SIGKILL)
+        killed = asyncio.Event()
+
+        def killing(victim: str) -> Callable[[], Awaitable[None]]:
+            async def kill() -> None:
+                os.kill(await victim_pid(first.pid, victim), signal.SIGKILL)
+                if victim == "up":
+                    killed.set()
+
+            return kill
 
         rush = Rush(url, dice)
-        if victim != "up":
-            asyncio.run(rush.run(kill))
+        rushing_on = rush.run(*map(killing, victims))
+        if "up" not in victims:
+            asyncio.run(rushing_on)
             until_ready(f"{url}/health/ready", (first, log))
             return rush, settled_faults(rush, home)
 
         # The second `up` has to be started from this thread, so the rush waits for it in a loop of its own.
         loop = asyncio.new_event_loop()
-        killed = asyncio.Event()
-
-        async def kill_and_tell() -> None:
-            await kill()
-            killed.set()
-
         try:
-            rushing = loop.create_task(rush.run(kill_and_tell))
+            rushing = loop.create_task(rushing_on)
+            rushing.add_done_callback(lambda _: killed.set())
             loop.run_until_complete(killed.wait())
             with running(command, environment, log.with_suffix(".2.log")) as second:
                 loop.run_until_complete(rushing)
@@ -234,7 +243,7 @@ def main() -> None:
         Path(folder).chmod(0o711)
         for number in range(chosen.rounds):
             victim = VICTIMS[number % len(VICTIMS)]
-            rush, found = one_round(home, victim, dice)
+            rush, found = one_round(home, [victim], dice)
             told = f"{len(rush.placed)} placed, {len(rush.paid)} paid, {len(rush.cancelled)} cancelled"
             sys.stdout.write(f"round {number + 1}: killed {victim}; {told}, {rush.refused} refused; faults: {found}\n")
             sys.stdout.flush()

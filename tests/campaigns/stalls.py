@@ -32,7 +32,7 @@ from tixxety.migrate import migrate
 from tixxety.postgres_binaries import look_into, system_folders, wheel_folders
 
 ROOT = Path(__file__).parents[2]
-BUYERS = 4
+BUYERS, PAUSE_SECONDS = 4, 0.02
 LONGEST_GAP_SECONDS, LONGEST_ANSWER_SECONDS = 3.0, 10.0
 STALL_SECONDS, FROZEN_SECONDS = 6.0, 12.0
 FREEZES = 5
@@ -79,15 +79,13 @@ class Rush:
     async def _buy(self, event_id: UUID) -> None:
         while True:
             asked_at = time.monotonic()
-            try:
+            with suppress(Failure):
                 await self._commands.submit(box_office.reserve(event_id, self._account_id))
-            except Failure:
-                await asyncio.sleep(0.02)
-            else:
                 now = time.monotonic()
                 self._gaps[event_id] = max(self._gaps[event_id], now - self._sold_at[event_id])
                 self._sold_at[event_id] = now
             self._slowest = max(self._slowest, time.monotonic() - asked_at)
+            await asyncio.sleep(PAUSE_SECONDS)
 
 
 class Scene(NamedTuple):
