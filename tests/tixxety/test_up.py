@@ -8,7 +8,6 @@ import signal
 import socket
 import stat
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ import psycopg
 import pytest
 
 from eventstore.schema import SCHEMA_VERSION
-from tests.running import ROOT
+from tests.tixxety.forked import Command, run_command
 from tests.tixxety.processes import all_gone, family, runs, until
 from tixxety.embedded_postgres import EmbeddedPostgres
 
@@ -37,7 +36,7 @@ PASSWORD = "correct horse battery"
 class BoxOffice:
     """A running `tixxety up`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], home: Path, log: Path) -> None:
+    def __init__(self, process: Command, home: Path, log: Path) -> None:
         self.process, self.home, self.log = process, home, log
         self.url = ""
 
@@ -75,36 +74,20 @@ def environment(home: Path) -> dict[str, str]:
 
 def tixxety(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a short command to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "tixxety", *arguments],
-        cwd=ROOT,
-        env=environment(home),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    return run_command(*arguments, **environment(home))
 
 
 @contextmanager
 def up(home: Path, **variables: str) -> Iterator[BoxOffice]:
     """`tixxety up` on a free port, open; killed at the end of the block unless it ended before."""
     log = home.parent / "up.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tixxety", "up", "--port", "0"],
-            cwd=ROOT,
-            env=environment(home) | variables,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+    process = Command(["up", "--port", "0"], environment(home) | variables, log, log)
     office = BoxOffice(process, home, log)
     try:
         office.wait_until_open()
         yield office
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGTERM)
         process.wait(60)
 
 
