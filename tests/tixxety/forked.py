@@ -25,6 +25,8 @@ class Command:
         places = (str(output), str(errors))
         self.process = FORKS.Process(target=be_the_command, args=(arguments, environment, places), daemon=True)
         self.errors = errors
+        for path in (output, errors):
+            path.write_bytes(b"")
         self.process.start()
 
     @property
@@ -58,7 +60,7 @@ def be_the_command(arguments: list[str], environment: dict[str, str], places: tu
     """Become what `python -m tixxety` would be at this point."""
     os.setsid()
     for descriptor, place in enumerate(places, start=1):
-        opened = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+        opened = os.open(place, os.O_WRONLY | os.O_APPEND)
         os.dup2(opened, descriptor)
         os.close(opened)
     os.environ.clear()
