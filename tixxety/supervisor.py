@@ -81,8 +81,8 @@ class Program:
         return self.process is not None and self.process.is_alive()
 
     def last_words(self) -> str:
-        """The last lines of its output."""
-        if self._forwarder is not None:
+        """The last lines of its output; of a dead one, all that it said."""
+        if self._forwarder is not None and not self.is_alive():
             self._forwarder.join(1.0)
         return " | ".join(list(self._said)[-5:]) or "nothing"
 

@@ -30,9 +30,10 @@ except StopRequested:
 LONG, SHORT = 600.0, 0.5
 
 
-@pytest.fixture
-def shared(home: Path) -> Iterator[Path]:
-    """A home whose data is thrown away afterwards."""
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home whose data is made once for all tests here, which leave no server running."""
+    home = tmp_path_factory.mktemp("shared") / "home"
     yield home
     server = EmbeddedPostgres(home, durable=False)
     server.start()

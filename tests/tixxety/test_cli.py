@@ -17,24 +17,12 @@ import pytest
 from eventstore.schema import SCHEMA_VERSION
 from tests.conftest import copy_of
 from tests.running import ROOT, free_port, running, until_ready
+from tests.tixxety.forked import run_command
 from tests.tixxety.processes import all_gone, family, until
 from tixxety import __version__
 
 SECRET = "a secret of thirty-two bytes, yes"
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
-
-
-def tixxety(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, with these variables and PATH alone."""
-    return subprocess.run(
-        [sys.executable, "-m", "tixxety", *arguments],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "TIXXETY_NO_VENV": "1", **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
 
 
 @contextmanager
@@ -61,11 +49,13 @@ def two_processes(
 
 
 def test_version_is_the_packages() -> None:
-    assert tixxety("--version").stdout == f"tixxety {__version__}\n"
+    variables = {"PATH": os.environ["PATH"], "TIXXETY_NO_VENV": "1"}
+    command = [sys.executable, "-m", "tixxety", "--version"]
+    assert subprocess.check_output(command, cwd=ROOT, env=variables, text=True) == f"tixxety {__version__}\n"
 
 
 def test_help_names_every_command() -> None:
-    said = tixxety("--help").stdout
+    said = run_command("--help").stdout
     commands = {"up", "test", "serve", "worker", "migrate", "grant", "revoke", "replay", "secrets"}
     assert commands <= set(re.findall(r"│ (\w+) ", said))
 
@@ -73,7 +63,7 @@ def test_help_names_every_command() -> None:
 @pytest.mark.parametrize("command", ["serve", "worker", "grant"])
 def test_a_database_that_was_never_migrated_is_told_so(command: str, empty_database_url: str) -> None:
     arguments = {"grant": ["ann@example.com", "admin"], "serve": ["--port", "0"]}.get(command, [])
-    refused = tixxety(command, *arguments, DATABASE_URL=empty_database_url, JWT_SECRET=SECRET)
+    refused = run_command(command, *arguments, DATABASE_URL=empty_database_url, JWT_SECRET=SECRET)
     assert refused.returncode == 2
     assert refused.stderr == "tixxety: The database has no schema yet: run tixxety migrate.\n"
 
@@ -82,20 +72,20 @@ def test_a_database_that_was_never_migrated_is_told_so(command: str, empty_datab
 def test_a_schema_of_another_version_is_told_so(command: str, database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute("UPDATE tixxety.schema_version SET version = 999, serves_from = 999")
-    refused = tixxety(command, DATABASE_URL=database_url, JWT_SECRET=SECRET)
+    refused = run_command(command, DATABASE_URL=database_url, JWT_SECRET=SECRET)
     said = f"tixxety: The schema was made by version 999; this program knows {SCHEMA_VERSION}.\n"
     assert (refused.returncode, refused.stdout, refused.stderr) == (2, "", said)
 
 
 def test_migrate_takes_its_own_login_and_can_run_again(empty_database_url: str) -> None:
     for _ in range(2):
-        done = tixxety("migrate", DATABASE_URL=NOWHERE, MIGRATE_DATABASE_URL=empty_database_url)
+        done = run_command("migrate", DATABASE_URL=NOWHERE, MIGRATE_DATABASE_URL=empty_database_url)
         assert (done.returncode, done.stdout) == (0, "The schema is current.\n")
 
 
 def test_a_role_that_does_not_exist_and_an_account_that_does_not(database_url: str) -> None:
-    unknown_role = tixxety("grant", "ann@example.com", "boss", DATABASE_URL=database_url)
-    unknown_account = tixxety("grant", "ann@example.com", "admin", DATABASE_URL=database_url)
+    unknown_role = run_command("grant", "ann@example.com", "boss", DATABASE_URL=database_url)
+    unknown_account = run_command("grant", "ann@example.com", "admin", DATABASE_URL=database_url)
     for refused, words in ((unknown_role, "auditor, analyst"), (unknown_account, "no account")):
         assert refused.returncode == 2
         assert words in refused.stderr
@@ -104,7 +94,7 @@ def test_a_role_that_does_not_exist_and_an_account_that_does_not(database_url: s
 
 @pytest.mark.parametrize("arguments", [["serve"], ["worker"], ["migrate"], ["up", "--port", "0"]])
 def test_a_database_that_is_away_is_one_sentence(arguments: list[str]) -> None:
-    refused = tixxety(*arguments, DATABASE_URL=NOWHERE, JWT_SECRET=SECRET)
+    refused = run_command(*arguments, DATABASE_URL=NOWHERE, JWT_SECRET=SECRET)
     assert refused.returncode == 2
     assert "does not answer" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
@@ -112,7 +102,7 @@ def test_a_database_that_is_away_is_one_sentence(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("arguments", [["serve"], ["up", "--port", "0"]])
 def test_with_a_database_a_missing_secret_is_one_sentence(arguments: list[str], database_url: str) -> None:
-    refused = tixxety(*arguments, DATABASE_URL=database_url)
+    refused = run_command(*arguments, DATABASE_URL=database_url)
     assert refused.returncode == 2
     assert refused.stderr.startswith("tixxety: JWT_SECRET is not set")
     assert len(refused.stderr.splitlines()) == 1
@@ -126,14 +116,6 @@ def test_several_processes_answer_on_one_port_and_the_dead_come_back(
     first[0].kill()
     until(lambda: len(parent.children()) == 2 and first[0] not in parent.children())
     assert httpx2.get(f"{url}/health/live", timeout=30).status_code == 200
-
-
-def test_several_processes_end_with_a_parent_that_is_killed(database_url: str, tmp_path: Path) -> None:
-    with serve_two(database_url, tmp_path / "serve.log") as (parent, _):
-        processes = family(parent.pid)
-        assert len(processes) == 3
-        parent.kill()
-        until(lambda: all_gone(processes))
 
 
 def test_the_server_does_not_name_itself(two_processes: tuple[psutil.Process, str]) -> None:
@@ -150,10 +132,19 @@ def test_what_is_no_http_gets_a_problem_document(two_processes: tuple[psutil.Pro
     assert b"/problems/malformed-request" in answer
 
 
+def test_several_processes_end_with_a_parent_that_is_killed(two_processes: tuple[psutil.Process, str]) -> None:
+    """The last one that uses them."""
+    parent, _ = two_processes
+    processes = family(parent.pid)
+    assert len(processes) == 3
+    parent.kill()
+    until(lambda: all_gone(processes))
+
+
 def test_the_tests_heed_their_own_database_alone(server_url: str, tmp_path: Path) -> None:
     one = "tests/tixxety/test_settings.py::test_nothing_has_to_be_set"
     ours = {"DATABASE_URL": NOWHERE, "TIXXETY_HOME": str(tmp_path / "home"), "JWT_SECRET": "short"}
-    passed = tixxety("test", "-n0", "-q", "-p", "no:cacheprovider", one, TEST_DATABASE_URL=server_url, **ours)
+    passed = run_command("test", "-n0", "-q", "-p", "no:cacheprovider", one, TEST_DATABASE_URL=server_url, **ours)
     assert passed.returncode == 0, passed.stdout + passed.stderr
     assert "1 passed" in passed.stdout
     assert not (tmp_path / "home").exists()
@@ -168,13 +159,13 @@ def test_the_tests_bring_a_database_and_take_it_away(tmp_path: Path) -> None:
         "    psycopg.connect(url).close()\n"
     )
     note = tmp_path / "note"
-    passed = tixxety("test", "-n0", "-q", "-p", "no:cacheprovider", str(tmp_path / "test_it.py"), NOTE=str(note))
+    passed = run_command("test", "-n0", "-q", "-p", "no:cacheprovider", str(tmp_path / "test_it.py"), NOTE=str(note))
     assert passed.returncode == 0, passed.stdout + passed.stderr
-    refused = tixxety("migrate", DATABASE_URL=note.read_text())
+    refused = run_command("migrate", DATABASE_URL=note.read_text())
     assert "does not answer" in refused.stderr
 
 
 def test_a_test_that_fails_fails_the_command(server_url: str, tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text("def test_it():\n    assert not 'right'\n")
     arguments = ["-n0", "-q", "-p", "no:cacheprovider", str(tmp_path / "test_it.py")]
-    assert tixxety("test", *arguments, TEST_DATABASE_URL=server_url).returncode == 1
+    assert run_command("test", *arguments, TEST_DATABASE_URL=server_url).returncode == 1

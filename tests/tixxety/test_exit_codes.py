@@ -1,6 +1,5 @@
 """Every command's exit codes: 2 where it could not be done, 128 and the signal where it was interrupted."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -18,6 +17,7 @@ from typer.main import get_command
 from eventstore.connections import Connection, ServerSilent
 from eventstore.schema import SCHEMA_VERSION
 from tests.running import ROOT
+from tests.tixxety.forked import Command
 from tests.tixxety.processes import until
 from tixxety.cli import app
 from tixxety.command_line import UNTIL_STOPPED
@@ -45,36 +45,32 @@ OTHERS_THAT_CAN_NOT = {"secrets": ["--to", "/nowhere/.env"], "test": ["-n0", "--
 WAITING = """
 SELECT application_name FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()
 """
-Running = Mapping[str, "subprocess.Popen[str]"]
+Running = Mapping[str, Command]
 
 
 @contextmanager
-def started(commands: Mapping[str, list[str]], url: str) -> Iterator[Running]:
+def started(commands: Mapping[str, list[str]], url: str, folder: Path) -> Iterator[Running]:
     """All of them at once, each with its name in the database's list of sessions."""
     processes = {}
     for name, arguments in commands.items():
         named = f"{url}?application_name={name}"
         urls = {"DATABASE_URL": named, "MIGRATE_DATABASE_URL": named, "TEST_DATABASE_URL": named}
-        processes[name] = subprocess.Popen(
-            [sys.executable, "-m", "tixxety", name, *arguments],
-            cwd=ROOT,
-            env={"PATH": os.environ["PATH"], "TIXXETY_NO_VENV": "1", "JWT_SECRET": SECRET, **urls},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        said = folder / f"{name}.errors"
+        processes[name] = Command([name, *arguments], {"JWT_SECRET": SECRET, **urls}, folder / "output", said)
     try:
         yield processes
     finally:
         for process in processes.values():
             process.kill()
-            process.communicate()
+            process.wait()
 
 
-def ends(processes: Running) -> dict[str, tuple[int | None, str]]:
+def ends(processes: Running) -> dict[str, tuple[int, str]]:
     """Exit code and last line on standard error of each."""
-    said = {name: process.communicate(timeout=240)[1] for name, process in processes.items()}
-    return {name: (process.returncode, said[name].strip().split("\n")[-1]) for name, process in processes.items()}
+    return {
+        name: (process.wait(240), process.errors.read_text().strip().split("\n")[-1])
+        for name, process in processes.items()
+    }
 
 
 def test_every_command_has_a_row() -> None:
@@ -82,10 +78,10 @@ def test_every_command_has_a_row() -> None:
     assert set(ASKING_THE_DATABASE) | set(OTHERS_THAT_CAN_NOT) == set(commands)
 
 
-def test_what_could_not_be_done_ends_with_2_also_when_a_server_says_nothing() -> None:
+def test_what_could_not_be_done_ends_with_2_also_when_a_server_says_nothing(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=100) as silent:
         url = f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/nothing"
-        with started({**ASKING_THE_DATABASE, **OTHERS_THAT_CAN_NOT}, url) as processes:
+        with started({**ASKING_THE_DATABASE, **OTHERS_THAT_CAN_NOT}, url, tmp_path) as processes:
             ended = ends(processes)
     assert {name: code for name, (code, _) in ended.items() if code != 2} == {}
     assert {name for name in ASKING_THE_DATABASE if "does not answer" not in ended[name][1]} == set()
@@ -103,14 +99,14 @@ def test_a_server_that_falls_silent_after_the_greeting_is_given_up(
 
 
 def test_what_is_interrupted_ends_with_128_and_the_signal_unless_it_runs_until_it_is_stopped(
-    database_url: str,
+    database_url: str, tmp_path: Path
 ) -> None:
     numbers = dict(zip(ASKING_THE_DATABASE, cycle(STOP_SIGNALS), strict=False))
     interrupted: set[str] = set()
     with psycopg.connect(database_url) as holder, psycopg.connect(database_url, autocommit=True) as watcher:
         # The first thing that each of them asks for.
         holder.execute("LOCK TABLE tixxety.schema_version IN ACCESS EXCLUSIVE MODE")
-        with started(ASKING_THE_DATABASE, database_url) as processes:
+        with started(ASKING_THE_DATABASE, database_url, tmp_path) as processes:
 
             def interrupt_who_waits() -> bool:
                 for (name,) in watcher.execute(WAITING).fetchall():
@@ -136,7 +132,7 @@ def test_a_test_run_that_is_interrupted_says_so(number: signal.Signals, server_u
         f"    threading.Event().wait(60)\n"
     )
     arguments = ["-n0", "-q", "-p", "no:cacheprovider", str(tmp_path / "test_it.py")]
-    with started({"test": arguments}, server_url) as processes:
+    with started({"test": arguments}, server_url, tmp_path) as processes:
         until((tmp_path / "under way").exists, seconds=60)
         processes["test"].send_signal(number)
         assert ends(processes)["test"] == (128 + number, f"tixxety: Stopped by {number.name} before the end.")

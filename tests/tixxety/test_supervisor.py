@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from tests.tixxety.processes import all_gone, until
+from tixxety import supervisor
 from tixxety.failures import Failure
 from tixxety.processes import TiedProcess
 from tixxety.supervisor import Keeper, Program, stop_programs, supervise
@@ -52,7 +53,9 @@ def test_a_program_that_dies_is_started_again() -> None:
 
 
 @pytest.mark.timeout(60)
-def test_five_deaths_in_a_minute_are_given_up_with_the_last_words() -> None:
+def test_five_deaths_in_a_minute_are_given_up_with_the_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "PAUSE_SECONDS_FIRST", 0.001)
+    monkeypatch.setattr(supervisor, "TICK_SECONDS", 0.01)
     program = Program("singer", python("import sys; sys.exit('out of breath')"), lambda: os.environ)
     with pytest.raises(Failure, match=r"singer died 5 times within a minute.*out of breath"):
         supervise([program])

@@ -8,10 +8,9 @@ import signal
 import socket
 import stat
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,9 +21,9 @@ import psycopg
 import pytest
 
 from eventstore.schema import SCHEMA_VERSION
-from tests.running import ROOT
+from tests.tixxety.forked import Command, run_command
 from tests.tixxety.processes import all_gone, family, runs, until
-from tixxety.embedded_postgres import EmbeddedPostgres
+from tixxety.embedded_postgres import EmbeddedPostgres, embedded_database
 
 OPEN = "Ctrl-C closes it."
 LOGINS = """
@@ -37,9 +36,11 @@ PASSWORD = "correct horse battery"
 class BoxOffice:
     """A running `tixxety up`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], home: Path, log: Path) -> None:
+    def __init__(self, process: Command, home: Path, log: Path) -> None:
         self.process, self.home, self.log = process, home, log
         self.url = ""
+        # Making a client takes 40 ms of processor; a connection may be to a process that a test has killed.
+        self.client = httpx2.Client(timeout=5, limits=httpx2.Limits(max_keepalive_connections=0))
 
     def wait_until_open(self) -> None:
         until(lambda: self.process.poll() is not None or OPEN in self.log.read_text(), seconds=90)
@@ -61,7 +62,7 @@ class BoxOffice:
 
     def is_ready(self) -> bool:
         try:
-            return httpx2.get(f"{self.url}/health/ready", timeout=5).status_code == 200
+            return self.client.get(f"{self.url}/health/ready").status_code == 200
         except httpx2.TransportError:
             return False
 
@@ -75,37 +76,36 @@ def environment(home: Path) -> dict[str, str]:
 
 def tixxety(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a short command to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "tixxety", *arguments],
-        cwd=ROOT,
-        env=environment(home),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    return run_command(*arguments, **environment(home))
 
 
 @contextmanager
 def up(home: Path, **variables: str) -> Iterator[BoxOffice]:
     """`tixxety up` on a free port, open; killed at the end of the block unless it ended before."""
     log = home.parent / "up.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tixxety", "up", "--port", "0"],
-            cwd=ROOT,
-            env=environment(home) | variables,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+    process = Command(["up", "--port", "0"], environment(home) | variables, log, log)
     office = BoxOffice(process, home, log)
     try:
         office.wait_until_open()
         yield office
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGTERM)
         process.wait(60)
+
+
+class Opening:
+    """A home's box office, which is opened again where a test has ended it."""
+
+    def __init__(self, home: Path, stack: ExitStack) -> None:
+        self.home, self.stack = home, stack
+        self.office: BoxOffice | None = None
+
+    def office_that_is_open(self) -> BoxOffice:
+        """The one that runs, else another in the same home."""
+        if self.office is None or self.office.process.poll() is not None:
+            # A variable of libpq, which is meant for another server.
+            self.office = self.stack.enter_context(up(self.home, PGSSLMODE="require"))
+        return self.office
 
 
 @pytest.fixture
@@ -116,13 +116,18 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BoxOffice]:
-    """One box office for the tests that leave it open."""
+def opening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opening]:
+    """One home for all tests."""
     home = tmp_path_factory.mktemp("up") / "home"
-    # A variable of libpq, which is meant for another server.
-    with up(home, PGSSLMODE="require") as office:
-        yield office
+    with ExitStack() as stack:
+        yield Opening(home, stack)
     shutil.rmtree(EmbeddedPostgres(home).cluster)
+
+
+@pytest.fixture
+def office(opening: Opening) -> BoxOffice:
+    """The box office that is open there, for the tests that leave it open."""
+    return opening.office_that_is_open()
 
 
 def kill_worker_that_is_waited_for(office: BoxOffice) -> psutil.Process:
@@ -225,40 +230,6 @@ def test_secrets_are_their_owners_alone(office: BoxOffice) -> None:
         assert stat.S_IMODE((office.home / name).stat().st_mode) == 0o600
 
 
-def test_accounts_and_tokens_outlive_a_restart_and_no_process_does(home: Path) -> None:
-    with up(home) as office:
-        _, token = register_and_log_in(office.url)
-        processes = family(office.process.pid)
-        assert len(processes) > 6
-        office.process.send_signal(signal.SIGINT)
-        assert office.process.wait(30) == 0
-        assert all_gone(processes)
-        assert "Traceback" not in office.log.read_text()
-    with up(home) as office:
-        assert httpx2.get(f"{office.url}/auth/me", headers=token).status_code == 200
-        processes = family(office.process.pid)
-        office.process.kill()
-        until(lambda: all_gone(processes))
-    with up(home) as office:
-        assert httpx2.get(f"{office.url}/auth/me", headers=token).status_code == 200
-        processes = family(office.process.pid)
-        office.process.send_signal(signal.SIGHUP)
-        assert office.process.wait(30) == 0
-        assert all_gone(processes)
-
-
-def test_a_child_that_cannot_live_ends_it_with_the_reason(home: Path) -> None:
-    with up(home) as office:
-        processes = family(office.process.pid)
-        set_schema_version(office, 999, serves_from=999)
-        until(lambda: office.child("serve --listener")).kill()
-        assert office.process.wait(150) == 2
-        assert all_gone(processes)
-        last = office.log.read_text().splitlines()[-1]
-        assert "api died 5 times within a minute" in last
-        assert "made by version 999" in last
-
-
 def test_a_worker_that_another_version_has_put_out_of_work_is_waited_for(office: BoxOffice) -> None:
     set_schema_version(office, 999, serves_from=999)
     killed = kill_worker_that_is_waited_for(office)
@@ -292,6 +263,41 @@ def test_a_server_that_comes_back_elsewhere_is_followed(office: BoxOffice) -> No
         until(office.is_ready, seconds=60)
         assert httpx2.get(f"{office.url}/auth/me", headers=token, timeout=30).json()["email"] == email
         register_and_log_in(office.url)
+
+
+def test_a_child_that_cannot_live_ends_it_with_the_reason(office: BoxOffice) -> None:
+    processes = family(office.process.pid)
+    set_schema_version(office, 999, serves_from=999)
+    until(lambda: office.child("serve --listener")).kill()
+    assert office.process.wait(150) == 2
+    assert all_gone(processes)
+    last = office.log.read_text().splitlines()[-1]
+    assert "api died 5 times within a minute" in last
+    assert "made by version 999" in last
+    with embedded_database(office.home):
+        set_schema_version(office, SCHEMA_VERSION, serves_from=SCHEMA_VERSION)
+
+
+def test_accounts_and_tokens_outlive_a_restart_and_no_process_does(opening: Opening) -> None:
+    office = opening.office_that_is_open()
+    _, token = register_and_log_in(office.url)
+    processes = family(office.process.pid)
+    assert len(processes) > 6
+    office.process.send_signal(signal.SIGINT)
+    assert office.process.wait(30) == 0
+    assert all_gone(processes)
+    assert "Traceback" not in office.log.read_text()
+    office = opening.office_that_is_open()
+    assert httpx2.get(f"{office.url}/auth/me", headers=token).status_code == 200
+    processes = family(office.process.pid)
+    office.process.kill()
+    until(lambda: all_gone(processes))
+    office = opening.office_that_is_open()
+    assert httpx2.get(f"{office.url}/auth/me", headers=token).status_code == 200
+    processes = family(office.process.pid)
+    office.process.send_signal(signal.SIGHUP)
+    assert office.process.wait(30) == 0
+    assert all_gone(processes)
 
 
 def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
