@@ -1,7 +1,9 @@
 """Reads an export as NDJSON, a part at a time: every line is a record, in the order of the format."""
 
 from collections.abc import Iterator
+from functools import partial
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -63,8 +65,7 @@ class NdjsonFile:
             raise FileBroken(f"{self._name} was cut: it ends after line {self._number:,}, without its last record.")
 
     def _part(self) -> list[bytes]:
-        read = (self._file.readline(LINE_BYTES) for _ in range(PART_LINES))
-        return [line for line in read if line]
+        return list(islice(iter(partial(self._file.readline, LINE_BYTES), b""), PART_LINES))
 
     def _record(self, line: bytes) -> Record:
         self._number += 1

@@ -12,7 +12,6 @@ COLLECT_AFTER = 500_000
 def sparing_collector() -> Iterator[None]:
     """Collect rarely, and leave alone what is there already, until the block ends."""
     before = gc.get_threshold()
-    gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER, *before[1:])
     try:

@@ -28,7 +28,7 @@ from tests.campaigns.export_tampering import exports, one_round, one_round_of_pa
 from tests.domain.builders import NOON
 from tests.projections.histories import BoxOffice, append
 
-ROUNDS = 40
+ROUNDS = 20
 
 Verify = Callable[..., Report]
 

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
-import psycopg
 import pytest
 
 from domain.refusals import EventEnded, HoldExpired, SalesNotOpen
@@ -13,36 +12,16 @@ from eventstore.connections import Connection
 from eventstore.group_commit import GroupCommit
 from tests import box_office
 from tests.box_office import reservation
+from tests.settable_clock import Clock, settable_clock
 
 NOW = "SELECT clock_timestamp()"
 WAITING = "SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND pid <> pg_backend_pid()"
-SETTABLE_CLOCK = """
-ALTER FUNCTION lock_streams RENAME TO lock_streams_now;
-CREATE TABLE clock_shift (by interval NOT NULL);
-INSERT INTO clock_shift VALUES ('0');
-GRANT SELECT ON clock_shift TO PUBLIC;
-CREATE FUNCTION lock_streams(keys bigint[]) RETURNS timestamptz LANGUAGE sql
-    RETURN lock_streams_now(keys) + (SELECT by FROM clock_shift);
-"""
-
-
-class Clock:
-    """The database's clock as the store reads it, to be set by a test."""
-
-    def __init__(self, owner: Connection) -> None:
-        self.owner = owner
-
-    async def shift(self, **units: float) -> None:
-        """Let it show the true time and so much more."""
-        await self.owner.execute("UPDATE clock_shift SET by = %s", (timedelta(**units),))
 
 
 @pytest.fixture
 async def clock(database_url: str) -> AsyncIterator[Clock]:
-    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as owner:
-        await owner.execute("SET search_path = tixxety")
-        await owner.execute(SETTABLE_CLOCK)
-        yield Clock(owner)
+    async with settable_clock(database_url) as clock:
+        yield clock
 
 
 async def test_the_clock_is_read_after_the_lock_was_waited_for(connection: Connection, commands: GroupCommit) -> None:

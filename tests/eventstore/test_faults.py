@@ -49,6 +49,13 @@ async def behind(database_url: str, connection: Connection) -> AsyncIterator[Beh
         yield Behind(proxy, commands, event, buyers)
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for long for a connection or an answer; to be asked for before the commands that it is for."""
+    monkeypatch.setattr(connections, "POOL_SECONDS", 1)
+    monkeypatch.setattr(writer, "TRIP_SECONDS", 1)
+
+
 async def test_no_answer_leaves_before_its_commit(behind: Behind, connection: Connection) -> None:
     wishes = [box_office.reserve(behind.event_id, buyer) for buyer in behind.buyers[:3]]
     asked: list[AnyCommand] = [
@@ -175,6 +182,7 @@ async def test_backends_that_are_ended_lose_nothing_that_was_acknowledged(
     assert (await box_office.judged_history(connection)).count(TicketsHeld) == 200
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_a_database_that_is_away_is_told_and_found_again(behind: Behind) -> None:
     unknown = box_office.reserve(UUID(int=5), behind.buyers[0])
     wishes = [box_office.reserve(behind.event_id, buyer) for buyer in behind.buyers[:20]]
@@ -195,6 +203,7 @@ async def test_a_database_that_is_away_is_told_and_found_again(behind: Behind) -
     assert await box_office.until(knows_again)
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_the_events_of_so_many_reservations_are_remembered_and_no_more(
     behind: Behind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -273,16 +282,17 @@ async def test_a_lock_that_does_not_come_on_the_second_try_leaves_the_outcome_un
     assert await head(connection) == 3, "it was recorded, so it was right not to say that it was not"
 
 
-async def test_a_server_that_never_answers_is_away(behind: Behind, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "TRIP_SECONDS", 0.5)
-    commit = behind.proxy.hold_before_commit()
+@pytest.mark.usefixtures("impatient")
+async def test_a_server_that_never_answers_is_away(behind: Behind) -> None:
+    first, second = behind.proxy.hold_before_commit(), behind.proxy.hold_before_commit()
     try:
         async with asyncio.timeout(20):
             with pytest.raises(DatabaseAway):
                 await behind.commands.submit(box_office.reserve(behind.event_id, behind.buyers[0]))
-        assert commit.arrived.is_set()
+        assert first.arrived.is_set()
     finally:
-        commit.let_go.set()
+        first.let_go.set()
+        second.let_go.set()
 
 
 async def test_a_frozen_process_does_not_keep_an_event(

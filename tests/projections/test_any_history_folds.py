@@ -53,7 +53,7 @@ async def test_each_batch_ends_with_a_command_and_shows_all_before_it(database_u
 async def test_runners_that_are_stopped_at_any_moment_skip_nothing_and_repeat_nothing(
     database_url: str, seed: int
 ) -> None:
-    random, commands = Random(seed), BoxOffice(seed).commands(600)
+    random, commands = Random(seed), BoxOffice(seed).commands(300)
     runners = [Runner(database_url), Runner(database_url)]
     tasks = [asyncio.create_task(runner.run()) for runner in runners]
     async with await connect(database_url, role=WORKER_ROLE) as connection:
@@ -80,14 +80,14 @@ async def test_runners_that_are_stopped_at_any_moment_skip_nothing_and_repeat_no
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 async def test_a_runner_that_was_overtaken_starts_over_and_blames_no_domain_event(database_url: str, seed: int) -> None:
     async with (
         await connect(database_url, role=WORKER_ROLE) as connection,
         await connect(database_url, role=WORKER_ROLE) as another,
     ):
         await append(connection, BoxOffice(seed).commands(120))
-        await Batches(connection, await checkpoint.read(connection)).fold_next(20 * (seed + 1))
+        await Batches(connection, await checkpoint.read(connection)).fold_next(40 * (seed + 1))
         start = await checkpoint.read(connection)
         while await Batches(another, await checkpoint.read(another)).fold_next(1_000):
             pass
@@ -97,7 +97,7 @@ async def test_a_runner_that_was_overtaken_starts_over_and_blames_no_domain_even
 
 async def test_a_backlog_of_many_batches_is_folded(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("projections.runner.BATCH_DOMAIN_EVENTS", 64)
-    commands = BoxOffice(99).commands(1_500)
+    commands = BoxOffice(99).commands(500)
     async with await connect(database_url, role=WORKER_ROLE) as connection, running(Runner(database_url)):
         await append(connection, commands)
         await until_folded(connection)

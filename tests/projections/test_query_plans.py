@@ -31,20 +31,20 @@ WHERE position BETWEEN %(first)s AND %(last)s
 MANY_RESERVATIONS = """
 INSERT INTO reservations (reservation_id, event_id, ticket_type_id, buyer_id, quantity, amount_minor, currency, status,
                           placed_at, hold_expires_at, paid_at, expired_at, refund_due_minor, position)
-SELECT gen_random_uuid(), event_id, gen_random_uuid(), lpad(to_hex(n %% 2000), 32, '0')::uuid, 1, 0, 'XXX', status,
+SELECT gen_random_uuid(), event_id, gen_random_uuid(), lpad(to_hex(n %% 200), 32, '0')::uuid, 1, 0, 'XXX', status,
        placed_at, placed_at + interval '2 minutes', CASE status WHEN 'paid' THEN placed_at END,
        CASE status WHEN 'expired' THEN placed_at + interval '2 minutes' END, 0, n
 FROM (SELECT event_id, position AS n FROM events WHERE position BETWEEN %(first)s AND %(last)s) AS e,
      LATERAL (SELECT CASE WHEN n %% 100 = 0 THEN 'reserved' WHEN n %% 10 = 0 THEN 'paid' ELSE 'expired' END,
                      timestamptz '2020-01-01Z' + n * interval '1 minute') AS r (status, placed_at)
 """
-# 49 more of each reservation, a million in all, for ever the same buyers.
-A_MILLION_RESERVATIONS = """
+# 4 more of each reservation, for ever the same buyers; the more rows, the less a plan without an index is chosen.
+MORE_RESERVATIONS = """
 INSERT INTO reservations (reservation_id, event_id, ticket_type_id, buyer_id, quantity, amount_minor, currency, status,
                           placed_at, hold_expires_at, paid_at, expired_at, refund_due_minor, position)
-SELECT gen_random_uuid(), event_id, ticket_type_id, lpad(to_hex(position % 2000), 32, '0')::uuid, 1, 0, 'XXX', status,
+SELECT gen_random_uuid(), event_id, ticket_type_id, lpad(to_hex(position % 200), 32, '0')::uuid, 1, 0, 'XXX', status,
        placed_at, hold_expires_at, paid_at, expired_at, 0, position
-FROM reservations, generate_series(1, 49)
+FROM reservations, generate_series(1, 4)
 """
 MANY_DOMAIN_EVENTS = """
 INSERT INTO audit_trail (position, stream, version, type, event_id, request_id, recorded_at)
@@ -108,10 +108,10 @@ NEWEST_PREPARED = "SELECT name FROM pg_prepared_statements ORDER BY prepare_time
 ANALYZE = "ANALYZE events, ticket_types, reservations, sales_by_minute, audit_trail"
 
 
-async def test_each_query_uses_its_index_at_a_million_reservations(database_url: str) -> None:
+async def test_each_query_uses_its_index_at_a_hundred_thousand_reservations(database_url: str) -> None:
     async with await connect(database_url, None, role=WORKER_ROLE) as connection:
         await insert(connection, 1, 20_000)
-        await connection.execute(A_MILLION_RESERVATIONS)
+        await connection.execute(MORE_RESERVATIONS)
         await connection.execute("RESET ROLE")
         await connection.execute(ANALYZE)
         for query, values, expected in PLANS:
@@ -131,7 +131,7 @@ async def test_a_plan_made_while_the_tables_were_small_finds_its_rows_by_an_inde
         await connection.execute(ANALYZE)
         await folding.execute("SET plan_cache_mode = force_generic_plan")
         names = [await prepared(folding, query, values) for query, values in FIXED_QUERIES]
-        await insert(connection, 61, 20_000)
+        await insert(connection, 61, 5_000)
         for name, (query, values) in zip(names, FIXED_QUERIES, strict=True):
             arguments = f"({', '.join(f'%({value})s' for value in values)})" if values else ""
             plan = await plan_of(folding, f'EXECUTE "{name}" {arguments}', values)

@@ -34,7 +34,7 @@ WHERE n.nspname = %(schema)s AND c.relkind IN ('r', 'v') ORDER BY 1
 """
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 async def test_rebuilt_equals_live_row_by_row(database_url: str, seed: int) -> None:
     commands = BoxOffice(seed).commands(300)
     async with owner(database_url) as connection:
@@ -53,12 +53,12 @@ async def test_rebuilt_equals_live_row_by_row(database_url: str, seed: int) -> N
         assert not await drop_old(connection)
 
 
-@pytest.mark.parametrize("seed", range(2))
 async def test_a_rebuild_that_is_stopped_anywhere_goes_on_where_it_was(
-    database_url: str, seed: int, monkeypatch: pytest.MonkeyPatch
+    database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """`python -m tests.campaigns.rebuild` stops them again and again, while tickets are sold."""
     monkeypatch.setattr("projections.rebuild.BATCH_DOMAIN_EVENTS", 16)
-    dice, commands = Random(seed), BoxOffice(seed).commands(240)
+    dice, commands = Random(0), BoxOffice(0).commands(240)
     resumed_at = []
     async with running(Runner(database_url)):
         for start in range(0, 240, 40):

@@ -56,17 +56,17 @@ async def endless() -> AsyncIterator[bytes]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bounds of time that a test can wait for."""
-    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 1)
-    monkeypatch.setattr(http_protocol, "UNREAD_SECONDS", 1)
+    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(http_protocol, "UNREAD_SECONDS", 0.5)
 
 
 async def trickle(client: Client, parts: bytes) -> None:
-    """Send a byte ten times a second, until the server has enough."""
+    """Send a byte fifty times a second, until the server has enough."""
     for byte in parts:
         if client.reader.at_eof() or client.writer.is_closing():
             return
         await client.send(bytes([byte]))
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.02)
 
 
 @pytest.mark.usefixtures("impatient")

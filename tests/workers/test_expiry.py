@@ -1,6 +1,7 @@
 """Tickets that were not paid in time are taken back: never early, each once, whatever dies; cancelled events end."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from uuid import UUID
 
 import psycopg
@@ -20,6 +21,7 @@ from projections.follower import Follower
 from projections.runner import Runner
 from tests import box_office
 from tests.fault_proxy import FaultProxy
+from tests.settable_clock import Clock, settable_clock
 from tests.workers.conftest import Worker
 from workers import expiry
 from workers.expiry import Expiry
@@ -36,6 +38,17 @@ WHERE datname = current_database() AND pid NOT IN (pg_backend_pid(), %(mine)s) A
 """
 
 
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Expiry, "interval_seconds", 0.2)
+
+
+@pytest.fixture
+async def clock(database_url: str) -> AsyncIterator[Clock]:
+    async with settable_clock(database_url) as clock:
+        yield clock
+
+
 async def reserved(
     connection: Connection, commands: GroupCommit, buyers: int, *, hold_seconds: int = 1, paid: int = 0
 ) -> list[ReserveTickets]:
@@ -47,6 +60,16 @@ async def reserved(
     assert box_office.count(await box_office.submit_all(commands, wishes), Outcome) == buyers
     payments = await box_office.submit_all(commands, [box_office.pay(wish) for wish in wishes[:paid]])
     assert box_office.count(payments, Outcome) == paid
+    return wishes
+
+
+async def reserved_before(
+    clock: Clock, connection: Connection, commands: GroupCommit, buyers: int, *, paid: int = 0
+) -> list[ReserveTickets]:
+    """The same, a minute ago: whatever is not paid is due."""
+    await clock.shift(seconds=-60)
+    wishes = await reserved(connection, commands, buyers, hold_seconds=30, paid=paid)
+    await clock.shift(seconds=0)
     return wishes
 
 
@@ -92,23 +115,25 @@ async def test_two_workers_expire_each_exactly_once(
     connection: Connection, commands: GroupCommit, worker: Worker
 ) -> None:
     async with worker(), worker():
-        first = await reserved(connection, commands, 150, paid=50)
-        second = await reserved(connection, commands, 100, hold_seconds=2)
-        await until_recorded(connection, EXPIRED, 200)
+        first = await reserved(connection, commands, 60, paid=20)
+        second = await reserved(connection, commands, 40)
+        await until_recorded(connection, EXPIRED, 80)
     told = await judged(connection)
-    assert told.count(ReservationExpired) == told.count(TicketsReleased) == 200
-    assert all(told.types(wish.reservation_id)[1:] == ["ReservationPaid"] for wish in first[:50])
-    unpaid = [*first[50:], *second]
+    assert told.count(ReservationExpired) == told.count(TicketsReleased) == 80
+    assert all(told.types(wish.reservation_id)[1:] == ["ReservationPaid"] for wish in first[:20])
+    unpaid = [*first[20:], *second]
     assert all(told.types(wish.reservation_id)[1:] == ["ReservationExpired"] for wish in unpaid)
 
 
-async def test_another_worker_takes_over(connection: Connection, commands: GroupCommit, worker: Worker) -> None:
+async def test_another_worker_takes_over(
+    clock: Clock, connection: Connection, commands: GroupCommit, worker: Worker
+) -> None:
     async with worker():
         async with worker() as first:
-            await reserved(connection, commands, 10)
+            await reserved_before(clock, connection, commands, 10)
             await until_recorded(connection, EXPIRED, 10)
             first.cancel()
-        await reserved(connection, commands, 10)
+        await reserved_before(clock, connection, commands, 10)
         await until_recorded(connection, EXPIRED, 20)
     assert (await judged(connection)).count(ReservationExpired) == 20
 
@@ -142,25 +167,25 @@ async def test_reservations_of_a_cancelled_event_end_with_it_though_workers_stop
     connection: Connection, commands: GroupCommit, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(expiry, "AT_ONCE_COMMANDS", 20)
-    wishes = await reserved(connection, commands, 400, hold_seconds=120, paid=150)
+    wishes = await reserved(connection, commands, 160, hold_seconds=120, paid=60)
     told = await judged(connection)
     organiser = told.events[wishes[0].event_id].created.organiser_id
     await commands.submit(box_office.cancel_event(wishes[0].event_id, organiser))
-    for some in (1, 60):
+    for some in (1, 40):
         async with worker():
             await until_recorded(connection, CANCELLED, some)
-        assert await box_office.only(connection, CANCELLED) < 400
+        assert await box_office.only(connection, CANCELLED) < 160
     async with worker():
-        await until_recorded(connection, CANCELLED, 400)
+        await until_recorded(connection, CANCELLED, 160)
         await until_folded(connection)
         assert await box_office.only(connection, OPEN) == 0
     told = await judged(connection)
-    assert told.count(ReservationCancelled) == 400
+    assert told.count(ReservationCancelled) == 160
     for number, wish in enumerate(wishes):
         cancelled = told.streams[wish.reservation_id][-1]
         assert isinstance(cancelled, ReservationCancelled)
         assert cancelled.reason == "event-cancelled"
-        assert cancelled.refund_due_minor == (2500 if number < 150 else 0)
+        assert cancelled.refund_due_minor == (2500 if number < 60 else 0)
 
 
 async def test_events_that_are_cancelled_one_after_the_other_all_end(
@@ -185,17 +210,11 @@ async def until_folded(connection: Connection) -> None:
 
 
 async def test_a_hold_of_a_cancelled_event_that_was_due_before_has_expired(
-    connection: Connection, commands: GroupCommit, worker: Worker
+    clock: Clock, connection: Connection, commands: GroupCommit, worker: Worker
 ) -> None:
-    """While no worker lives, some fall due, then the event is cancelled; others are still held."""
-    wishes = await reserved(connection, commands, 3, paid=1)
+    """While no worker lives, some fall due, then the event is cancelled; others are paid."""
+    wishes = await reserved_before(clock, connection, commands, 3, paid=1)
     told = await judged(connection)
-    deadline = getattr(told.streams[wishes[2].reservation_id][0], "hold_expires_at", None)
-
-    async def is_over() -> bool:
-        return bool(await box_office.only(connection, IS_OVER, deadline=deadline))
-
-    await box_office.until(is_over)
     organiser = told.events[wishes[0].event_id].created.organiser_id
     await commands.submit(box_office.cancel_event(wishes[0].event_id, organiser))
     async with worker():
@@ -211,13 +230,14 @@ async def test_a_hold_of_a_cancelled_event_that_was_due_before_has_expired(
 
 async def test_projections_that_lag_double_nothing(
     database_url: str,
+    clock: Clock,
     connection: Connection,
     at_work: Connection,
     commands: GroupCommit,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(expiry, "FOLD_PATIENCE_SECONDS", 0.01)
-    held = await reserved(connection, commands, 40)
+    held = await reserved_before(clock, connection, commands, 40)
     withdrawn = await reserved(connection, commands, 40, hold_seconds=120, paid=20)
     organiser = (await judged(connection)).events[withdrawn[0].event_id].created.organiser_id
     await commands.submit(box_office.cancel_event(withdrawn[0].event_id, organiser))
@@ -241,9 +261,9 @@ async def test_projections_that_lag_double_nothing(
 
 
 async def test_what_is_not_due_is_left_alone(
-    database_url: str, connection: Connection, commands: GroupCommit, worker: Worker
+    clock: Clock, connection: Connection, commands: GroupCommit, worker: Worker
 ) -> None:
-    due = await reserved(connection, commands, 5, hold_seconds=1)
+    due = await reserved_before(clock, connection, commands, 5)
     later = await reserved(connection, commands, 5, hold_seconds=120)
     async with worker():
         await until_recorded(connection, EXPIRED, 5)
@@ -253,20 +273,13 @@ async def test_what_is_not_due_is_left_alone(
 
 
 async def test_a_database_that_restarts_is_survived(
-    database_url: str, connection: Connection, commands: GroupCommit, worker: Worker
+    database_url: str, clock: Clock, connection: Connection, commands: GroupCommit, worker: Worker
 ) -> None:
     async with FaultProxy(database_url) as proxy, worker(proxy.url) as task:
-        await reserved(connection, commands, 10)
+        await reserved_before(clock, connection, commands, 10)
         await until_recorded(connection, EXPIRED, 10)
         await proxy.go_away()
-        wishes = await reserved(connection, commands, 10)
-        told = await judged(connection)
-        deadline = getattr(told.streams[wishes[9].reservation_id][0], "hold_expires_at", None)
-
-        async def is_over() -> bool:
-            return bool(await box_office.only(connection, IS_OVER, deadline=deadline))
-
-        await box_office.until(is_over)
+        await reserved_before(clock, connection, commands, 10)
         await proxy.come_back()
         await until_recorded(connection, EXPIRED, 20)
         assert not task.done()
@@ -274,23 +287,23 @@ async def test_a_database_that_restarts_is_survived(
 
 
 async def test_backends_that_are_ended_while_they_expire_double_nothing(
-    database_url: str, connection: Connection, commands: GroupCommit, worker: Worker
+    database_url: str, clock: Clock, connection: Connection, commands: GroupCommit, worker: Worker
 ) -> None:
-    wishes = await reserved(connection, commands, 300)
+    wishes = await reserved_before(clock, connection, commands, 120)
     url = f"{database_url}?application_name=worker"
     async with worker(url), await psycopg.AsyncConnection.connect(database_url, autocommit=True) as superuser:
-        for some in (1, 100):
+        for some in (1, 40):
             await until_recorded(connection, EXPIRED, some)
             await superuser.execute(END_OTHERS, {"mine": connection.info.backend_pid})
-        await until_recorded(connection, EXPIRED, 300)
+        await until_recorded(connection, EXPIRED, 120)
     told = await judged(connection)
-    assert [len(told.streams[wish.reservation_id]) for wish in wishes] == [2] * 300
+    assert [len(told.streams[wish.reservation_id]) for wish in wishes] == [2] * 120
 
 
 async def test_an_account_that_was_deleted_loses_its_holds(
-    connection: Connection, commands: GroupCommit, worker: Worker
+    clock: Clock, connection: Connection, commands: GroupCommit, worker: Worker
 ) -> None:
-    wishes = await reserved(connection, commands, 2)
+    wishes = await reserved_before(clock, connection, commands, 2)
     gone: list[UUID] = [wish.actor.account_id for wish in wishes]
     await connection.execute("DELETE FROM accounts WHERE account_id = ANY(%s)", (gone,))
     async with worker():
@@ -333,9 +346,10 @@ async def test_events_that_were_cancelled_and_are_done_are_not_asked_about_again
 
 
 async def test_one_reservation_that_can_not_be_ended_holds_up_no_other(
-    database_url: str, connection: Connection, commands: GroupCommit, worker: Worker
+    database_url: str, clock: Clock, connection: Connection, commands: GroupCommit, worker: Worker
 ) -> None:
-    (broken,), good = await reserved(connection, commands, 1), await reserved(connection, commands, 5)
+    (broken,) = await reserved_before(clock, connection, commands, 1)
+    good = await reserved_before(clock, connection, commands, 5)
     folding = asyncio.create_task(Runner(database_url).run())
     await until_folded(connection)
     await end(folding)
