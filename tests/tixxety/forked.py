@@ -10,6 +10,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 from tests.running import ROOT
+from tixxety.processes import LIBC, tie_to_parent
 
 FORKS = multiprocessing.get_context("forkserver")
 # What runs its own tests in here has pytest as its main module.
@@ -57,7 +58,9 @@ class Command:
 
 
 def be_the_command(arguments: list[str], environment: dict[str, str], places: tuple[str, str]) -> None:
-    """Become what `python -m tixxety` would be at this point."""
+    """Become what `python -m tixxety` would be at this point; gone when the tests are, also by kill -9."""
+    if LIBC is not None:
+        tie_to_parent(LIBC, os.getppid(), signal.SIGKILL)()
     os.setsid()
     for descriptor, place in enumerate(places, start=1):
         opened = os.open(place, os.O_WRONLY | os.O_APPEND)
