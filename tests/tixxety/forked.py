@@ -24,7 +24,7 @@ class Command:
     def __init__(self, arguments: list[str], variables: Mapping[str, str], output: Path, errors: Path) -> None:
         environment = {"PATH": os.environ["PATH"], "TIXXETY_NO_VENV": "1", **variables}
         places = (str(output), str(errors))
-        self.process = FORKS.Process(target=be_the_command, args=(arguments, environment, places), daemon=True)
+        self.process = FORKS.Process(target=be_the_command, args=(arguments, environment, places))
         self.errors = errors
         for path in (output, errors):
             path.write_bytes(b"")

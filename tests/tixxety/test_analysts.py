@@ -17,7 +17,7 @@ from projections.runner import FOLD_SETTINGS
 from projections.tables import TABLES
 from tests.projections.histories import BoxOffice, append
 from tests.projections.sold import fill
-from tests.tixxety.test_cli import tixxety
+from tests.tixxety.forked import run_command as tixxety
 from tixxety.analysts import CONNECTIONS, hand_out, login_of, take_back, unbounded
 from tixxety.migrate import migrate
 

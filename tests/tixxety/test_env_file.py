@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.running import ROOT
-from tests.tixxety.test_cli import tixxety
+from tests.tixxety.forked import run_command as tixxety
 from tixxety import env_file
 
 PYTHON = getattr(sys, "_base_executable", sys.executable)

@@ -18,7 +18,7 @@ from eventstore.connections import WORKER_ROLE, connect
 from projections.export import TableUnknown
 from tests.auditing.sealed_histories import sealed_history
 from tests.running import ROOT
-from tests.tixxety.test_cli import tixxety
+from tests.tixxety.forked import run_command as tixxety
 from tixxety.cli import sentence_of
 from tixxety.exporting import CannotExport, export
 from tixxety.stop_signals import StopRequested
@@ -109,12 +109,13 @@ def test_an_export_that_is_stopped_leaves_no_file(tmp_path: Path) -> None:
 def test_a_temporary_folder_without_room_is_one_sentence(sealed_url: str, tmp_path: Path) -> None:
     file = tmp_path / "it"
     assert tixxety("export", "--to", str(file), DATABASE_URL=sealed_url).returncode == 0
-    # Room for what Python tries a folder with, and no more.
+    # Room for what Python tries a folder with, and no more: compiled modules would be cut at it, and break others.
     few_bytes = 1_000
+    environment = {"TIXXETY_NO_VENV": "1", "TMPDIR": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "tixxety", "verify", "--file", str(file)],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "TIXXETY_NO_VENV": "1", "TMPDIR": str(tmp_path)},
+        env={"PATH": os.environ["PATH"], **environment},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (few_bytes, few_bytes)),
         capture_output=True,
         text=True,

@@ -13,7 +13,7 @@ from projections import checkpoint
 from projections.batches import Batches
 from projections.runner import FOLD_SETTINGS
 from tests.conftest import drop, execute, with_database
-from tests.tixxety.test_cli import tixxety
+from tests.tixxety.forked import run_command as tixxety
 from tests.tixxety.test_migrate import sell
 from tixxety.failures import WrongEncoding
 from tixxety.migrate import migrate, schema_version

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from bench.filling import filling
-from tests.tixxety.test_cli import tixxety
+from tests.tixxety.forked import run_command as tixxety
 from tixxety.failures import WrongArgument
 from tixxety.replay_tables import BAR_CELLS, bar
 from tixxety.replaying import id_of, instant_of, look, play, position_of, replay, speed_of

@@ -18,7 +18,7 @@ from eventstore.connections import APP_ROLE, WORKER_ROLE, connect
 from eventstore.group_commit import GroupCommit
 from eventstore.schema import steps
 from tests import box_office
-from tests.tixxety.test_cli import tixxety
+from tests.tixxety.forked import run_command as tixxety
 from tests.tixxety.test_migrate import MakeDatabase, MakeLogin, as_login, database, login, own_analysts, own_role, run
 from tixxety.failures import Failure
 from tixxety.migrate import migrate

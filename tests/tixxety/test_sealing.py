@@ -11,7 +11,7 @@ import pytest
 from eventstore import seals
 from eventstore.connections import WORKER_ROLE, connect
 from tests.projections.histories import BoxOffice, append
-from tests.tixxety.test_cli import tixxety
+from tests.tixxety.forked import run_command as tixxety
 from tixxety.failures import Failure
 from tixxety.sealing import read_newest
 

@@ -7,7 +7,7 @@ import pytest
 
 from eventstore.connections import WORKER_ROLE, connect
 from tests.campaigns.sealed_histories import SealedHistory, make_history
-from tests.tixxety.test_cli import tixxety
+from tests.tixxety.forked import run_command as tixxety
 from tixxety.progress import lines
 
 CHANGE = "SET session_replication_role = replica; UPDATE projections.reservations SET quantity = quantity + 1"
