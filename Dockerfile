@@ -14,6 +14,7 @@ COPY domain ./domain
 COPY eventstore ./eventstore
 COPY projections ./projections
 COPY auditing ./auditing
+COPY accounts ./accounts
 COPY api ./api
 COPY workers ./workers
 COPY tixxety ./tixxety

@@ -5,30 +5,26 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import Depends, FastAPI
 
-from api import (
-    accounts,
-    analytics,
-    audit,
-    audit_trail,
-    docs_pages,
-    events,
-    health,
-    openapi,
-    problem_pages,
-    problems,
-    reservations,
-)
-from api.command_limits import READS_AT_ONCE, LimitedCommands, Turns
+from accounts.passwords import Passwords
+from accounts.tokens import Tokens
+from api import health
+from api.accounts import routes as accounts
+from api.analytics import routes as analytics
+from api.audit import domain_event_routes
+from api.audit import routes as audit
+from api.docs import browser_pages, openapi, problem_pages
+from api.events import routes as events
 from api.health import DATABASE_PATIENCE_SECONDS
-from api.inputs import refuse_unknown_query
-from api.middleware import BoundedBodies, Heads, LimitedRates, RequestIds
-from api.passwords import Passwords
-from api.rate_limits import RateLimits
-from api.searches import Searches
-from api.services import ApiConfig, Services
-from api.sightings import RunnerSightings
-from api.tokens import Tokens
-from api.troubles import Troubles
+from api.http import problems
+from api.http.failure_log import Troubles
+from api.http.inputs import refuse_unknown_query
+from api.http.middleware import BoundedBodies, Heads, LimitedRates, RequestIds
+from api.http.rate_limits import RateLimits
+from api.plumbing.command_limits import READS_AT_ONCE, LimitedCommands, Turns
+from api.plumbing.projector_sightings import RunnerSightings
+from api.plumbing.search_limits import Searches
+from api.plumbing.services import ApiConfig, Services
+from api.reservations import routes as reservations
 from eventstore import connections
 from eventstore.group_commit import GroupCommit
 from projections.follower import Follower
@@ -60,7 +56,17 @@ def create_app(config: ApiConfig) -> FastAPI:
     app.add_middleware(RequestIds)
     app.add_middleware(Heads)
     problems.install(app)
-    rooms = (accounts, events, reservations, audit_trail, audit, analytics, health, problem_pages, docs_pages)
+    rooms = (
+        accounts,
+        events,
+        reservations,
+        domain_event_routes,
+        audit,
+        analytics,
+        health,
+        problem_pages,
+        browser_pages,
+    )
     app.state.routers = [room.router for room in rooms]
     for router in app.state.routers:
         app.include_router(router)

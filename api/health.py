@@ -9,8 +9,8 @@ from psycopg import Error as DatabaseError
 from psycopg_pool import PoolTimeout, TooManyRequests
 from pydantic import BaseModel, Field
 
-from api.services import Services, TheServices
-from api.sightings import RunnerSightings
+from api.plumbing.projector_sightings import RunnerSightings
+from api.plumbing.services import Services, TheServices
 from eventstore import guards, schema
 from eventstore.connections import APP_ROLE, Connection
 from eventstore.guards import Guards

@@ -16,7 +16,7 @@ import httpx2
 import psycopg
 from psycopg import sql
 
-from api.tokens import Tokens
+from accounts.tokens import Tokens
 from bench.load import Clients, in_python, with_wrk
 from eventstore.connections import SETTINGS
 from tixxety.embedded_postgres import EmbeddedPostgres

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import httpx2
 
-from api.tokens import Tokens
+from accounts.tokens import Tokens
 from bench.house import SECRET, House, connect
 from bench.load import Load, request
 from bench.measuring import Measured

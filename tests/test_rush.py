@@ -13,7 +13,7 @@ from uuid import uuid4
 import httpx2
 import psycopg
 
-from api.tokens import Tokens
+from accounts.tokens import Tokens
 from tests.proof import faults
 from tests.running import free_port, running, until_ready
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("domain", "eventstore", "projections", "auditing", "api", "workers", "tixxety")
+PACKAGES = ("domain", "eventstore", "projections", "auditing", "accounts", "api", "workers", "tixxety")
 CODE_LINES, TEST_LINES, FUNCTION_LINES, SCREEN_LINES = 300, 400, 50, 40
 GLOSSARY_ROW = re.compile(r"^\| (?!word |---)(?P<word>[^|]+) \|.*\| (?P<banned>[^|]*)\|$", re.MULTILINE)
 NAME_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")

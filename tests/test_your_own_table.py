@@ -16,7 +16,7 @@ from tests.projections.test_projection_tables import UNEXPLAINED
 from tests.running import ROOT
 
 PAGE = (ROOT / "docs/your-own-table.md").read_text()
-PACKAGES = ("domain", "eventstore", "projections", "auditing", "api", "workers", "tixxety")
+PACKAGES = ("domain", "eventstore", "projections", "auditing", "accounts", "api", "workers", "tixxety")
 BUYERS = "SELECT buyer_id, reservations, tickets_paid FROM buyers ORDER BY buyer_id"
 BY_RESERVATIONS = """
 SELECT buyer_id, count(*), coalesce(sum(quantity) FILTER (WHERE status = 'paid'), 0)::bigint

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import psycopg
 import typer
 
-from api.tokens import ROLES
+from accounts.tokens import ROLES
 from domain.refusals import Refusal
 from eventstore.connections import WORKER_ROLE
 from eventstore.failures import Failure as StoreFailure
@@ -158,7 +158,7 @@ app.command()(rebuild)
 @app.command()
 def grant(email: Email, role: Role, home: Home = None) -> None:
     """Give an account a role; it counts at once."""
-    from api.roles import grant as give
+    from accounts.roles import grant as give
 
     change_roles(home, give, email, role)
 
@@ -166,7 +166,7 @@ def grant(email: Email, role: Role, home: Home = None) -> None:
 @app.command()
 def revoke(email: Email, role: Role, home: Home = None) -> None:
     """Take a role from an account; it counts at once."""
-    from api.roles import revoke as take
+    from accounts.roles import revoke as take
 
     change_roles(home, take, email, role)
 

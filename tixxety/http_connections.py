@@ -12,8 +12,8 @@ from typing import Protocol, Self
 
 import structlog
 
-from api.rate_limits import IPV6_NETWORK_BITS
-from api.refusals import NoConnectionLeft, TooManyConnections
+from api.http.errors import NoConnectionLeft, TooManyConnections
+from api.http.rate_limits import IPV6_NETWORK_BITS
 from domain.refusals import Refusal
 from eventstore.failures import Failure
 

@@ -10,9 +10,9 @@ import msgspec
 import uuid_utils.compat
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from api.middleware import REQUEST_ID_HEADER, give_up
-from api.problems import MEDIA_TYPE, document
-from api.refusals import HeadersTooLarge, MalformedRequest, RequestTimeout
+from api.http.errors import HeadersTooLarge, MalformedRequest, RequestTimeout
+from api.http.middleware import REQUEST_ID_HEADER, give_up
+from api.http.problems import MEDIA_TYPE, document
 from domain.refusals import Refusal
 from eventstore.failures import Failure
 from tixxety.http_connections import Connections

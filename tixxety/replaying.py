@@ -106,7 +106,7 @@ async def look(database_url: str, event_id: UUID, at: datetime | None, position:
 def show(moment: Moment, *, as_json: bool) -> None:
     """Print a moment: tables for people, or what the route of the API answers."""
     if as_json:
-        from api.audit_schemas import json_of_moment
+        from api.audit.schemas import json_of_moment
 
         typer.echo(json_of_moment(moment))
     else:

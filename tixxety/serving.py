@@ -14,8 +14,8 @@ from starlette.types import ASGIApp
 
 from api.app import ApiConfig
 from api.app import create_app as create_api
-from api.cross_origin import for_origins
-from api.express import ExpressLane
+from api.express_lane import ExpressLane
+from api.http.cross_origin import for_origins
 from tixxety.failures import Failure, WrongSetting
 from tixxety.http_connections import Connections
 from tixxety.http_protocol import HttpProtocol

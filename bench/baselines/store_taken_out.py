@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from api.app import ApiConfig
 from api.app import create_app as create_api
-from api.express import ExpressLane
+from api.express_lane import ExpressLane
 from domain.commands import AnyCommand, ReserveTickets
 from domain.reservation import ReservationPlaced, ReservationRecord
 from eventstore.group import Outcome

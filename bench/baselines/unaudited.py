@@ -2,7 +2,7 @@
 
 import os
 
-from api.express import ExpressLane
+from api.express_lane import ExpressLane
 from eventstore import refused
 from tixxety.serving import create_app as create_audited_app
 from tixxety.working import work

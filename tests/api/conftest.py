@@ -11,11 +11,11 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
-from api import account_queries
+from accounts import account_queries
+from accounts.passwords import ARGON2ID
+from accounts.tokens import Tokens
 from api.app import ApiConfig, create_app
-from api.express import ExpressLane
-from api.passwords import ARGON2ID
-from api.tokens import Tokens
+from api.express_lane import ExpressLane
 
 JWT_SECRET = "a secret for tests, and for nothing else"
 PASSWORD = "correct horse battery"

@@ -10,7 +10,7 @@ from uuid import uuid4
 import httpx2
 from fastapi import FastAPI
 
-from api.tokens import Tokens
+from accounts.tokens import Tokens
 from eventstore.connections import connect_as_owner
 from projections.runner import Runner
 from tests.api.conftest import JWT_SECRET, LoggedIn

@@ -13,10 +13,10 @@ import psycopg
 import pytest
 from fastapi import FastAPI
 
-from api.account_errors import UnknownAccount, UnknownRole
-from api.passwords import ARGON2ID, HASHES_WAITING, NICENESS
-from api.roles import actor_of, grant, revoke
-from api.weak_passwords import SHORTEST_PASSWORD, common_passwords
+from accounts.errors import UnknownAccount, UnknownRole
+from accounts.passwords import ARGON2ID, HASHES_WAITING, NICENESS
+from accounts.roles import actor_of, grant, revoke
+from accounts.weak_passwords import SHORTEST_PASSWORD, common_passwords
 from domain.refusals import AccountClosed
 from tests.api.conftest import PASSWORD, LogIn, log_in, problem_of
 

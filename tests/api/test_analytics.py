@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from psycopg.rows import dict_row
 
-from api.roles import grant, revoke
+from accounts.roles import grant, revoke
 from eventstore.connections import connect
 from tests.api.conftest import LoggedIn, LogIn, log_in, problem_of
 from tests.api.programme import UNKNOWN_ID, cancel, crowd, folding, new_event, pay, reserved, ticket_type

@@ -101,7 +101,7 @@ async def test_what_can_not_be_kept_is_not_read(client: httpx2.AsyncClient, app:
 async def test_the_role_is_granted_by_an_operator_and_counts_at_once(
     client: httpx2.AsyncClient, database_url: str, new_account: LogIn
 ) -> None:
-    from api.roles import grant
+    from accounts.roles import grant
 
     account = await new_account()
     problem_of(await client.get("/audit/seals", headers=account.headers), 403, "forbidden")

@@ -11,9 +11,9 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from api import pages
-from api.audit_schemas import Type
-from api.audit_trail import CLOUD_EVENTS, JSON, LINES, media_type_of
+from api.audit.domain_event_routes import CLOUD_EVENTS, JSON, LINES, media_type_of
+from api.audit.schemas import Type
+from api.http import cursors
 from bench.filling import filling
 from eventstore.connections import connect
 from projections import checkpoint, trail
@@ -137,7 +137,7 @@ async def test_a_page_of_wide_domain_events_ends_early_and_the_next_goes_on(
 ) -> None:
     await some_history(client, app)
     whole = await items(client, auditor)
-    monkeypatch.setattr(pages, "LARGEST_PAGE_BYTES", 1_000)
+    monkeypatch.setattr(cursors, "LARGEST_PAGE_BYTES", 1_000)
     first = await client.get(PATH, params={"limit": 200}, headers=auditor.headers)
     assert 0 < len(first.json()["items"]) < len(whole)
     assert await items(client, auditor) == whole

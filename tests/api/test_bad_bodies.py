@@ -13,9 +13,9 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from api import middleware
-from api.express import ExpressLane
-from api.middleware import LARGEST_BODY_BYTES
+from api.express_lane import ExpressLane
+from api.http import middleware
+from api.http.middleware import LARGEST_BODY_BYTES
 from tests.api.conftest import PASSWORD, problem_of
 
 ADA = {"email": "ada@example.com", "password": PASSWORD, "name": "Ada"}

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from msgspec.structs import replace
 
-from api.event_requests import HIGHEST_PRICE_MINOR
+from api.events.schemas import HIGHEST_PRICE_MINOR
 from tests import box_office
 from tests.api.conftest import LogIn, problem_of
 from tests.api.programme import TOMORROW, event_body, instant, new_event, ticket_type

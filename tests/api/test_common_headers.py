@@ -8,8 +8,8 @@ import pytest
 from fastapi import FastAPI
 
 from api.app import ApiConfig
-from api.cross_origin import for_origins
-from api.express import ExpressLane
+from api.express_lane import ExpressLane
+from api.http.cross_origin import for_origins
 from tests.api.conftest import JWT_SECRET, AtOnce, LogIn, problem_of
 from tests.api.programme import UNKNOWN_ID, new_event
 

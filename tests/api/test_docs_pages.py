@@ -7,10 +7,10 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from api import docs_pages
+from api.docs import browser_pages
 from tests.api.conftest import problem_of
 
-ASSETS = Path(docs_pages.__file__).parent / "assets"
+ASSETS = Path(browser_pages.__file__).parent / "assets"
 NOTED = re.compile(r"^\| `([^`]+)` \|.*\| `([0-9a-f]{64})` \|$", re.MULTILINE)
 LOADED = re.compile(r'(?:src|href)="([^"]+)"')
 INLINE = re.compile(r"<(?:script|style)>(.*?)</(?:script|style)>", re.DOTALL)
@@ -33,7 +33,7 @@ async def test_a_page_loads_only_what_is_ours(client: httpx2.AsyncClient, page: 
     assert "unsafe-eval" not in policy
     assert "http" not in policy
     for inline in INLINE.findall(answered.text):
-        assert docs_pages.source_hash(inline) in policy
+        assert browser_pages.source_hash(inline) in policy
     loaded = [address for address in LOADED.findall(answered.text) if not address.startswith(("data:", "/problems"))]
     for address in loaded:
         assert (await client.get(f"/{address}")).status_code == 200, address

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from api.tokens import Tokens
+from accounts.tokens import Tokens
 from tests import box_office
 from tests.api.conftest import JWT_SECRET, LoggedIn, LogIn, problem_of
 from tests.api.programme import (

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from api.express import ExpressLane
+from api.express_lane import ExpressLane
 from domain.refusals import Refusal
 from tests.api.conftest import AtOnce, LoggedIn, LogIn, problem_of
 from tests.api.programme import UNKNOWN_ID, crowd, new_event, ticket_type

@@ -6,8 +6,8 @@ from dataclasses import replace
 import httpx2
 import pytest
 
-from api import freshness
 from api.app import ApiConfig
+from api.plumbing import read_your_writes
 from projections.runner import Runner
 from tests.api.conftest import LoggedIn, LogIn, problem_of
 
@@ -73,7 +73,7 @@ async def test_a_position_behind_the_end_is_refused_without_waiting(
 ) -> None:
     ada = await new_account()
     _, position = await create_event(client, ada)
-    monkeypatch.setattr(freshness, "ASKED_PATIENCE_SECONDS", 3600)
+    monkeypatch.setattr(read_your_writes, "ASKED_PATIENCE_SECONDS", 3600)
     problem = problem_of(await client.get(f"{path}?min_position={position + 1}", headers=ada.headers), 422, BEYOND)
     assert problem["last_position"] == position
 

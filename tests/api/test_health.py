@@ -13,9 +13,9 @@ import pytest
 from fastapi import FastAPI
 from psycopg import sql
 
-from api import sightings
 from api.app import ApiConfig
 from api.health import LONGEST_LAG_SECONDS
+from api.plumbing import projector_sightings
 from eventstore import connections
 from eventstore.connections import connect
 from projections.runner import Runner
@@ -107,7 +107,7 @@ async def test_a_runner_may_be_away_for_some_seconds(
     async with running(Runner(database_url)):
         await becomes(client, lambda found: found[0] == 200)
     assert (await readiness(client))[0] == 200
-    monkeypatch.setattr(sightings, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(projector_sightings, "GRACE_SECONDS", 0.2)
     body = await becomes(client, lambda found: found[0] == 503)
     assert not body["checks"]["runner"]["ok"]
 

@@ -9,9 +9,9 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from api.event_requests import NewEvent
-from api.idempotency import id_to_create, idempotency_of
-from api.reservation_schemas import Payment
+from api.events.schemas import NewEvent
+from api.http.idempotency_keys import id_to_create, idempotency_of
+from api.reservations.schemas import Payment
 from domain.commands import Actor
 from tests.api.conftest import LoggedIn, LogIn, problem_of
 from tests.api.programme import (

@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from api.inputs import Body, Currency, Id, Instant, MinPosition, Text
-from api.text import same_looking
+from api.http.inputs import Body, Currency, Id, Instant, MinPosition, Text
+from api.http.text import same_looking
 from domain.refusals import spoken
 
 INSTANT = TypeAdapter(Instant)

@@ -9,7 +9,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from api.app import ApiConfig, create_app
-from api.problems import PROBLEM_TYPES, schema_name
+from api.http.problems import PROBLEM_TYPES, schema_name
 from tests.api.conftest import JWT_SECRET
 
 METHODS_AND_PATHS = {

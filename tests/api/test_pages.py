@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.pages import after_cursor, page_of
+from api.http.cursors import after_cursor, page_of
 from tests.api.conftest import LoggedIn, LogIn, problem_of
 from tests.api.programme import TOMORROW, folding, instant, new_event, reserved
 

@@ -10,10 +10,10 @@ import psycopg_pool
 import pytest
 from fastapi import FastAPI
 
-from api import account_errors as accounts
-from api import refusals as http
-from api.middleware import RequestIds
-from api.problems import PROBLEM_TYPES, facts_of, install
+from accounts import errors as accounts
+from api.http import errors as http
+from api.http.middleware import RequestIds
+from api.http.problems import PROBLEM_TYPES, facts_of, install
 from auditing.replay import refusals as auditing
 from domain import refusals as domain
 from domain.refusals import InvalidRequest, LimitPerBuyer, Refusal, SoldOut

@@ -7,8 +7,8 @@ import httpx2
 import pytest
 
 from api.app import ApiConfig
-from api.rate_limits import FAILED_LOGINS, REQUESTS, RateLimits
-from api.refusals import RateLimited
+from api.http.errors import RateLimited
+from api.http.rate_limits import FAILED_LOGINS, REQUESTS, RateLimits
 from tests.api.conftest import PASSWORD, problem_of
 
 PROXY = "10.0.0.1"

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from api import freshness
+from api.plumbing import read_your_writes
 from tests.api.conftest import LogIn, problem_of
 from tests.api.programme import event_body, folding, new_event, reserve, reserved
 
@@ -123,7 +123,7 @@ async def test_position_0_does_not_wait(
 ) -> None:
     buyer = await new_account()
     event = await new_event(client, buyer)
-    monkeypatch.setattr(freshness, "USUAL_PATIENCE_SECONDS", 3600)
+    monkeypatch.setattr(read_your_writes, "USUAL_PATIENCE_SECONDS", 3600)
     headers = buyer.headers if authenticated else {}
     response = await client.get(f"/events/{event['id']}?min_position=0", headers=headers)
     problem_of(response, 404, "event-not-found")
@@ -133,7 +133,7 @@ async def test_a_stranger_reads_what_there_is(
     monkeypatch: pytest.MonkeyPatch, client: httpx2.AsyncClient, new_account: LogIn
 ) -> None:
     event = await new_event(client, await new_account())
-    monkeypatch.setattr(freshness, "USUAL_PATIENCE_SECONDS", 3600)
+    monkeypatch.setattr(read_your_writes, "USUAL_PATIENCE_SECONDS", 3600)
     problem_of(await client.get(f"/events/{event['id']}"), 404, "event-not-found")
     assert (await client.get("/events")).json()["items"] == []
 

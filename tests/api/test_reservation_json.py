@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from api.reservation_schemas import ReservationAnswer, json_of
+from api.reservations.schemas import ReservationAnswer, json_of
 from domain.reservation import (
     ReservationCancelled,
     ReservationExpired,

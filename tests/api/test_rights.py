@@ -7,7 +7,7 @@ import httpx2
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from api.tokens import Tokens
+from accounts.tokens import Tokens
 from tests.api.conftest import JWT_SECRET, LoggedIn, LogIn
 from tests.api.programme import TOMORROW, crowd, event_body, folding, instant, new_event, reserve, set_roles
 

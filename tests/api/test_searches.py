@@ -8,9 +8,9 @@ import httpx2
 import psycopg
 import pytest
 
-from api import searches
 from api.app import ApiConfig
-from api.pages import LARGEST_PAGE_BYTES
+from api.http.cursors import LARGEST_PAGE_BYTES
+from api.plumbing import search_limits
 from tests.api.conftest import LogIn, problem_of
 
 # Each letter of the description begins a match that fails at its end.
@@ -28,7 +28,7 @@ FROM generate_series(1, %(count)s) AS n
 @pytest.fixture
 def config(config: ApiConfig, monkeypatch: pytest.MonkeyPatch) -> ApiConfig:
     """Searches of a second, so that the test need not wait."""
-    monkeypatch.setattr(searches, "SECONDS_MAX", 1)
+    monkeypatch.setattr(search_limits, "SECONDS_MAX", 1)
     return config
 
 

@@ -11,9 +11,9 @@ import httpx2
 import jwt
 import pytest
 
-from api.account_errors import NotAuthenticated
+from accounts.errors import NotAuthenticated
+from accounts.tokens import Tokens
 from api.app import ApiConfig, create_app
-from api.tokens import Tokens
 from tests.api.conftest import JWT_SECRET, LogIn, problem_of
 
 ACCOUNT_ID = "019a0000-0000-7000-8000-000000000001"

@@ -23,7 +23,7 @@ import httpx2
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from api.tokens import Tokens
+from accounts.tokens import Tokens
 from eventstore.locks import JOBS_KEY, LOCK_CLASS, RUNNER_CLASS
 from tests.running import free_port, running, until_ready
 from tests.tixxety.processes import family

@@ -21,7 +21,7 @@ from tixxety.embedded_postgres import EmbeddedPostgres
 
 BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
 # The last name is ours alone.
-PACKAGES = ("domain", "eventstore", "projections", "auditing", "api", "workers", "tixxety")
+PACKAGES = ("domain", "eventstore", "projections", "auditing", "accounts", "api", "workers", "tixxety")
 NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc")
 NAMESPACES = (NAMESPACE, (*NAMESPACE, "--user", "--map-root-user"))
 

@@ -13,7 +13,7 @@ import httpx2
 import psycopg
 import pytest
 
-from api.tokens import Tokens
+from accounts.tokens import Tokens
 from bench.load import request
 from eventstore.locks import stream_key
 from tests.api.programme import event_body

@@ -1,0 +1,56 @@
+"""Roles: what an account may do beyond its own, as the database has it when it is used; granted and revoked here."""
+
+from accounts import account_queries
+from accounts.emails import sought_email
+from accounts.errors import UnknownAccount, UnknownRole
+from accounts.tokens import ADMIN, ROLES, Account
+from domain.commands import Actor
+from domain.refusals import AccountClosed
+from eventstore.connections import Connection, connect_as_owner
+
+
+async def roles_of(connection: Connection, account: Account) -> frozenset[str]:
+    """The roles that count now: what was granted counts at once, and what was revoked no more. Raises `AccountClosed`.
+
+    A token says the roles of its login, which may be an hour ago: that is for clients to know.
+    """
+    roles = await account_queries.roles(connection, account.account_id)
+    if roles is None:
+        raise AccountClosed
+    return frozenset(roles)
+
+
+async def actor_of(connection: Connection, account: Account) -> Actor:
+    """The account as commands about events know it, whose admins may do what the organiser may."""
+    return Actor(account.account_id, ADMIN in await roles_of(connection, account))
+
+
+async def grant(database_url: str, email: str, role: str) -> list[str]:
+    """Give an account a role, which counts at once; returns all its roles. For the tables' owner alone.
+
+    Raises `UnknownRole`, `UnknownAccount`, `psycopg.errors.InsufficientPrivilege`.
+    """
+    _check_role(role)
+    async with await connect_as_owner(database_url) as connection:
+        return _known(await account_queries.grant(connection, sought_email(email), role))
+
+
+async def revoke(database_url: str, email: str, role: str) -> list[str]:
+    """Take a role back, which counts at once. Returns the roles left. For the tables' owner alone.
+
+    Raises `UnknownRole`, `UnknownAccount`, `psycopg.errors.InsufficientPrivilege`.
+    """
+    _check_role(role)
+    async with await connect_as_owner(database_url) as connection:
+        return _known(await account_queries.revoke(connection, sought_email(email), role))
+
+
+def _check_role(role: str) -> None:
+    if role not in ROLES:
+        raise UnknownRole
+
+
+def _known(roles: list[str] | None) -> list[str]:
+    if roles is None:
+        raise UnknownAccount
+    return roles

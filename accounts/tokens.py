@@ -1,0 +1,86 @@
+"""Access tokens: JWT signed with HS256, good for one hour."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple
+from uuid import UUID
+
+import jwt
+
+from accounts.errors import NotAuthenticated
+from domain.commands import Actor
+
+AUDITOR, ANALYST, ADMIN = ROLES = ("auditor", "analyst", "admin")
+TOKEN_SECONDS = 3600
+# How far the clock of another process that made a token may be ahead of ours. An end counts to the second.
+LEEWAY_SECONDS = 30
+SMALLEST_SECRET_BYTES = 32
+ISSUER = "tixxety"
+AUDIENCE = "tixxety"
+ALGORITHM = "HS256"
+
+# Buyers come more than once: they look, reserve, pay. At most 90 MB.
+REMEMBERED_TOKENS = 131_072
+
+
+class Account(NamedTuple):
+    """Who asks, as the token says. What the account may do beyond its own, `accounts.roles` reads when it is used."""
+
+    account_id: UUID
+
+    @property
+    def actor(self) -> Actor:
+        """The account as commands about its own know it."""
+        return Actor(self.account_id)
+
+
+class Tokens:
+    """Makes and checks access tokens. A secret under 32 bytes is a ValueError: it could be guessed."""
+
+    def __init__(self, secret: str) -> None:
+        if len(secret.encode()) < SMALLEST_SECRET_BYTES:
+            raise ValueError(f"the JWT secret needs at least {SMALLEST_SECRET_BYTES} bytes")
+        self._secret = secret
+        self._verified = lru_cache(REMEMBERED_TOKENS)(self._verify)
+
+    def make(self, account_id: UUID, roles: list[str]) -> str:
+        """A token for an account that has just logged in. Its roles are for clients, and for our versions before 3."""
+        now = datetime.now(UTC)
+        claims = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": str(account_id),
+            "iat": now,
+            "exp": now + timedelta(seconds=TOKEN_SECONDS),
+            "roles": roles,
+        }
+        token = jwt.encode(claims, self._secret, ALGORITHM)
+        self.check(token)  # so that it is known when its account comes back
+        return token
+
+    def check(self, token: str) -> Account:
+        """Who the token belongs to; raises `NotAuthenticated` unless it is ours, whole and in time.
+
+        A token that was verified once is remembered, so that afterwards only its end is looked at: that has no leeway,
+        while the clock of the process that made the token may be 30 seconds ahead of ours.
+        """
+        try:
+            account, expires_at_seconds = self._verified(token)
+        except (jwt.InvalidTokenError, ValueError, TypeError) as error:
+            raise NotAuthenticated from error
+        if expires_at_seconds <= time.time():
+            raise NotAuthenticated
+        return account
+
+    def _verify(self, token: str) -> tuple[Account, int]:
+        claims = jwt.decode(
+            token,
+            self._secret,
+            algorithms=[ALGORITHM],
+            audience=AUDIENCE,
+            issuer=ISSUER,
+            leeway=LEEWAY_SECONDS,
+            options={"require": ["iss", "aud", "sub", "exp"]},
+        )
+        return Account(UUID(claims["sub"])), int(claims["exp"])

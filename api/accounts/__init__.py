@@ -1,0 +1,1 @@
+"""Accounts over HTTP: register, log in, look at oneself, leave."""

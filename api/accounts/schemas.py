@@ -1,0 +1,65 @@
+"""What people send and get of their accounts."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationInfo, field_validator
+
+from accounts.emails import normalised_email
+from accounts.passwords import LONGEST_PASSWORD, prepared
+from accounts.weak_passwords import SHORTEST_PASSWORD, expect_strong
+from api.http.inputs import Body, Instant, Place, Text
+from api.http.text import LONGEST_DECOMPOSITION
+
+LONGEST_EMAIL = 254
+
+Email = Annotated[str, Field(json_schema_extra={"format": "email"}, examples=["ada@example.com"])]
+
+
+def _prepared(password: Any) -> Any:
+    """As it will be hashed, so that its characters are counted then; what is too long in any spelling stays so."""
+    short = isinstance(password, str) and len(password) <= LONGEST_PASSWORD * LONGEST_DECOMPOSITION
+    return prepared(password) if short else password
+
+
+class Registration(Body):
+    """A new account. E-mails compare without regard to case; the address serves to find events nearby.
+
+    A password that is among the most common ones, is the e-mail or only repeats or counts is refused.
+    """
+
+    email: Annotated[Email, Text(3, LONGEST_EMAIL), AfterValidator(normalised_email)]
+    password: Annotated[str, Text(SHORTEST_PASSWORD, LONGEST_PASSWORD, as_typed=True), BeforeValidator(_prepared)]
+    name: Annotated[str, Text(1, 200), Field(examples=["Ada"])]
+    street: Place | None = None
+    city: Place | None = None
+    state: Place | None = None
+    country: Place | None = None
+
+    @field_validator("password")
+    @classmethod
+    def _is_strong(cls, password: str, info: ValidationInfo) -> str:
+        expect_strong(password, info.data.get("email"))
+        return password
+
+
+class AccountAnswer(BaseModel):
+    """An account as its owner sees it. `roles` are what was granted on the command line."""
+
+    id: UUID
+    email: Email
+    name: str
+    street: str | None
+    city: str | None
+    state: str | None
+    country: str | None
+    roles: list[str]
+    created_at: Instant
+
+
+class TokenAnswer(BaseModel):
+    """Send `access_token` as `Authorization: Bearer …` for `expires_in` seconds."""
+
+    access_token: str
+    token_type: str
+    expires_in: int

@@ -1,0 +1,78 @@
+"""Analytics: how an event sells, for its organiser and for analysts."""
+
+from datetime import datetime
+from typing import Annotated, Self
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from accounts.roles import roles_of
+from accounts.tokens import ADMIN, ANALYST
+from api.http.cursors import Cursor, Page, after_cursor, page_of
+from api.http.errors import AnalystsOnly
+from api.http.inputs import USUAL_PAGE, Id, Instant, PageLimit
+from api.http.problems import refusals
+from api.plumbing.authentication import CurrentAccount, TheReader
+from domain.refusals import EventNotFound
+from projections import sales_queries
+from projections.sales_queries import Bucket, Sales
+
+router = APIRouter(prefix="/analytics", tags=["analytics"])
+
+
+class SalesAnswer(BaseModel):
+    """One ticket type in one bucket of time. Each step counts in the bucket in which it was recorded."""
+
+    begins_at: Annotated[Instant, Field(description="The bucket's first instant, in UTC.")]
+    ticket_type_id: UUID
+    placed: Annotated[int, Field(description="Reservations placed.")]
+    paid: int
+    expired: int
+    cancelled: Annotated[int, Field(description="By the buyer or with the event, paid or not.")]
+    returned: Annotated[int, Field(description="Of those cancelled: the ones that had been paid.")]
+    tickets_placed: Annotated[int, Field(description="Tickets of the reservations placed.")]
+    tickets_paid: int
+    tickets_expired: int
+    tickets_cancelled: int
+    tickets_returned: int
+    revenue_minor: Annotated[int, Field(description="What was paid, in the currency's minor unit.")]
+    refunds_minor: Annotated[int, Field(description="What became due to be paid back.")]
+    currency: str
+
+    @classmethod
+    def of_row(cls, row: Sales) -> Self:
+        """A bucket as the projections have it."""
+        return cls(**row._asdict())
+
+
+class SalesPage(Page[SalesAnswer]):
+    """A page of buckets."""
+
+
+@router.get("/events/{event_id}/sales", responses=refusals(EventNotFound, AnalystsOnly))
+async def list_sales(
+    event_id: Id,
+    account: CurrentAccount,
+    reader: TheReader,
+    bucket: Annotated[
+        Bucket, Query(description="How much time is summed up; hours and days are those of UTC.")
+    ] = "hour",
+    limit: PageLimit = USUAL_PAGE,
+    cursor: Cursor = None,
+) -> SalesPage:
+    """What was reserved, paid and given back of each ticket type, bucket by bucket; empty ones are left out.
+
+    For the event's organiser, and for the roles `analyst` and `admin`.
+    """
+    filters = ("sales", event_id, bucket)
+    after = after_cursor(cursor, filters, tuple[datetime, UUID])
+    async with reader.connection() as connection:
+        organiser_id = await sales_queries.organiser(connection, event_id)
+        if organiser_id is None:
+            raise EventNotFound
+        if account.account_id != organiser_id and not await roles_of(connection, account) & {ANALYST, ADMIN}:
+            raise AnalystsOnly
+        rows = await sales_queries.sales(connection, event_id, bucket=bucket, after=after, limit=limit + 1)
+    shown, next_cursor = page_of(rows, limit, filters, lambda row: (row.begins_at, row.ticket_type_id))
+    return SalesPage(items=[SalesAnswer.of_row(row) for row in shown], next_cursor=next_cursor)

@@ -1,0 +1,46 @@
+"""Who may read for the audit, and the record of it: no route below /audit reads before that is kept."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from accounts.roles import roles_of
+from accounts.tokens import ADMIN, AUDITOR, Account
+from api.http.errors import AuditorsOnly
+from api.plumbing.authentication import CurrentAccount, lent
+from api.plumbing.read_your_writes import Lent
+from api.plumbing.services import RequestId, Services, TheServices
+from auditing.replay import reads
+from domain.refusals import AccountClosed
+
+
+@dataclass(frozen=True)
+class Auditor:
+    """An account that may read this; `what` is the path and query that it asks for."""
+
+    account: Account
+    what: str
+    request_id: RequestId
+    _services: Services
+
+    async def reads(self) -> Lent:
+        """Keep that this is read, for ever, and lend what to read with. Raises `AccountClosed`, `TooManyAtOnce`."""
+        async with lent(self._services, self.account.account_id) as connection:
+            if not await reads.record(connection, self.request_id, self.account.account_id, self.what):
+                raise AccountClosed
+        return partial(lent, self._services, self.account.account_id)
+
+
+async def auditor(request: Request, account: CurrentAccount, services: TheServices, request_id: RequestId) -> Auditor:
+    """Who asks, if it is an auditor or admin now; the route lets it read once all its parameters are valid."""
+    async with services.pool.connection() as connection:
+        if not await roles_of(connection, account) & {AUDITOR, ADMIN}:
+            raise AuditorsOnly
+    query: bytes = request.scope["query_string"]
+    what = request.scope["path"] + (f"?{query.decode('latin-1')}" if query else "")
+    return Auditor(account, what, request_id, services)
+
+
+TheAuditor = Annotated[Auditor, Depends(auditor)]

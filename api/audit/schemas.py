@@ -1,0 +1,207 @@
+"""What auditors get: domain events, an event at a past moment, stories, and seals; each as ready JSON, too."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+from pydantic import BaseModel, Field
+
+from api.events.answers import ListedEvent, TicketTypeAnswer
+from api.http.cursors import Page
+from api.http.inputs import Instant
+from auditing.replay import trail
+from auditing.replay.as_of import Moment
+from auditing.replay.stories import Story
+from domain.aggregate import SYSTEM
+from domain.refusals import spoken
+from eventstore.seals import ListedSeal
+
+Type = Literal[
+    "EventCreated",
+    "EventDetailsChanged",
+    "CapacityChanged",
+    "SalesWindowChanged",
+    "LimitsChanged",
+    "TicketsHeld",
+    "TicketsSold",
+    "TicketsReleased",
+    "EventCancelled",
+    "ReservationPlaced",
+    "ReservationPaid",
+    "ReservationExpired",
+    "ReservationCancelled",
+]
+ActorId = Annotated[str, Field(description="An account, or `system`.", examples=["system"])]
+
+_SOME_SENTENCE = "1 ticket of Standing was held for the buyer until 2030-05-01T19:32:00Z; 312 of 500 were then taken."
+
+_json = msgspec.json.Encoder()
+
+
+class DomainEventAnswer(BaseModel):
+    """A domain event: its place, its circumstances, and its state as it is stored."""
+
+    position: int
+    command_position: Annotated[int | None, Field(description="The last position of the same command.")]
+    stream: Annotated[UUID, Field(description="The event or the reservation whose own domain event this is.")]
+    version: int
+    type: Type
+    event_id: UUID
+    reservation_id: UUID | None
+    actor_id: ActorId
+    request_id: Annotated[UUID, Field(description="The X-Request-Id of the answer to the request that recorded it.")]
+    recorded_at: Instant
+    state: Annotated[
+        dict[str, Any] | None,
+        Field(description="Null where the history has lost it: `tixxety verify` says more."),
+    ]
+
+
+class DomainEventPage(Page[DomainEventAnswer]):
+    """Domain events in order. A page may have fewer than `limit`, even none: only a null cursor is the end."""
+
+
+class DomainEventItem(msgspec.Struct, frozen=True, gc=False):
+    """A `DomainEventAnswer` on its way out; the state goes through as it is stored."""
+
+    position: int
+    command_position: int | None
+    stream: UUID
+    version: int
+    type: str
+    event_id: UUID
+    reservation_id: UUID | None
+    actor_id: str
+    request_id: UUID
+    recorded_at: datetime
+    state: msgspec.Raw | None
+
+
+def item_of(entry: trail.Entry) -> DomainEventItem:
+    """The entry as an item of a page, or a line of NDJSON."""
+    row, stored = entry
+    return DomainEventItem(
+        row.position,
+        stored.command_position if stored else None,
+        row.stream,
+        row.version,
+        row.type,
+        row.event_id,
+        row.reservation_id,
+        row.actor_id or SYSTEM,
+        row.request_id,
+        row.recorded_at,
+        msgspec.Raw(stored.state) if stored else None,
+    )
+
+
+class HoldAnswer(BaseModel):
+    """Tickets that were held and not paid; until its expiry was recorded a due hold is among them."""
+
+    reservation_id: UUID
+    buyer_id: UUID
+    ticket_type_id: UUID
+    quantity: int
+    hold_expires_at: Instant
+
+
+class AsOfAnswer(BaseModel):
+    """An event as it stood from a command on, until its next one: all of it, or nothing, counts."""
+
+    position: Annotated[int, Field(description="The end of the last command of this event that counts.")]
+    at: Annotated[Instant, Field(description="When that command was recorded.")]
+    event: ListedEvent
+    ticket_types: list[TicketTypeAnswer]
+    holds: list[HoldAnswer]
+
+
+def json_of_moment(moment: Moment) -> bytes:
+    """An `AsOfAnswer`, as ready JSON: there may be many thousand holds."""
+    answer = {
+        "position": moment.position,
+        "at": spoken(moment.at),
+        "event": msgspec.Raw(ListedEvent.of_row(moment.event).model_dump_json()),
+        "ticket_types": [msgspec.Raw(TicketTypeAnswer.of_row(row).model_dump_json()) for row in moment.ticket_types],
+        "holds": [
+            {
+                "reservation_id": reservation_id,
+                "buyer_id": hold.buyer_id,
+                "ticket_type_id": hold.ticket_type_id,
+                "quantity": hold.quantity,
+                "hold_expires_at": hold.hold_expires_at,
+            }
+            for reservation_id, hold in moment.holds.items()
+        ],
+    }
+    return _json.encode(answer)
+
+
+class CountsAnswer(BaseModel):
+    """The tickets of one type at a position: available = capacity − reserved − paid."""
+
+    ticket_type_id: UUID
+    capacity: int
+    reserved: int
+    paid: int
+    available: int
+
+
+class StoryEntry(BaseModel):
+    """A step of a story. `type` is a domain event's, or the code of a refusal: the last part of its problem type."""
+
+    at: Instant
+    position: Annotated[int, Field(description="Of the domain event; of a refusal, the one that it was decided at.")]
+    type: Annotated[str, Field(examples=["TicketsHeld", "sold-out"])]
+    actor_id: ActorId
+    request_id: UUID
+    reservation_id: UUID | None
+    counts: Annotated[CountsAnswer | None, Field(description="Null where no ticket type was meant.")]
+    sentence: Annotated[str, Field(examples=[_SOME_SENTENCE])]
+
+
+class StoryAnswer(BaseModel):
+    """What happened and what was refused, in order. Refused attempts are kept for a time only, ten a minute."""
+
+    event_id: UUID
+    buyer_id: UUID
+    reservation_id: Annotated[UUID | None, Field(description="Null in the story of a buyer.")]
+    entries: list[StoryEntry]
+    is_whole: Annotated[bool, Field(description="False where more was refused than is told here.")]
+
+
+def json_of_story(story: Story) -> bytes:
+    """A `StoryAnswer`, as ready JSON."""
+    entries = [
+        entry._asdict() | {"at": spoken(entry.at), "counts": entry.counts and entry.counts._asdict()}
+        for entry in story.entries
+    ]
+    return _json.encode(story._asdict() | {"entries": entries})
+
+
+class SealAnswer(BaseModel):
+    """A seal. Only what its `jws` says is signed; the other fields repeat it."""
+
+    number: int
+    first_position: int
+    last_position: int
+    sealed_at: Instant
+    kid: Annotated[str, Field(description="Which of `keys` it was signed with.")]
+    jws: Annotated[str, Field(description="A JWS in compact form (RFC 7515), signed with Ed25519.")]
+
+    @classmethod
+    def of_seal(cls, seal: ListedSeal) -> "SealAnswer":
+        """A seal as it is stored."""
+        return cls(kid=seal.key_id, **seal._asdict())
+
+
+class SealKeys(BaseModel):
+    """A JSON Web Key Set (RFC 7517)."""
+
+    keys: list[dict[str, Any]]
+
+
+class SealPage(Page[SealAnswer]):
+    """A page of seals, the first first, and the public keys of all there are."""
+
+    keys: SealKeys

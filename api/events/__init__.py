@@ -1,0 +1,1 @@
+"""Events over HTTP: the catalogue for everybody; creating, changing and cancelling for organisers."""

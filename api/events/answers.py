@@ -1,0 +1,104 @@
+"""What anyone sees of an event: the same shape from its domain events and from the projections."""
+
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+import msgspec
+from pydantic import BaseModel, Field
+
+from api.http.cursors import Page
+from api.http.inputs import Instant
+from domain.ticketed_event import EventRecord, StockRecord
+from projections.catalogue import EventWithTicketTypes
+from projections.events import EventRow
+from projections.ticket_types import TicketTypeRow
+
+
+class TicketTypeAnswer(BaseModel):
+    """A ticket type and its tickets: available = capacity − reserved − paid."""
+
+    id: UUID
+    name: str
+    capacity: int
+    amount_minor: Annotated[int, Field(description="The price of one, in the currency's minor unit.")]
+    currency: str
+    reserved: int
+    paid: int
+    available: int
+
+    @classmethod
+    def of_record(cls, stock: StockRecord) -> Self:
+        """A ticket type as the event's domain events tell it."""
+        return cls(
+            id=stock.offer.ticket_type_id,
+            name=stock.offer.name,
+            capacity=stock.capacity,
+            amount_minor=stock.offer.amount_minor,
+            currency=stock.offer.currency,
+            reserved=stock.held,
+            paid=stock.sold,
+            available=stock.capacity - stock.held - stock.sold,
+        )
+
+    @classmethod
+    def of_row(cls, row: TicketTypeRow) -> Self:
+        """A ticket type as the projections have it."""
+        return cls(id=row.ticket_type_id, available=row.available, **msgspec.structs.asdict(row))
+
+
+class ListedEvent(BaseModel):
+    """An event in a list. Sales are open from `sales_open_at` (null: at once) to `sales_close_at` (null: the end)."""
+
+    id: UUID
+    organiser_id: UUID
+    title: str
+    description: str | None
+    starts_at: Instant
+    ends_at: Instant
+    street: str | None
+    city: str | None
+    state: str | None
+    country: str | None
+    status: Literal["scheduled", "cancelled"]
+    sales_open_at: Instant | None
+    sales_close_at: Instant | None
+    max_per_buyer: int
+    hold_seconds: int
+    created_at: Instant
+    cancelled_at: Instant | None
+
+    @classmethod
+    def of_row(cls, row: EventRow, **more: Any) -> Self:
+        """An event as the projections have it."""
+        return cls(id=row.event_id, **msgspec.structs.asdict(row), **more)
+
+
+class EventAnswer(ListedEvent):
+    """An event as it stands, with its ticket types in the organiser's order."""
+
+    ticket_types: list[TicketTypeAnswer]
+
+    @classmethod
+    def of_rows(cls, rows: EventWithTicketTypes) -> Self:
+        """An event and its ticket types as the projections have them."""
+        return cls.of_row(rows.event, ticket_types=[TicketTypeAnswer.of_row(row) for row in rows.ticket_types])
+
+    @classmethod
+    def of_record(cls, record: EventRecord) -> Self:
+        """An event as its own domain events tell it."""
+        created, cancelled = record.created, record.cancelled
+        return cls(
+            id=created.originator_id,
+            organiser_id=created.organiser_id,
+            status="cancelled" if cancelled else "scheduled",
+            created_at=created.timestamp,
+            cancelled_at=cancelled.timestamp if cancelled else None,
+            ticket_types=[TicketTypeAnswer.of_record(stock) for stock in record.stock],
+            **msgspec.structs.asdict(record.details),
+            **msgspec.structs.asdict(record.sales_window),
+            **msgspec.structs.asdict(record.limits),
+        )
+
+
+class EventPage(Page[ListedEvent]):
+    """A page of events."""

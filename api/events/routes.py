@@ -1,0 +1,218 @@
+"""Events: the catalogue for everybody; creating, changing and cancelling for organisers."""
+
+import hashlib
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Response
+
+from accounts import account_queries
+from accounts.roles import actor_of
+from api.events.answers import EventAnswer, EventPage, ListedEvent
+from api.events.schemas import EventChange, NewEvent
+from api.http.cursors import Cursor, after_cursor, page_of
+from api.http.errors import SearchesOverloaded, SearchTooSlow
+from api.http.idempotency_keys import IdempotencyKey, idempotency_of
+from api.http.inputs import USUAL_PAGE, Cancellation, Id, Instant, PageLimit, Place, Text
+from api.http.json_bodies import StrictJsonRoute
+from api.http.problems import COMMAND_FAILURES, refusals
+from api.http.write_responses import LOCATION_DOCUMENTED, POSITION_DOCUMENTED, REPLAYED_DOCUMENTED, written
+from api.plumbing.authentication import CurrentAccount, TheReader
+from api.plumbing.services import RequestId, TheServices
+from domain.commands import CancelEvent
+from domain.refusals import (
+    AccountClosed,
+    CapacityBelowTaken,
+    EventEnded,
+    EventExists,
+    EventIsCancelled,
+    EventNotFound,
+    IdempotencyKeyReused,
+    NotTheOrganiser,
+    TicketTypeNotFound,
+    TicketTypeRequired,
+)
+from domain.ticketed_event import EventRecord
+from eventstore.group import Outcome
+from projections import catalogue
+
+ETAG_DOCUMENTED = {
+    "ETag": {"description": "Changes with the answer, also with every sale.", "schema": {"type": "string"}}
+}
+
+router = APIRouter(prefix="/events", tags=["events"], route_class=StrictJsonRoute)
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=EventAnswer,
+    responses={
+        201: {"headers": LOCATION_DOCUMENTED | POSITION_DOCUMENTED | REPLAYED_DOCUMENTED},
+        **refusals(EventExists, IdempotencyKeyReused, *COMMAND_FAILURES),
+    },
+)
+async def create_event(
+    new: NewEvent,
+    account: CurrentAccount,
+    services: TheServices,
+    request_id: RequestId,
+    key: IdempotencyKey = None,
+) -> Response:
+    """Put an event on the programme. It starts in the future; sales are open at once unless you say otherwise."""
+    idempotency = idempotency_of(key, account.account_id, "POST /events", body=new)
+    command = new.command(account.actor, request_id, idempotency)
+    outcome = await services.commands.submit(command)
+    return written(outcome, _json(outcome), 201, f"{services.config.root_path}/events/{command.event_id}")
+
+
+@router.get("", responses=refusals(SearchTooSlow, SearchesOverloaded))
+async def list_events(
+    reader: TheReader,
+    q: Annotated[str, Text(1, 200, running=True)] | None = None,
+    city: Place | None = None,
+    state: Place | None = None,
+    country: Place | None = None,
+    starts_after: Instant | None = None,
+    starts_before: Instant | None = None,
+    limit: PageLimit = USUAL_PAGE,
+    cursor: Cursor = None,
+) -> EventPage:
+    """Events by their start. Each word of `q` occurs in title or description; places are equal but for case.
+
+    From `starts_after` on and before `starts_before`; past and cancelled events are in the list, too.
+    """
+    filters = ("events", q, city, state, country, starts_after, starts_before)
+    after = after_cursor(cursor, filters, tuple[datetime, UUID])
+    async with reader.connection(for_search=q is not None) as connection:
+        rows = await catalogue.events(
+            connection,
+            q=q,
+            city=city,
+            state=state,
+            country=country,
+            starts_after=starts_after,
+            starts_before=starts_before,
+            after=after,
+            limit=limit + 1,
+        )
+    shown, next_cursor = page_of(rows, limit, filters, lambda row: (row.starts_at, row.event_id))
+    return EventPage(items=[ListedEvent.of_row(row) for row in shown], next_cursor=next_cursor)
+
+
+@router.get("/for-you")
+async def list_events_for_you(
+    account: CurrentAccount, reader: TheReader, limit: PageLimit = USUAL_PAGE, cursor: Cursor = None
+) -> EventPage:
+    """Upcoming events near you: your city first, then your state, then your country; without one, anywhere."""
+    async with reader.connection() as connection:
+        home = await account_queries.read(connection, account.account_id)
+        if home is None:
+            raise AccountClosed
+        filters = ("events for", account.account_id, home.city, home.state, home.country)
+        after = after_cursor(cursor, filters, tuple[int, datetime, UUID])
+        rows = await catalogue.events_for(
+            connection, city=home.city, state=home.state, country=home.country, after=after, limit=limit + 1
+        )
+    shown, next_cursor = page_of(
+        rows, limit, filters, lambda nearby: (nearby.rank, nearby.event.starts_at, nearby.event.event_id)
+    )
+    return EventPage(items=[ListedEvent.of_row(nearby.event) for nearby in shown], next_cursor=next_cursor)
+
+
+@router.get(
+    "/{event_id}",
+    response_model=EventAnswer,
+    responses={
+        200: {"headers": ETAG_DOCUMENTED},
+        304: {"description": "The answer is still the one with this ETag.", "headers": ETAG_DOCUMENTED},
+        **refusals(EventNotFound),
+    },
+)
+async def read_event(
+    event_id: Id,
+    reader: TheReader,
+    if_none_match: Annotated[str | None, Header(description="ETags of answers that you have already.")] = None,
+) -> Response:
+    """An event with its ticket types and how many tickets are left."""
+    async with reader.connection() as connection:
+        rows = await catalogue.event(connection, event_id)
+    if rows is None:
+        raise EventNotFound
+    body = EventAnswer.of_rows(rows).model_dump_json().encode()
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    if if_none_match is not None and _names(if_none_match, etag):
+        return Response(status_code=304, headers={"ETag": etag})
+    return Response(body, headers={"ETag": etag}, media_type="application/json")
+
+
+@router.patch(
+    "/{event_id}",
+    response_model=EventAnswer,
+    responses={
+        200: {"headers": POSITION_DOCUMENTED},
+        **refusals(
+            EventNotFound,
+            NotTheOrganiser,
+            EventIsCancelled,
+            EventEnded,
+            EventExists,
+            TicketTypeRequired,
+            TicketTypeNotFound,
+            CapacityBelowTaken,
+            *COMMAND_FAILURES,
+        ),
+    },
+)
+async def change_event(
+    event_id: Id,
+    change: EventChange,
+    account: CurrentAccount,
+    services: TheServices,
+    request_id: RequestId,
+) -> Response:
+    """Change details, capacities, sales window or limits, all or nothing; equal values record nothing.
+
+    Limits count for reservations to come. A capacity can't go below what is reserved or paid.
+    """
+    async with services.pool.connection() as connection:
+        actor = await actor_of(connection, account)
+    outcome = await services.commands.submit(change.command(event_id, actor, request_id))
+    return written(outcome, _json(outcome))
+
+
+@router.post(
+    "/{event_id}/cancel",
+    response_model=EventAnswer,
+    responses={
+        200: {"headers": POSITION_DOCUMENTED | REPLAYED_DOCUMENTED},
+        **refusals(EventNotFound, NotTheOrganiser, EventEnded, IdempotencyKeyReused, *COMMAND_FAILURES),
+    },
+)
+async def cancel_event(
+    event_id: Id,
+    account: CurrentAccount,
+    services: TheServices,
+    request_id: RequestId,
+    cancellation: Cancellation | None = None,
+    key: IdempotencyKey = None,
+) -> Response:
+    """Call an event off, for good. Its reservations are cancelled soon after, with the refunds due recorded."""
+    idempotency = idempotency_of(key, account.account_id, "POST /events/{event_id}/cancel", (event_id,))
+    async with services.pool.connection() as connection:
+        actor = await actor_of(connection, account)
+    command = CancelEvent(event_id=event_id, request_id=request_id, actor=actor, idempotency=idempotency)
+    outcome = await services.commands.submit(command)
+    return written(outcome, _json(outcome))
+
+
+def _json(outcome: Outcome) -> bytes:
+    assert isinstance(outcome.answer, EventRecord)  # noqa: S101 - commands about events are answered so
+    return EventAnswer.of_record(outcome.answer).model_dump_json().encode()
+
+
+def _names(if_none_match: str, etag: str) -> bool:
+    """Whether the header names this ETag; weak ones compare the same (RFC 9110, 13.1.2)."""
+    named = {one.strip().removeprefix("W/") for one in if_none_match.split(",")}
+    return "*" in named or etag in named

@@ -1,0 +1,35 @@
+"""Reading your own writes: an answer waits until the projections have reached what the reader may have written."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from api.http.errors import ProjectionBehind
+from auditing.replay.refusals import BeyondTheEnd
+from eventstore import history
+from eventstore.connections import Connection
+from projections.follower import Follower
+
+USUAL_PATIENCE_SECONDS = 0.25
+ASKED_PATIENCE_SECONDS = 2.0
+
+Lent = Callable[[], AbstractAsyncContextManager[Connection]]
+
+
+async def catch_up_with_history(follower: Follower, head: int) -> None:
+    """Wait at most 250 ms for the projections to reach `head`, then go on with what there is."""
+    await follower.wait_for(head, USUAL_PATIENCE_SECONDS)
+
+
+async def reach(follower: Follower, min_position: int, lent: Lent) -> None:
+    """Wait at most 2 s for the projections to reach `min_position`; raises `ProjectionBehind`.
+
+    What the history has not reached is not waited for: raises `BeyondTheEnd`.
+    """
+    if follower.position >= min_position:
+        return
+    async with lent() as connection:
+        head = await history.final_head(connection)
+    if head is not None and head < min_position:
+        raise BeyondTheEnd(head)
+    if not await follower.wait_for(min_position, ASKED_PATIENCE_SECONDS):
+        raise ProjectionBehind(min_position, follower.position)

@@ -1,0 +1,68 @@
+"""What every route can reach: the configuration, the database, the commands, and the follower of the projections."""
+
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Request
+from psycopg_pool import AsyncConnectionPool
+
+from accounts.passwords import Passwords
+from accounts.tokens import Tokens
+from api.http.failure_log import Troubles
+from api.http.rate_limits import RateLimits
+from api.plumbing.command_limits import LimitedCommands, Turns
+from api.plumbing.projector_sightings import RunnerSightings
+from api.plumbing.search_limits import Searches
+from eventstore.connections import Connection
+from projections.follower import Follower
+
+
+@dataclass(frozen=True)
+class ApiConfig:
+    """What one API process is told: `jwt_secret` has at least 32 bytes, `trusted_proxies` are addresses or networks.
+
+    `root_path` is the prefix that a proxy takes off the path, such as `/tickets`; the server puts it into the scope.
+    `pool_connections` bounds the connections for reading; searches, readiness, commands and the follower have others.
+    """
+
+    database_url: str
+    jwt_secret: str
+    rate_limits: bool = True
+    trusted_proxies: tuple[str, ...] = ()
+    root_path: str = ""
+    pool_connections: int = 8
+
+
+@dataclass(frozen=True)
+class Services:
+    """Open from the start of the process to its end, as `app.state.services`."""
+
+    config: ApiConfig
+    pool: AsyncConnectionPool[Connection]
+    health_pool: AsyncConnectionPool[Connection]
+    searches: Searches
+    reads: Turns
+    commands: LimitedCommands
+    follower: Follower
+    passwords: Passwords
+    tokens: Tokens
+    rate_limits: RateLimits
+    runner_sightings: RunnerSightings
+    troubles: Troubles
+
+
+async def services_of(request: Request) -> Services:
+    """The services of the process that answers this request."""
+    services: Services = request.app.state.services
+    return services
+
+
+async def request_id_of(request: Request) -> UUID:
+    """The id that this request was given on arrival; commands and problems carry it."""
+    request_id: UUID = request.scope["state"]["request_id"]
+    return request_id
+
+
+TheServices = Annotated[Services, Depends(services_of)]
+RequestId = Annotated[UUID, Depends(request_id_of)]

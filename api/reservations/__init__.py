@@ -1,0 +1,1 @@
+"""Reservations over HTTP: reserve, look at one's own, pay, cancel."""

@@ -1,0 +1,182 @@
+"""Reservations: reserve, look at one's own, pay, cancel."""
+
+from datetime import datetime
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+
+from accounts.tokens import Account
+from api.http.cursors import Cursor, after_cursor, page_of
+from api.http.idempotency_keys import IdempotencyKey, idempotency_of
+from api.http.inputs import USUAL_PAGE, Cancellation, Id, PageLimit
+from api.http.json_bodies import StrictJsonRoute
+from api.http.problems import COMMAND_FAILURES, refusals
+from api.http.write_responses import LOCATION_DOCUMENTED, POSITION_DOCUMENTED, REPLAYED_DOCUMENTED, written
+from api.plumbing.authentication import CurrentAccount, TheReader, check_account_lives, lent
+from api.plumbing.services import RequestId, Services, TheServices
+from api.reservations.schemas import NewReservation, Payment, ReservationAnswer, ReservationPage, json_of
+from domain.commands import CancelReservation, PayReservation
+from domain.refusals import (
+    EventEnded,
+    EventIsCancelled,
+    EventNotFound,
+    HoldExpired,
+    IdempotencyKeyReused,
+    LimitPerBuyer,
+    NotPayable,
+    ReservationNotFound,
+    SalesClosed,
+    SalesNotOpen,
+    SoldOut,
+    TicketTypeNotFound,
+    TicketTypeRequired,
+)
+from domain.reservation import ReservationRecord, Status
+from eventstore.group import Outcome
+from projections import queries
+
+router = APIRouter(prefix="/reservations", tags=["reservations"], route_class=StrictJsonRoute)
+
+
+@router.post(
+    "",
+    operation_id="reserve_tickets",
+    status_code=201,
+    response_model=ReservationAnswer,
+    responses={
+        201: {"headers": LOCATION_DOCUMENTED | POSITION_DOCUMENTED | REPLAYED_DOCUMENTED},
+        **refusals(
+            IdempotencyKeyReused,
+            EventNotFound,
+            TicketTypeRequired,
+            TicketTypeNotFound,
+            EventIsCancelled,
+            EventEnded,
+            SalesNotOpen,
+            SalesClosed,
+            LimitPerBuyer,
+            SoldOut,
+            *COMMAND_FAILURES,
+        ),
+    },
+)
+async def reserve(
+    new: NewReservation,
+    account: CurrentAccount,
+    services: TheServices,
+    request_id: RequestId,
+    key: IdempotencyKey = None,
+) -> Response:
+    """Hold tickets, all or nothing. Pay before `hold_expires_at`, or they are for sale again."""
+    idempotency = idempotency_of(key, account.account_id, "POST /reservations", body=new)
+    command = new.command(account.actor, request_id, idempotency)
+    outcome = await services.commands.submit(command)
+    return written(outcome, _json(outcome), 201, f"{services.config.root_path}/reservations/{command.reservation_id}")
+
+
+@router.get("")
+async def list_reservations(
+    account: CurrentAccount,
+    reader: TheReader,
+    status: Status | None = None,
+    event_id: Id | None = None,
+    limit: PageLimit = USUAL_PAGE,
+    cursor: Cursor = None,
+) -> ReservationPage:
+    """Your reservations, newest first."""
+    filters = ("reservations", account.account_id, status, event_id)
+    after = after_cursor(cursor, filters, tuple[datetime, UUID])
+    async with reader.connection() as connection:
+        rows = await queries.reservations(
+            connection, account.account_id, status=status, event_id=event_id, after=after, limit=limit + 1
+        )
+    shown, next_cursor = page_of(rows, limit, filters, lambda row: (row.placed_at, row.reservation_id))
+    return ReservationPage(items=[ReservationAnswer.of_row(row) for row in shown], next_cursor=next_cursor)
+
+
+@router.get("/{reservation_id}", responses=refusals(ReservationNotFound))
+async def read_reservation(reservation_id: Id, account: CurrentAccount, reader: TheReader) -> ReservationAnswer:
+    """One of your reservations as it stands; another buyer's is not found."""
+    async with reader.connection() as connection:
+        row = await queries.reservation(connection, reservation_id)
+    if row is None or row.buyer_id != account.account_id:
+        raise ReservationNotFound
+    return ReservationAnswer.of_row(row)
+
+
+@router.post(
+    "/{reservation_id}/pay",
+    operation_id="pay_reservation",
+    response_model=ReservationAnswer,
+    responses={
+        200: {"headers": POSITION_DOCUMENTED | REPLAYED_DOCUMENTED},
+        **refusals(
+            IdempotencyKeyReused, ReservationNotFound, NotPayable, HoldExpired, EventIsCancelled, *COMMAND_FAILURES
+        ),
+    },
+)
+async def pay(
+    reservation_id: Id,
+    account: CurrentAccount,
+    services: TheServices,
+    request_id: RequestId,
+    payment: Payment | None = None,
+    key: IdempotencyKey = None,
+) -> Response:
+    """Pay for what is held, before `hold_expires_at`; free tickets, too. Paying again is the same answer."""
+    paid = payment or Payment()
+    route = "POST /reservations/{reservation_id}/pay"
+    command = PayReservation(
+        event_id=await _event_of(reservation_id, account, services),
+        request_id=request_id,
+        actor=account.actor,
+        idempotency=idempotency_of(key, account.account_id, route, (reservation_id,), paid),
+        reservation_id=reservation_id,
+        payment_reference=paid.payment_reference,
+    )
+    outcome = await services.commands.submit(command)
+    return written(outcome, _json(outcome))
+
+
+@router.post(
+    "/{reservation_id}/cancel",
+    operation_id="cancel_reservation",
+    response_model=ReservationAnswer,
+    responses={
+        200: {"headers": POSITION_DOCUMENTED | REPLAYED_DOCUMENTED},
+        **refusals(IdempotencyKeyReused, ReservationNotFound, HoldExpired, EventEnded, *COMMAND_FAILURES),
+    },
+)
+async def cancel(
+    reservation_id: Id,
+    account: CurrentAccount,
+    services: TheServices,
+    request_id: RequestId,
+    cancellation: Cancellation | None = None,
+    key: IdempotencyKey = None,
+) -> Response:
+    """Give tickets back: a hold while it lasts, paid ones until the event ends, with the refund due recorded."""
+    route = "POST /reservations/{reservation_id}/cancel"
+    command = CancelReservation(
+        event_id=await _event_of(reservation_id, account, services),
+        request_id=request_id,
+        actor=account.actor,
+        idempotency=idempotency_of(key, account.account_id, route, (reservation_id,)),
+        reservation_id=reservation_id,
+    )
+    outcome = await services.commands.submit(command)
+    return written(outcome, _json(outcome))
+
+
+async def _event_of(reservation_id: UUID, account: Account, services: Services) -> UUID:
+    try:
+        return await services.commands.event_of(reservation_id, account.account_id)
+    except ReservationNotFound:
+        async with lent(services, account.account_id) as connection:
+            await check_account_lives(connection, account.account_id)
+        raise
+
+
+def _json(outcome: Outcome) -> bytes:
+    assert isinstance(outcome.answer, ReservationRecord)  # noqa: S101 - commands about reservations are answered so
+    return json_of(outcome.answer)

@@ -1,0 +1,101 @@
+"""What buyers send and get: a reservation to make, how it is paid, and how it stands."""
+
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+import msgspec
+from pydantic import BaseModel, Field
+
+from api.http.cursors import Page
+from api.http.idempotency_keys import id_to_create
+from api.http.inputs import Body, Id, Instant, Text
+from domain.aggregate import Idempotency
+from domain.commands import Actor, ReserveTickets
+from domain.reservation import ReservationCancelled, ReservationExpired, ReservationRecord, Status
+from projections.reservations import ReservationRow
+
+MOST_TICKETS_AT_ONCE = 10_000
+
+_json = msgspec.json.Encoder()
+
+
+class NewReservation(Body):
+    """Tickets to hold, all or nothing."""
+
+    event_id: Id
+    quantity: Annotated[int, Field(ge=1, le=MOST_TICKETS_AT_ONCE)] = 1
+    ticket_type_id: Annotated[Id | None, Field(description="Needed only when the event has several.")] = None
+
+    def command(self, actor: Actor, request_id: UUID, idempotency: Idempotency | None) -> ReserveTickets:
+        """The command to hold these tickets, with the reservation's id."""
+        return ReserveTickets(
+            event_id=self.event_id,
+            request_id=request_id,
+            actor=actor,
+            idempotency=idempotency,
+            reservation_id=id_to_create(idempotency),
+            quantity=self.quantity,
+            ticket_type_id=self.ticket_type_id,
+        )
+
+
+class Payment(Body):
+    """Paying again with the same reference is the same answer; to leave it out twice is the same, too."""
+
+    payment_reference: Annotated[
+        Annotated[str, Text(1, 200)] | None,
+        Field(description="What the payment is called elsewhere. Kept in the history for ever: no personal data."),
+    ] = None
+
+
+class ReservationAnswer(BaseModel):
+    """A reservation as it stands. A hold that is due reads `reserved` until its expiry is recorded."""
+
+    id: UUID
+    event_id: UUID
+    ticket_type_id: UUID
+    quantity: int
+    status: Status
+    amount_minor: Annotated[int, Field(description="The price of all its tickets, in the currency's minor unit.")]
+    currency: str
+    hold_expires_at: Annotated[Instant, Field(description="Payable before this instant, not at it.")]
+    placed_at: Instant
+    paid_at: Annotated[Instant | None, Field(description="Stays when a paid reservation is cancelled.")]
+    payment_reference: str | None
+    expired_at: Instant | None
+    cancelled_at: Instant | None
+    cancel_reason: Literal["buyer", "event-cancelled"] | None
+    refund_due_minor: Annotated[int, Field(description="What was paid, once that is cancelled; else 0.")]
+
+    @classmethod
+    def of_row(cls, row: ReservationRow) -> Self:
+        """A reservation as the projections have it."""
+        return cls(id=row.reservation_id, **msgspec.structs.asdict(row))
+
+
+def json_of(record: ReservationRecord) -> bytes:
+    """A `ReservationAnswer` as its own domain events tell it, as ready JSON."""
+    placed, paid, ended = record
+    cancelled = ended if isinstance(ended, ReservationCancelled) else None
+    answer = {
+        "id": placed.originator_id,
+        "event_id": placed.event_id,
+        "ticket_type_id": placed.ticket_type_id,
+        "quantity": placed.quantity,
+        "status": record.status,
+        "amount_minor": placed.amount_minor,
+        "currency": placed.currency,
+        "hold_expires_at": placed.hold_expires_at,
+        "placed_at": placed.timestamp,
+        "paid_at": paid.timestamp if paid else None,
+        "payment_reference": paid.payment_reference if paid else None,
+        "expired_at": ended.timestamp if isinstance(ended, ReservationExpired) else None,
+        "cancelled_at": cancelled.timestamp if cancelled else None,
+        "cancel_reason": cancelled.reason if cancelled else None,
+        "refund_due_minor": cancelled.refund_due_minor if cancelled else 0,
+    }
+    return _json.encode(answer)
+
+
+class ReservationPage(Page[ReservationAnswer]):
+    """A page of a buyer's reservations, newest first."""
