@@ -6,7 +6,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
-from eventstore.connections import Connection
+from eventstore.postgres.connections import Connection
 
 INSERT = """
 INSERT INTO accounts (account_id, email, password_hash, name, street, city, state, country)

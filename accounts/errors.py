@@ -1,7 +1,7 @@
 """What can be wrong with an account, its login or its roles."""
 
 from domain.refusals import Refusal
-from eventstore.failures import Failure
+from eventstore.errors import Failure
 
 
 class NotAuthenticated(Refusal):

@@ -12,7 +12,7 @@ from unicodedata import normalize
 
 from passlib.context import CryptContext
 
-from eventstore.failures import Overloaded
+from eventstore.errors import Overloaded
 
 HASHES_AT_ONCE = 2
 HASHES_WAITING = 512

@@ -6,7 +6,7 @@ from accounts.errors import UnknownAccount, UnknownRole
 from accounts.tokens import ADMIN, ROLES, Account
 from domain.commands import Actor
 from domain.refusals import AccountClosed
-from eventstore.connections import Connection, connect_as_owner
+from eventstore.postgres.connections import Connection, connect_as_owner
 
 
 async def roles_of(connection: Connection, account: Account) -> frozenset[str]:

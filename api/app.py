@@ -25,8 +25,8 @@ from api.plumbing.projector_sightings import RunnerSightings
 from api.plumbing.search_limits import Searches
 from api.plumbing.services import ApiConfig, Services
 from api.reservations import routes as reservations
-from eventstore import connections
-from eventstore.group_commit import GroupCommit
+from eventstore.postgres import connections
+from eventstore.writing.group_commit import GroupCommit
 from projections.follower import Follower
 
 __all__ = ["ApiConfig", "create_app"]

@@ -11,10 +11,10 @@ from pydantic import BaseModel, Field
 
 from api.plumbing.projector_sightings import RunnerSightings
 from api.plumbing.services import Services, TheServices
-from eventstore import guards, schema
-from eventstore.connections import APP_ROLE, Connection
+from eventstore import guards, schema_version
 from eventstore.guards import Guards
-from eventstore.history import first_after
+from eventstore.postgres.connections import APP_ROLE, Connection
+from eventstore.reading import first_after
 from projections import columns, queries
 
 DATABASE_PATIENCE_SECONDS = 1.0
@@ -90,7 +90,7 @@ async def _look(connection: Connection, services: Services) -> Readiness:
     row = await (await connection.execute(STATE)).fetchone()
     assert row is not None  # noqa: S101
     now, is_standby, is_read_only, queue_percent = row
-    checks = {"database": Check(ok=True), "schema": _check(await schema.why_unusable(connection))}
+    checks = {"database": Check(ok=True), "schema": _check(await schema_version.why_unusable(connection))}
     if not checks["schema"].ok:
         return _readiness(checks)
     checks["writing"] = await _writing(connection, services, is_standby=is_standby, is_read_only=is_read_only)

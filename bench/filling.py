@@ -15,7 +15,7 @@ from domain.inventory import TicketType
 from domain.reservation import Reservation
 from domain.ticketed_event import EventDetails, Limits, SalesWindow, TicketedEvent
 from eventstore.codec import encode
-from eventstore.locks import LOCK_CLASS, POSITION_KEY
+from eventstore.postgres.lock_keys import LOCK_CLASS, POSITION_KEY
 
 MOST_TICKETS = 10_000_000
 

@@ -18,7 +18,7 @@ from psycopg import sql
 
 from accounts.tokens import Tokens
 from bench.load import Clients, in_python, with_wrk
-from eventstore.connections import SETTINGS
+from eventstore.postgres.connections import SETTINGS
 from tixxety.embedded_postgres import EmbeddedPostgres
 from tixxety.migrate import migrate
 from tixxety.processes import TiedProcess

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from eventstore.connections import Connection
+from eventstore.postgres.connections import Connection
 
 APPEND_ONLY = ("stored_events", "seals", "audit_reads")
 # In tgtype 8 is DELETE, 16 UPDATE and 32 TRUNCATE; 1 would be for each row. Only 'O' and 'A' fire in ordinary sessions.

@@ -19,7 +19,7 @@ from domain.ticketed_event import (
     SalesWindow,
     TicketedEvent,
 )
-from eventstore.connections import Connection
+from eventstore.postgres.connections import Connection
 
 # Raise it with every change of `Shape` or of what the fold keeps: snapshots of another shape are ignored.
 SHAPE_VERSION = 3

@@ -8,10 +8,10 @@ import psycopg
 import structlog
 from psycopg.rows import args_row
 
-from eventstore import codec, history
-from eventstore.connections import Connection
-from eventstore.history import Recorded
-from eventstore.tasks import end
+from eventstore import codec, reading
+from eventstore.postgres.connections import Connection
+from eventstore.postgres.tasks import end
+from eventstore.reading import Recorded
 from projections import checkpoint
 from projections.checkpoint import CHANNEL, Checkpoint
 from projections.failures import CheckpointMoved, FoldFailed
@@ -139,7 +139,7 @@ class Batches:
 
     async def _read(self, connection: Connection, after: int, limit: int) -> list[Recorded]:
         try:
-            return await history.read_after(connection, after, limit)
+            return await reading.read_after(connection, after, limit)
         except psycopg.Error:
             raise
         except Exception as error:
@@ -170,7 +170,7 @@ async def _first_unreadable(connection: Connection, after: int, error: Exception
     """Which of the next domain events it is that can't be read; `error` itself if all of them can."""
     while True:
         values = {"after": after, "limit": BATCH_DOMAIN_EVENTS}
-        rows = await (await connection.execute(history.READ_AFTER, values, binary=True)).fetchall()
+        rows = await (await connection.execute(reading.READ_AFTER, values, binary=True)).fetchall()
         for after, _, stream_id, version, topic, state in rows:
             try:
                 codec.decode(stream_id, version, topic, state)

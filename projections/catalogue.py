@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from psycopg.rows import args_row
 
-from eventstore.connections import Connection
+from eventstore.postgres.connections import Connection
 from projections.events import EventRow
 from projections.ticket_types import TicketTypeRow
 

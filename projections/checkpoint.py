@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from psycopg.rows import args_row
 
-from eventstore.connections import Connection
+from eventstore.postgres.connections import Connection
 
 # Raised with any change to a table or a fold; the tables are then rebuilt.
 DEFINITIONS_VERSION = 2

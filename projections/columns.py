@@ -1,6 +1,6 @@
 """Whether the tables that are there have all that this program reads, whichever version made them."""
 
-from eventstore.connections import Connection
+from eventstore.postgres.connections import Connection
 from projections.checkpoint import Checkpoint
 from projections.tables import TABLES
 

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from psycopg import sql
 
-from eventstore.connections import Connection
+from eventstore.postgres.connections import Connection
 
 # So many rows of each table are shown; all are counted.
 ROWS_SHOWN_MAX = 100

@@ -8,8 +8,8 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import args_row
 
-from eventstore.connections import Connection, connect
-from eventstore.failures import Failure
+from eventstore.errors import Failure
+from eventstore.postgres.connections import Connection, connect
 from projections import checkpoint
 from projections.tables import TABLES
 

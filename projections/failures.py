@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from eventstore.failures import Failure
+from eventstore.errors import Failure
 
 
 class FoldFailed(Failure):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from domain.aggregate import DomainEvent
-from eventstore.history import Recorded
+from eventstore.reading import Recorded
 from projections.failures import FoldFailed
 from projections.table import Key, Row, Table
 from projections.tables import TABLES

@@ -3,9 +3,9 @@
 import asyncio
 from typing import Self
 
-from eventstore.connections import Connection, connect
-from eventstore.outage import Outage
-from eventstore.tasks import end
+from eventstore.postgres.connections import Connection, connect
+from eventstore.postgres.outage_log import Outage
+from eventstore.postgres.tasks import end
 from projections import checkpoint
 from projections.checkpoint import CHANNEL
 

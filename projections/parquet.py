@@ -3,7 +3,7 @@
 import io
 from typing import BinaryIO
 
-from eventstore.connections import Connection
+from eventstore.postgres.connections import Connection
 from projections.arrow import csv, pa, pq
 from projections.export import CHUNK_BYTES, Asked, Told, csv_chunks
 

@@ -7,8 +7,8 @@ from uuid import UUID
 from psycopg.rows import args_row
 
 from domain.reservation import Status
-from eventstore.connections import Connection
-from eventstore.locks import RUNNER_CLASS
+from eventstore.postgres.connections import Connection
+from eventstore.postgres.lock_keys import RUNNER_CLASS
 from projections.checkpoint import STOPPED
 from projections.reservations import ReservationRow
 

@@ -7,8 +7,9 @@ from typing import Any, Literal, NamedTuple
 
 from psycopg import sql
 
-from eventstore import history
-from eventstore.connections import (
+from eventstore import reading
+from eventstore.errors import SchemaOutdated
+from eventstore.postgres.connections import (
     HISTORY_SCHEMA,
     NEXT_PROJECTIONS_SCHEMA,
     PROJECTIONS_SCHEMA,
@@ -16,8 +17,7 @@ from eventstore.connections import (
     connect,
     connect_as_owner,
 )
-from eventstore.failures import SchemaOutdated
-from eventstore.locks import LOCK_CLASS, MIGRATION_KEY, REBUILD_KEY
+from eventstore.postgres.lock_keys import LOCK_CLASS, MIGRATION_KEY, REBUILD_KEY
 from projections import checkpoint, queries, schema
 from projections.batches import BATCH_DOMAIN_EVENTS, Batches
 from projections.checkpoint import DEFINITIONS_VERSION
@@ -222,7 +222,7 @@ async def fold_on(database_url: str, tell: Tell) -> None:
         row = await (await connection.execute(TRY_LOCK, OUR_LOCK)).fetchone()
         if not row or not row[0]:
             return
-        batches, goal = Batches(connection, await checkpoint.read(connection)), await history.head(connection)
+        batches, goal = Batches(connection, await checkpoint.read(connection)), await reading.head(connection)
         try:
             while batches.position < goal and await batches.fold_next():
                 tell(Progress("fold on", batches.position, goal))

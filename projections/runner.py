@@ -5,11 +5,11 @@ import asyncio
 import psycopg
 import structlog
 
-from eventstore import history
-from eventstore.connections import BY_INDEX, WORKER_ROLE, Connection, connect
-from eventstore.failures import SchemaOutdated
-from eventstore.lease import Lease, Term
-from eventstore.locks import RUNNER_CLASS
+from eventstore import reading
+from eventstore.errors import SchemaOutdated
+from eventstore.postgres.connections import BY_INDEX, WORKER_ROLE, Connection, connect
+from eventstore.postgres.lease import Lease, Term
+from eventstore.postgres.lock_keys import RUNNER_CLASS
 from projections import checkpoint, schema
 from projections.batches import BATCH_DOMAIN_EVENTS, Batches
 from projections.checkpoint import DEFINITIONS_VERSION, STOPPED, Checkpoint
@@ -92,7 +92,7 @@ class Runner:
                 await connect(term.url, **FOLD_SETTINGS) as connection,
                 await connect(term.url, **FOLD_SETTINGS) as reader,
             ):
-                await connection.execute(f"LISTEN {history.CHANNEL}")
+                await connection.execute(f"LISTEN {reading.CHANNEL}")
                 await self._fold_for_ever(Batches(connection, term.taken, reader), connection, term)
         except CheckpointMoved:
             log.warning("another runner has written: starting over from its checkpoint")

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from psycopg.rows import args_row
 
-from eventstore.connections import Connection
+from eventstore.postgres.connections import Connection
 
 Bucket = Literal["minute", "hour", "day"]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from psycopg import sql
 
-from eventstore import connections
-from eventstore.connections import HISTORY_SCHEMA, Connection
+from eventstore.postgres import connections
+from eventstore.postgres.connections import HISTORY_SCHEMA, Connection
 from projections import checkpoint
 
 CREATE = sql.SQL("CREATE SCHEMA IF NOT EXISTS {}")

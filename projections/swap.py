@@ -14,13 +14,13 @@ from psycopg import sql
 from psycopg.errors import LockNotAvailable
 from psycopg.rows import args_row
 
-from eventstore.connections import (
+from eventstore.postgres.connections import (
     NEXT_PROJECTIONS_SCHEMA,
     OLD_PROJECTIONS_SCHEMA,
     PROJECTIONS_SCHEMA,
     Connection,
 )
-from eventstore.locks import LOCK_CLASS, MIGRATION_KEY
+from eventstore.postgres.lock_keys import LOCK_CLASS, MIGRATION_KEY
 from projections import checkpoint, schema
 from projections.checkpoint import CHANNEL
 from projections.failures import OldTablesHeld, OldTablesInUse, SwapHeldUp

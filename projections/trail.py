@@ -6,7 +6,7 @@ from uuid import UUID
 
 from psycopg.rows import args_row
 
-from eventstore.connections import Connection
+from eventstore.postgres.connections import Connection
 from projections.audit_trail import AuditRow
 
 # Positions follow the commits and times the decisions before them: between a domain event and one behind it time may go

@@ -26,12 +26,12 @@ from domain.commands import (
 from domain.inventory import TicketType
 from domain.reservation import ReservationRecord
 from domain.ticketed_event import EventDetails, Limits, SalesWindow, TicketedEvent
-from eventstore.aggregates import fold
-from eventstore.connections import Connection
-from eventstore.group import Outcome
-from eventstore.group_commit import GroupCommit
-from eventstore.history import Recorded, read_after
-from eventstore.locks import LOCK_CLASS, POSITION_KEY, stream_key
+from eventstore.postgres.connections import Connection
+from eventstore.postgres.lock_keys import LOCK_CLASS, POSITION_KEY, stream_key
+from eventstore.reading import Recorded, read_after
+from eventstore.writing.event_cache import fold
+from eventstore.writing.group import Outcome
+from eventstore.writing.group_commit import GroupCommit
 
 TOMORROW = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
 REGISTER = """

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from eventstore.connections import Connection
-from eventstore.refused import Refusals, RefusedAttempt
+from eventstore.postgres.connections import Connection
+from eventstore.writing.refused_attempts import Refusals, RefusedAttempt
 
 INSERT = """
 INSERT INTO refused_together (

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import psycopg
 
-from eventstore.connections import Connection
+from eventstore.postgres.connections import Connection
 
 SETTABLE_CLOCK = """
 ALTER FUNCTION lock_streams RENAME TO lock_streams_now;

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.connections import WORKER_ROLE, connect
+from eventstore.postgres.connections import WORKER_ROLE, connect
 from tests.auditing.sealed_histories import as_ndjson, sealed_history
 from tests.running import ROOT, free_port, running, until_ready
 

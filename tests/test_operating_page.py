@@ -3,7 +3,7 @@
 import asyncio
 import re
 
-from eventstore.connections import Connection, connect
+from eventstore.postgres.connections import Connection, connect
 from tests import box_office
 from tests.projections.histories import BoxOffice, append
 from tests.projections.rebuilding import fold_all, owner

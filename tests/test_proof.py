@@ -2,7 +2,7 @@
 
 import asyncio
 
-from eventstore.connections import connect
+from eventstore.postgres.connections import connect
 from projections.runner import Runner
 from tests.projections.histories import BoxOffice, append
 from tests.projections.waiting import running

@@ -9,7 +9,7 @@ from typing import LiteralString
 
 import pytest
 
-from eventstore.connections import PROJECTIONS_SCHEMA, connect
+from eventstore.postgres.connections import PROJECTIONS_SCHEMA, connect
 from tests.projections.histories import BoxOffice, append
 from tests.projections.rebuilding import fold_all, owner
 from tests.projections.test_projection_tables import UNEXPLAINED

@@ -13,7 +13,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import DependentObjectsStillExist, InsufficientPrivilege
 
-from eventstore.connections import PROJECTIONS_SCHEMA, Connection, connect_as_owner
+from eventstore.postgres.connections import PROJECTIONS_SCHEMA, Connection, connect_as_owner
 from projections.schema import ANALYST_ROLE
 from tixxety.failures import Failure
 from tixxety.options import Home, expect_current_schema

@@ -15,8 +15,8 @@ import typer
 
 from accounts.tokens import ROLES
 from domain.refusals import Refusal
-from eventstore.connections import WORKER_ROLE
-from eventstore.failures import Failure as StoreFailure
+from eventstore.errors import Failure as StoreFailure
+from eventstore.postgres.connections import WORKER_ROLE
 from tixxety import __version__, env_file, logs, testing
 from tixxety.analysts import analyst_url
 from tixxety.exporting import export

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from psycopg import sql
 
-from eventstore.connections import APP_ROLE, WORKER_ROLE, connect_as_owner
+from eventstore.postgres.connections import APP_ROLE, WORKER_ROLE, connect_as_owner
 from tixxety.failures import PostgresFailed
 from tixxety.home import Home
 from tixxety.roles import retried, scram_verifier

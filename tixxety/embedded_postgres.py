@@ -15,7 +15,7 @@ from typing import IO, LiteralString
 import psycopg
 from psycopg import sql
 
-from eventstore.connections import Connection
+from eventstore.postgres.connections import Connection
 from tixxety.failures import PostgresFailed
 from tixxety.home import Home, open_private
 from tixxety.postgres_account import SHARED_BY_ROOT, cluster_folder, server_account

@@ -6,7 +6,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from eventstore.connections import APP_ROLE, HISTORY_SCHEMA, WORKER_ROLE, Connection
+from eventstore.postgres.connections import APP_ROLE, HISTORY_SCHEMA, WORKER_ROLE, Connection
 from projections import schema
 from tixxety.rights import existing_roles
 from tixxety.roles import asks

@@ -15,7 +15,7 @@ import structlog
 from api.http.errors import NoConnectionLeft, TooManyConnections
 from api.http.rate_limits import IPV6_NETWORK_BITS
 from domain.refusals import Refusal
-from eventstore.failures import Failure
+from eventstore.errors import Failure
 
 MOST_CONNECTIONS = 16_384
 ONE_ADDRESS_IN = 4

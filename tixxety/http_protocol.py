@@ -14,7 +14,7 @@ from api.http.errors import HeadersTooLarge, MalformedRequest, RequestTimeout
 from api.http.middleware import REQUEST_ID_HEADER, give_up
 from api.http.problems import MEDIA_TYPE, document
 from domain.refusals import Refusal
-from eventstore.failures import Failure
+from eventstore.errors import Failure
 from tixxety.http_connections import Connections
 
 # A request line with its headers, or a body's trailers, may have this many bytes, give or take a slice.

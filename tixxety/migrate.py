@@ -4,8 +4,9 @@ from typing import Any
 
 from psycopg import sql
 
-from eventstore import connections, names, seal_keys
-from eventstore.connections import (
+from eventstore.errors import SchemaOutdated
+from eventstore.postgres import connections
+from eventstore.postgres.connections import (
     APP_ROLE,
     HISTORY_SCHEMA,
     PROJECTIONS_SCHEMA,
@@ -13,9 +14,10 @@ from eventstore.connections import (
     Connection,
     connect_as_owner,
 )
-from eventstore.failures import SchemaOutdated
-from eventstore.locks import LOCK_CLASS, MIGRATION_KEY, POSITION_KEY
-from eventstore.schema import SCHEMA_VERSION, VERSIONS, steps
+from eventstore.postgres.lock_keys import LOCK_CLASS, MIGRATION_KEY, POSITION_KEY
+from eventstore.schema_version import SCHEMA_VERSION, VERSIONS, steps
+from eventstore.seals import seal_keys
+from eventstore.writing import unique_event_names
 from projections import checkpoint, schema
 from projections.checkpoint import DEFINITIONS_VERSION
 from tixxety.failures import WrongEncoding
@@ -135,7 +137,7 @@ async def _migrate(database_url: str) -> list[str]:
             await connection.execute(SEARCH_PATH.format(sql.Identifier(HISTORY_SCHEMA)))
             await connection.execute(LOCK_POSITIONS, (LOCK_CLASS, POSITION_KEY))
             if await asks(connection, NAMES_ARE_MISSING):
-                await names.make_again(connection)
+                await unique_event_names.make_again(connection)
         notes += await guard(connection, from_version=before)
         return notes
 

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from eventstore.failures import SchemaOutdated
-from eventstore.sessions import expect_own_sessions
+from eventstore.errors import SchemaOutdated
+from eventstore.postgres.sessions import expect_own_sessions
 from tixxety.migrate import expect_this_version, schema_versions
 from tixxety.settings import Settings, database, read_settings
 from tixxety.stop_signals import run

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from eventstore.failures import Failure
+from eventstore.errors import Failure
 from tixxety.options import Home, expect_current_schema
 from tixxety.processes import spare_collector
 from tixxety.settings import database, read_settings
@@ -68,7 +68,7 @@ def run_rebuild(database_url: str, patience_seconds: float) -> Rebuilt:
 
 def drop_tables_put_aside(database_url: str) -> bool:
     """Whether there were any. Raises `OldTablesInUse`."""
-    from eventstore.connections import connect_as_owner
+    from eventstore.postgres.connections import connect_as_owner
     from projections.swap import drop_old
 
     async def drop() -> bool:

@@ -95,7 +95,7 @@ async def look(database_url: str, event_id: UUID, at: datetime | None, position:
     """The event at an instant, else at a position. Raises what `auditing.replay.as_of` raises."""
     from auditing.replay import as_of
     from auditing.replay.streams import always
-    from eventstore.connections import connect
+    from eventstore.postgres.connections import connect
 
     async with await connect(database_url) as connection:
         if at is not None:
@@ -119,7 +119,7 @@ async def play(database_url: str, event_id: UUID, speed: float | None, *, as_jso
     """Print every step; at `speed` times the recorded pace, else as fast as it goes. Raises EventNotFound."""
     from auditing.replay.streams import always
     from auditing.replay.timeline import steps
-    from eventstore.connections import connect
+    from eventstore.postgres.connections import connect
     from tixxety.replay_tables import json_line, line_printer
 
     print_line = line_printer()

@@ -7,14 +7,8 @@ from typing import NamedTuple
 from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
 
-from eventstore import connections
-from eventstore.connections import (
-    HISTORY_SCHEMA,
-    PROJECTIONS_SCHEMA,
-    WORKER_ROLE,
-    Connection,
-    connect,
-)
+from eventstore.postgres import connections
+from eventstore.postgres.connections import HISTORY_SCHEMA, PROJECTIONS_SCHEMA, WORKER_ROLE, Connection, connect
 from projections import schema
 from tixxety.failures import Failure
 from tixxety.roles import HAS_ROLE, asks, retried

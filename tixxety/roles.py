@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
 
-from eventstore.connections import MAY_ACT_AS, Connection
+from eventstore.postgres.connections import MAY_ACT_AS, Connection
 
 TRIES = 20
 PAUSE_SECONDS = 0.05

@@ -12,8 +12,8 @@ import typer
 
 from auditing.verify import kept_seal
 from auditing.verify.kept_seal import NewestSeal
-from eventstore import seal_keys
-from eventstore.connections import connect
+from eventstore.postgres.connections import connect
+from eventstore.seals import seal_keys
 from tixxety.failures import Failure
 from tixxety.options import Home, box_office, expect_current_schema
 from tixxety.settings import database, read_settings

@@ -14,7 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from accounts.tokens import SMALLEST_SECRET_BYTES
-from eventstore.connections import APP_ROLE
+from eventstore.postgres.connections import APP_ROLE
 from tixxety.embedded_logins import login_url, open_logins
 from tixxety.embedded_postgres import embedded_database
 from tixxety.failures import WrongSetting

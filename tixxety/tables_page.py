@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 
-from eventstore.connections import PROJECTIONS_SCHEMA
+from eventstore.postgres.connections import PROJECTIONS_SCHEMA
 from projections.examples import EXAMPLES
 from tixxety.embedded_postgres import EmbeddedPostgres
 from tixxety.migrate import migrate

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from eventstore.connections import APP_ROLE, WORKER_ROLE
-from eventstore.schema import unusable
-from eventstore.sessions import expect_own_sessions
+from eventstore.postgres.connections import APP_ROLE, WORKER_ROLE
+from eventstore.postgres.sessions import expect_own_sessions
+from eventstore.schema_version import unusable
 from tixxety import logs
 from tixxety.embedded_postgres import EmbeddedPostgres, can_connect, takes_writes
 from tixxety.failures import AlreadyRunning, Failure

@@ -1,7 +1,7 @@
 """Forgets refused attempts that are older than an operator wants to keep them."""
 
-from eventstore import refused
-from eventstore.connections import Connection
+from eventstore.postgres.connections import Connection
+from eventstore.writing import refused_attempts
 from workers.jobs import Job
 
 
@@ -15,5 +15,5 @@ class Ageing(Job):
         self._refusals_kept_days = refusals_kept_days
 
     async def work(self, connection: Connection) -> None:
-        while await refused.forget(connection, self._refusals_kept_days):
+        while await refused_attempts.forget(connection, self._refusals_kept_days):
             pass

@@ -8,10 +8,10 @@ import structlog
 import uuid_utils.compat
 
 from domain.commands import ExpireReservation, WithdrawReservation
-from eventstore.connections import Connection
-from eventstore.failures import DatabaseAway, DiskFull, Overloaded, ReadOnly
-from eventstore.group import Outcome
-from eventstore.group_commit import GroupCommit
+from eventstore.errors import DatabaseAway, DiskFull, Overloaded, ReadOnly
+from eventstore.postgres.connections import Connection
+from eventstore.writing.group import Outcome
+from eventstore.writing.group_commit import GroupCommit
 from projections import checkpoint, queries
 from projections.follower import Follower
 from workers.jobs import Job

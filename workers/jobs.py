@@ -13,12 +13,12 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from psycopg_pool import AsyncConnectionPool
 
-from eventstore.connections import ANSWER_SECONDS, BY_INDEX, WORKER_ROLE, Connection, pool
-from eventstore.failures import Failure
-from eventstore.lease import Lease, Term
-from eventstore.locks import JOBS_KEY, LOCK_CLASS
-from eventstore.outage import Outage
-from eventstore.tasks import end
+from eventstore.errors import Failure
+from eventstore.postgres.connections import ANSWER_SECONDS, BY_INDEX, WORKER_ROLE, Connection, pool
+from eventstore.postgres.lease import Lease, Term
+from eventstore.postgres.lock_keys import JOBS_KEY, LOCK_CLASS
+from eventstore.postgres.outage_log import Outage
+from eventstore.postgres.tasks import end
 
 TRY_LOCK = "SELECT pg_try_advisory_lock(%(lock_class)s, %(lock_key)s)"
 # A call that comes late is still made, and several that were missed are one.

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from eventstore.group_commit import GroupCommit
-from eventstore.tasks import first_to_end
+from eventstore.postgres.tasks import first_to_end
+from eventstore.writing.group_commit import GroupCommit
 from projections.follower import Follower
 from projections.runner import Runner
 from workers.ageing import Ageing

@@ -1,7 +1,7 @@
 """Seals the history every few seconds, so that what is sealed can't be altered without being found out."""
 
-from eventstore import seals
-from eventstore.connections import Connection
+from eventstore.postgres.connections import Connection
+from eventstore.seals import seals
 from workers.jobs import Job
 
 

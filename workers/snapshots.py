@@ -6,9 +6,9 @@ import psycopg
 import structlog
 
 from domain.ticketed_event import TicketedEvent
-from eventstore import history, snapshots
-from eventstore.aggregates import load
-from eventstore.connections import Connection
+from eventstore import reading, snapshots
+from eventstore.postgres.connections import Connection
+from eventstore.writing.event_cache import load
 from workers.jobs import Job
 
 log = structlog.get_logger()
@@ -28,7 +28,7 @@ class Snapshots(Job):
         after = self._looked_through
         if after is None:
             after = await snapshots.looked_through(connection)
-        head = await history.head(connection)
+        head = await reading.head(connection)
         while after < head:
             upto = min(after + snapshots.SCAN_POSITIONS, head)
             grown = await snapshots.grown_streams(connection, after, upto)

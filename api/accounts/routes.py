@@ -16,7 +16,7 @@ from api.http.problems import refusals
 from api.plumbing.authentication import CurrentAccount
 from api.plumbing.services import TheServices
 from domain.refusals import AccountClosed
-from eventstore.failures import Overloaded
+from eventstore.errors import Overloaded
 
 LONGEST_FORM_FIELD = 1_000
 

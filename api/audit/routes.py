@@ -13,7 +13,7 @@ from api.http.problems import refusals
 from auditing.replay import as_of, stories
 from auditing.replay.refusals import BeyondTheEnd, InTheFuture, NoStory, NoSuchReservation, NotCreatedYet
 from domain.refusals import EventNotFound
-from eventstore import seal_keys, seals
+from eventstore.seals import seal_keys, seals
 
 MEDIA_TYPE = "application/json"
 EXACTLY_ONE = "has to be given, or position has to be, and not both"

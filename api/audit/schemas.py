@@ -15,7 +15,7 @@ from auditing.replay.as_of import Moment
 from auditing.replay.stories import Story
 from domain.aggregate import SYSTEM
 from domain.refusals import spoken
-from eventstore.seals import ListedSeal
+from eventstore.seals.seals import ListedSeal
 
 Type = Literal[
     "EventCreated",

@@ -34,7 +34,7 @@ from domain.refusals import (
     TicketTypeRequired,
 )
 from domain.ticketed_event import EventRecord
-from eventstore.group import Outcome
+from eventstore.writing.group import Outcome
 from projections import catalogue
 
 ETAG_DOCUMENTED = {

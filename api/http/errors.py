@@ -1,7 +1,7 @@
 """What HTTP itself brings about: the refusals and failures that the domain and the event store know nothing of."""
 
 from domain.refusals import Refusal
-from eventstore.failures import Failure, Overloaded
+from eventstore.errors import Failure, Overloaded
 
 
 class AuditorsOnly(Refusal):

@@ -6,8 +6,8 @@ from time import monotonic
 import structlog
 from psycopg.errors import DiskFull as NoRoom
 
-from eventstore.connections import Connection
-from eventstore.failures import DiskFull, Failure
+from eventstore.errors import DiskFull, Failure
+from eventstore.postgres.connections import Connection
 
 # What was told fails on silently; after so long without it, it is told anew.
 QUIET_SECONDS = 60.0

@@ -13,7 +13,7 @@ from api.http.errors import BodyTooLarge, InternalError, RequestTimeout, Stoppin
 from api.http.problems import problem_response
 from api.http.rate_limits import RateLimits
 from domain.refusals import Refusal
-from eventstore.failures import Failure
+from eventstore.errors import Failure
 
 LARGEST_BODY_BYTES = 256 * 1024
 LONGEST_BODY_SECONDS = 30

@@ -20,8 +20,8 @@ from api.http.failure_log import Troubles
 from api.http.inputs import unusable
 from auditing.replay import refusals as auditing
 from domain import refusals as domain
-from eventstore import failures
-from eventstore.connections import CONNECTION_LOST
+from eventstore import errors as failures
+from eventstore.postgres.connections import CONNECTION_LOST
 
 MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS_SHOWN = 50

@@ -16,8 +16,8 @@ from api.plumbing import read_your_writes
 from api.plumbing.read_your_writes import Lent
 from api.plumbing.services import Services, TheServices
 from domain.refusals import AccountClosed
-from eventstore import history
-from eventstore.connections import Connection
+from eventstore import reading
+from eventstore.postgres.connections import Connection
 
 ACCOUNT_LIVES = "SELECT EXISTS (SELECT FROM accounts WHERE account_id = %(account_id)s)"
 
@@ -63,7 +63,7 @@ class Reader:
         if self.account is not None:
             async with self._lent() as connection:
                 await check_account_lives(connection, self.account.account_id)
-                head = await history.head(connection) if self.min_position is None else 0
+                head = await reading.head(connection) if self.min_position is None else 0
             await read_your_writes.catch_up_with_history(follower, head)
         if self.min_position:
             await read_your_writes.reach(follower, self.min_position, self._lent)

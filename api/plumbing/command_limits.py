@@ -8,9 +8,9 @@ from uuid import UUID
 from api.http.errors import RecordedTooMuch, TooManyAtOnce
 from api.http.failure_log import Troubles
 from domain.commands import AnyCommand, ChangeEvent, CreateEvent, ReserveTickets
-from eventstore.failures import Failure
-from eventstore.group import Outcome
-from eventstore.group_commit import GroupCommit
+from eventstore.errors import Failure
+from eventstore.writing.group import Outcome
+from eventstore.writing.group_commit import GroupCommit
 
 # So few that a group of commands is hardly longer for them; the others of the account wait for their turn.
 COMMANDS_AT_ONCE = 2

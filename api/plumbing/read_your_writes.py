@@ -5,8 +5,8 @@ from contextlib import AbstractAsyncContextManager
 
 from api.http.errors import ProjectionBehind
 from auditing.replay.refusals import BeyondTheEnd
-from eventstore import history
-from eventstore.connections import Connection
+from eventstore import reading
+from eventstore.postgres.connections import Connection
 from projections.follower import Follower
 
 USUAL_PATIENCE_SECONDS = 0.25
@@ -28,7 +28,7 @@ async def reach(follower: Follower, min_position: int, lent: Lent) -> None:
     if follower.position >= min_position:
         return
     async with lent() as connection:
-        head = await history.final_head(connection)
+        head = await reading.final_head(connection)
     if head is not None and head < min_position:
         raise BeyondTheEnd(head)
     if not await follower.wait_for(min_position, ASKED_PATIENCE_SECONDS):

@@ -8,8 +8,8 @@ from psycopg.errors import QueryCanceled
 from psycopg_pool import PoolTimeout, TooManyRequests
 
 from api.http.errors import SearchesOverloaded, SearchTooSlow
-from eventstore import connections
-from eventstore.connections import Connection
+from eventstore.postgres import connections
+from eventstore.postgres.connections import Connection
 
 AT_ONCE = 2
 WAITING_MAX = 16

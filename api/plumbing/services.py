@@ -14,7 +14,7 @@ from api.http.rate_limits import RateLimits
 from api.plumbing.command_limits import LimitedCommands, Turns
 from api.plumbing.projector_sightings import RunnerSightings
 from api.plumbing.search_limits import Searches
-from eventstore.connections import Connection
+from eventstore.postgres.connections import Connection
 from projections.follower import Follower
 
 

@@ -32,7 +32,7 @@ from domain.refusals import (
     TicketTypeRequired,
 )
 from domain.reservation import ReservationRecord, Status
-from eventstore.group import Outcome
+from eventstore.writing.group import Outcome
 from projections import queries
 
 router = APIRouter(prefix="/reservations", tags=["reservations"], route_class=StrictJsonRoute)

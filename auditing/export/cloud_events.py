@@ -4,7 +4,7 @@ from uuid import UUID
 
 import msgspec
 
-from eventstore.history import StoredRow
+from eventstore.reading import StoredRow
 from projections.audit_trail import OF_RESERVATIONS
 
 CONTENT_TYPE = "application/cloudevents+json"

@@ -20,7 +20,7 @@ from auditing.export.records import (
     lines,
     record,
 )
-from eventstore.failures import Failure
+from eventstore.errors import Failure
 
 PART_LINES = 2_048
 # Far longer than any that we write; what has none such is no export.

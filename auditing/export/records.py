@@ -7,10 +7,10 @@ from uuid import UUID
 
 import msgspec
 
-from eventstore.failures import Failure
-from eventstore.history import StoredRow
-from eventstore.seal_keys import Jwk
-from eventstore.seals import Seal
+from eventstore.errors import Failure
+from eventstore.reading import StoredRow
+from eventstore.seals.seal_keys import Jwk
+from eventstore.seals.seals import Seal
 
 FORMAT_VERSION = 1
 Scope = Literal["everything", "event"]
@@ -77,7 +77,7 @@ class SealRecord(_Record, frozen=True, tag="seal"):
     """A seal, after the last exported domain event of its range.
 
     `fingerprints` are those of the exported domain events. `missing` is there where one event was exported: hashes in
-    hexadecimal of the parts of the range that were not (see `eventstore.merkle.proof`).
+    hexadecimal of the parts of the range that were not (see `eventstore.seals.merkle.proof`).
     """
 
     number: Count

@@ -8,12 +8,13 @@ from uuid import UUID
 from psycopg.rows import args_row
 
 from auditing.export.records import Record, SealRecord, domain_event_record
-from eventstore import history, seals
-from eventstore.connections import Connection
-from eventstore.failures import Failure
-from eventstore.history import StoredRow
-from eventstore.merkle import leaf_hash, proof
-from eventstore.seals import FINGERPRINT_BYTES, Seal
+from eventstore import reading
+from eventstore.errors import Failure
+from eventstore.postgres.connections import Connection
+from eventstore.reading import StoredRow
+from eventstore.seals import seals
+from eventstore.seals.merkle import leaf_hash, proof
+from eventstore.seals.seals import FINGERPRINT_BYTES, Seal
 from projections.audit_trail import OF_RESERVATIONS
 
 PAGE_ROWS = 4_096
@@ -38,7 +39,7 @@ class EventUnknown(Failure):
 
 async def expect_event(connection: Connection, event_id: UUID) -> None:
     """Raises `EventUnknown` where the history has no event of this id."""
-    rows = await history.stream_after(connection, event_id, 0, 1)
+    rows = await reading.stream_after(connection, event_id, 0, 1)
     if not rows or rows[0].topic in RESERVATION_TOPICS:
         raise EventUnknown(event_id)
 
@@ -47,7 +48,7 @@ async def everything(connection: Connection) -> AsyncIterator[list[Record]]:
     """All domain events in order, and each seal after the last one of its range. Memory is bounded."""
     ahead = _SealsAhead(connection)
     position = 0
-    while rows := await history.rows_after(connection, position, PAGE_ROWS):
+    while rows := await reading.rows_after(connection, position, PAGE_ROWS):
         position = rows[-1].position
         yield _with_seals(rows, await ahead.through(position))
     # Of seals that cover more than there is, the rows were deleted.
@@ -63,7 +64,7 @@ async def one_event(connection: Connection, event_id: UUID) -> AsyncIterator[lis
     """
     part = _Part(event_id)
     version = number = 0
-    while rows := await history.stream_after(connection, event_id, version, 1):
+    while rows := await reading.stream_after(connection, event_id, version, 1):
         version = rows[0].version
         seal = await _seal_of(connection, number, rows[0].position)
         if seal is None:
@@ -78,7 +79,7 @@ async def one_event(connection: Connection, event_id: UUID) -> AsyncIterator[lis
         return
     newest = await seals.newest(connection)
     position = newest.last_position if newest else 0
-    while rows := await history.rows_after(connection, position, PAGE_ROWS):
+    while rows := await reading.rows_after(connection, position, PAGE_ROWS):
         position = rows[-1].position
         yield part.of(rows)
 
@@ -137,7 +138,7 @@ class _Part:
         position = seal.first_position - 1
         while position < seal.last_position:
             limit = min(PAGE_ROWS, seal.last_position - position)
-            rows = await history.rows_after(connection, position, limit)
+            rows = await reading.rows_after(connection, position, limit)
             if not rows:
                 break
             position = rows[-1].position

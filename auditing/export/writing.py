@@ -20,8 +20,9 @@ from auditing.export.records import (
     lines,
 )
 from auditing.export.selection import everything, expect_event, one_event
-from eventstore import history, seal_keys
-from eventstore.connections import BY_INDEX, Connection, connect
+from eventstore import reading
+from eventstore.postgres.connections import BY_INDEX, Connection, connect
+from eventstore.seals import seal_keys
 
 # The moment lasts as long as the export, and whoever reads its output may pause.
 SETTINGS: dict[str, str] = {**BY_INDEX, "idle_in_transaction_session_timeout": "0"}
@@ -74,7 +75,7 @@ async def export(database_url: str, event_id: UUID | None, writer: Writer, told:
 async def _export(connection: Connection, event_id: UUID | None, writer: Writer, told: Told) -> End:
     if event_id is not None:
         await expect_event(connection, event_id)
-    head = await history.head(connection)
+    head = await reading.head(connection)
     digest = sha256()
     domain_events = seals = 0
     async for records in _records(connection, event_id, head):

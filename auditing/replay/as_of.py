@@ -13,9 +13,9 @@ from auditing.replay.shown import Shown
 from auditing.replay.streams import Connected
 from domain.inventory import Hold
 from domain.ticketed_event import TicketedEvent
-from eventstore import history
-from eventstore.aggregates import fold
-from eventstore.history import Recorded
+from eventstore import reading
+from eventstore.reading import Recorded
+from eventstore.writing.event_cache import fold
 from projections.events import EventRow
 from projections.ticket_types import TicketTypeRow
 
@@ -66,7 +66,7 @@ async def at_position(connected: Connected, event_id: UUID, position: int) -> Mo
     of the event up to there, and lets the event loop run in between.
     """
     async with connected() as connection:
-        last_position = await history.head(connection)
+        last_position = await reading.head(connection)
     if position > last_position:
         raise BeyondTheEnd(last_position)
     return await _replay(connected, event_id, lambda one: one.command_position <= position)

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from eventstore.connections import Connection
+from eventstore.postgres.connections import Connection
 
 # Of an account that lives: whoever deleted it reads no more.
 RECORD = """

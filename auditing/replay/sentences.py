@@ -9,7 +9,7 @@ from auditing.replay.words import money, span, taken, tickets
 from domain.aggregate import SYSTEM
 from domain.refusals import spoken
 from domain.ticketed_event import TicketsHeld, TicketsReleased, TicketsSold
-from eventstore.refused import RefusedAttempt
+from eventstore.writing.refused_attempts import RefusedAttempt
 from projections.events import EventRow
 from projections.ticket_types import TicketTypeRow
 

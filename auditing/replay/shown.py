@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import cast
 from uuid import UUID
 
-from eventstore.history import Recorded
+from eventstore.reading import Recorded
 from projections import events, ticket_types
 from projections.events import EventRow
 from projections.folding import Folding

@@ -9,7 +9,8 @@ from auditing.replay.story import Entry, Telling
 from auditing.replay.streams import Connected
 from domain.refusals import EventNotFound
 from domain.reservation import ReservationPlaced
-from eventstore import history, refused
+from eventstore import reading
+from eventstore.writing import refused_attempts
 
 # Told of in one story; a program that tries for days is refused more often.
 MOST_REFUSALS = 10_000
@@ -34,11 +35,11 @@ async def of_reservation(connected: Connected, reservation_id: UUID) -> Story:
     Costs about 10 µs for each domain event of its event, and lets the event loop run in between.
     """
     async with connected() as connection:
-        rows = await history.stream_after(connection, reservation_id, 0, 1)
+        rows = await reading.stream_after(connection, reservation_id, 0, 1)
         placed = rows[0].recorded().domain_event if rows else None
         if not isinstance(placed, ReservationPlaced):
             raise NoSuchReservation
-        attempts = await refused.of_reservation(connection, reservation_id, MOST_REFUSALS + 1)
+        attempts = await refused_attempts.of_reservation(connection, reservation_id, MOST_REFUSALS + 1)
     telling = Telling(lambda it: it.reservation_id == reservation_id, attempts[:MOST_REFUSALS])
     await _tell(connected, placed.event_id, telling)
     is_whole = len(attempts) <= MOST_REFUSALS
@@ -48,7 +49,7 @@ async def of_reservation(connected: Connected, reservation_id: UUID) -> Story:
 async def of_buyer(connected: Connected, event_id: UUID, buyer_id: UUID) -> Story:
     """All that an account reserved or tried at an event, as `of_reservation`. Raises `EventNotFound`, `NoStory`."""
     async with connected() as connection:
-        attempts = await refused.of_buyer(connection, event_id, buyer_id, MOST_REFUSALS + 1)
+        attempts = await refused_attempts.of_buyer(connection, event_id, buyer_id, MOST_REFUSALS + 1)
     telling = Telling(lambda it: it.buyer_id == buyer_id, attempts[:MOST_REFUSALS])
     try:
         await _tell(connected, event_id, telling)

@@ -12,8 +12,8 @@ from auditing.replay.sentences import OfPurchase, Situation
 from auditing.replay.shortage import Shortage, Since
 from auditing.replay.shown import Shown
 from domain.ticketed_event import EventCancelled, TicketsHeld, TicketsReleased, TicketsSold
-from eventstore.history import Recorded
-from eventstore.refused import RefusedAttempt
+from eventstore.reading import Recorded
+from eventstore.writing.refused_attempts import RefusedAttempt
 from projections.ticket_types import TicketTypeRow
 
 

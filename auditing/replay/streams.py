@@ -6,9 +6,9 @@ from uuid import UUID
 
 from domain.refusals import EventNotFound
 from domain.ticketed_event import EventCreated
-from eventstore import history
-from eventstore.connections import Connection
-from eventstore.history import Recorded, StoredRow
+from eventstore import reading
+from eventstore.postgres.connections import Connection
+from eventstore.reading import Recorded, StoredRow
 
 # Read at a time: a few milliseconds of work, between which the event loop runs.
 PART_ROWS = 500
@@ -38,4 +38,4 @@ async def of_event(connected: Connected, event_id: UUID) -> AsyncGenerator[list[
 
 async def _part(connected: Connected, stream_id: UUID, version: int) -> list[StoredRow]:
     async with connected() as connection:
-        return await history.stream_after(connection, stream_id, version, PART_ROWS, prepare=False)
+        return await reading.stream_after(connection, stream_id, version, PART_ROWS, prepare=False)

@@ -22,7 +22,7 @@ from domain.ticketed_event import (
     TicketsReleased,
     TicketsSold,
 )
-from eventstore.history import Recorded
+from eventstore.reading import Recorded
 from projections.ticket_types import TicketTypeRow
 
 RELEASED = {"expired": "expired", "buyer": "given back", "event-cancelled": "cancelled with the event"}

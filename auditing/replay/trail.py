@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 from auditing.replay.streams import PART_ROWS, Connected
-from eventstore import history
-from eventstore.connections import Connection
-from eventstore.history import StoredRow
+from eventstore import reading
+from eventstore.postgres.connections import Connection
+from eventstore.reading import StoredRow
 from projections import checkpoint, trail
 from projections.audit_trail import AuditRow
 from projections.trail import Filters, Span
@@ -50,5 +50,5 @@ async def pages(connected: Connected, filters: Filters) -> AsyncIterator[list[En
 
 async def _page(connection: Connection, filters: Filters, within: Span, limit: int) -> Page:
     rows, after = await trail.selected(connection, filters, within, limit)
-    stored = await history.rows_at(connection, [row.position for row in rows]) if rows else {}
+    stored = await reading.rows_at(connection, [row.position for row in rows]) if rows else {}
     return Page([Entry(row, stored.get(row.position)) for row in rows], after)

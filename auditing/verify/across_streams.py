@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from auditing.verify import reading
 from auditing.verify.findings import Findings, Rule
 from auditing.verify.table_check import TableCheck
-from eventstore.connections import Connection
-from eventstore.history import Recorded
+from eventstore.postgres.connections import Connection
+from eventstore.reading import Recorded
 from projections.folding import Rows, touches
 from projections.table import Table
 

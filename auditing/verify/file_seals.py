@@ -7,10 +7,10 @@ from auditing.export.records import SealRecord
 from auditing.verify.findings import Findings, Rule
 from auditing.verify.kept_seal import KeptSeal
 from auditing.verify.seal_pass import SIGNED_COLUMNS, SealPass
-from eventstore.history import StoredRow
-from eventstore.merkle import leaf_hash, root_with_proof
-from eventstore.seal_keys import Jwk
-from eventstore.seals import FINGERPRINT_BYTES, Claims, SealInvalid, check, sha256_of
+from eventstore.reading import StoredRow
+from eventstore.seals.merkle import leaf_hash, root_with_proof
+from eventstore.seals.seal_keys import Jwk
+from eventstore.seals.seals import FINGERPRINT_BYTES, Claims, SealInvalid, check, sha256_of
 
 # More than the longest range and the longest command have; what comes without a seal need not be held any longer.
 MOST_ROWS = 65_536

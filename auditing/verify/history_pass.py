@@ -9,7 +9,7 @@ from auditing.verify.purchases import OF_RESERVATIONS, OF_TICKETS, PARTNERS, dis
 from domain.aggregate import DomainEvent
 from domain.reservation import ReservationPlaced
 from domain.ticketed_event import EventCreated
-from eventstore.history import Recorded, StoredRow
+from eventstore.reading import Recorded, StoredRow
 
 # About 40 MB; what is forgotten is asked for again.
 KNOWN_PRICES = 100_000

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from eventstore import seal_keys, seals
-from eventstore.connections import Connection
-from eventstore.seal_keys import Jwk
-from eventstore.seals import Claims, SealInvalid, check, key_id_of
+from eventstore.postgres.connections import Connection
+from eventstore.seals import seal_keys, seals
+from eventstore.seals.seal_keys import Jwk
+from eventstore.seals.seals import Claims, SealInvalid, check, key_id_of
 
 
 class SealFile(msgspec.Struct, frozen=True):

@@ -2,10 +2,11 @@
 
 from typing import NamedTuple
 
-from eventstore import history, seals
-from eventstore.connections import Connection
-from eventstore.failures import Failure
-from eventstore.seals import Seal
+from eventstore import reading
+from eventstore.errors import Failure
+from eventstore.postgres.connections import Connection
+from eventstore.seals import seals
+from eventstore.seals.seals import Seal
 from projections import checkpoint
 from projections.checkpoint import DEFINITIONS_VERSION
 
@@ -31,7 +32,7 @@ class Plan(NamedTuple):
 
 async def plan(connection: Connection, since_seal: int | None) -> Plan:
     """Look at what there is. Raises `NoSuchSeal`."""
-    head = await history.head(connection)
+    head = await reading.head(connection)
     folded = await checkpoint.read(connection)
     before, grown_after = None, 0
     if since_seal is not None:

@@ -1,7 +1,7 @@
 """What keeps the history from being changed in this database, for whoever is logged in as we are."""
 
-from eventstore.connections import Connection
-from eventstore.failures import Failure
+from eventstore.errors import Failure
+from eventstore.postgres.connections import Connection
 
 PROTECTION = """
 SELECT NOT has_table_privilege('stored_events', 'UPDATE') AND NOT has_table_privilege('stored_events', 'DELETE')

@@ -12,8 +12,8 @@ from psycopg.rows import args_row, tuple_row
 from auditing.verify.snapshot_check import StoredSnapshot
 from domain.ticketed_event import EventCreated
 from eventstore.codec import decode
-from eventstore.connections import BY_INDEX, Connection, connect
-from eventstore.history import StoredRow
+from eventstore.postgres.connections import BY_INDEX, Connection, connect
+from eventstore.reading import StoredRow
 from eventstore.snapshots import SHAPE_VERSION
 from projections.table import Table
 from projections.tables import TABLES

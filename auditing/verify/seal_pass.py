@@ -5,10 +5,19 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from auditing.verify.findings import Findings, Rule
-from eventstore.history import StoredRow
-from eventstore.merkle import leaf_hash, root_hash
-from eventstore.seal_keys import Jwk
-from eventstore.seals import FINGERPRINT_BYTES, NONE_BEFORE, Claims, Seal, SealInvalid, check, fingerprints, sha256_of
+from eventstore.reading import StoredRow
+from eventstore.seals.merkle import leaf_hash, root_hash
+from eventstore.seals.seal_keys import Jwk
+from eventstore.seals.seals import (
+    FINGERPRINT_BYTES,
+    NONE_BEFORE,
+    Claims,
+    Seal,
+    SealInvalid,
+    check,
+    fingerprints,
+    sha256_of,
+)
 
 SIGNED_COLUMNS = ("number", "first_position", "last_position", "sealed_at")
 

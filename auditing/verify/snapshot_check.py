@@ -9,7 +9,7 @@ import msgspec
 
 from auditing.verify.findings import Findings, Rule
 from domain.ticketed_event import TicketedEvent
-from eventstore.history import StoredRow
+from eventstore.reading import StoredRow
 from eventstore.snapshots import difference
 
 

@@ -12,7 +12,7 @@ from auditing.verify.snapshot_check import SnapshotCheck, StoredSnapshot
 from domain.aggregate import DomainEvent
 from domain.reservation import ReservationPlaced
 from domain.ticketed_event import EventCreated
-from eventstore.history import StoredRow
+from eventstore.reading import StoredRow
 from projections.folding import Rows, touches
 from projections.table import Table
 

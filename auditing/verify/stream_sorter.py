@@ -11,8 +11,8 @@ import msgspec
 
 from domain.ticketed_event import EventCreated
 from eventstore.codec import decode
-from eventstore.failures import Failure
-from eventstore.history import StoredRow
+from eventstore.errors import Failure
+from eventstore.reading import StoredRow
 
 PART_ROWS = 4_096
 # Thrown away at the end: nothing has to survive a crash. The cache is 32 MiB, which is also what is sorted at a time.

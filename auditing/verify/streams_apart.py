@@ -12,7 +12,7 @@ import psycopg
 
 from auditing.verify.collecting import sparing_collector
 from auditing.verify.findings import Finding, Findings
-from eventstore.failures import Failure
+from eventstore.errors import Failure
 
 
 class StreamsUnread(Failure):

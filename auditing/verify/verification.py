@@ -13,8 +13,8 @@ from auditing.verify.seal_pass import SealPass
 from auditing.verify.streams_apart import streams_apart
 from auditing.verify.verify_history import verify_history
 from auditing.verify.verify_streams import verify_streams, verify_streams_apart
-from eventstore import seals
-from eventstore.connections import Connection
+from eventstore.postgres.connections import Connection
+from eventstore.seals import seals
 
 # Fewer are not worth a second process.
 APART_FROM_POSITIONS = 50_000

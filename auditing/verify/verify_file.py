@@ -17,9 +17,9 @@ from auditing.verify.kept_seal import KeptSeal
 from auditing.verify.purchases import OF_RESERVATIONS
 from auditing.verify.stream_sorter import Creations, NoRoom, creations
 from auditing.verify.streams_apart import streams_apart
-from eventstore.history import StoredRow
-from eventstore.seal_keys import Jwk, thumbprint
-from eventstore.seals import SealInvalid, key_id_of
+from eventstore.reading import StoredRow
+from eventstore.seals.seal_keys import Jwk, thumbprint
+from eventstore.seals.seals import SealInvalid, key_id_of
 
 RESERVATION_TOPICS = frozenset(domain_event.TOPIC for domain_event in OF_RESERVATIONS)
 # Smaller files are not worth a second process.

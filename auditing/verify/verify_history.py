@@ -9,10 +9,10 @@ from auditing.verify.history_pass import HistoryPass
 from auditing.verify.plan import Plan
 from auditing.verify.seal_pass import SealPass
 from auditing.verify.table_check import TableCheck
-from eventstore import seal_keys, seals
-from eventstore.connections import Connection
-from eventstore.history import Recorded, StoredRow
-from eventstore.seal_keys import Jwk
+from eventstore.postgres.connections import Connection
+from eventstore.reading import Recorded, StoredRow
+from eventstore.seals import seal_keys, seals
+from eventstore.seals.seal_keys import Jwk
 from projections.folding import Rows
 from projections.table import Table
 

@@ -8,7 +8,7 @@ from auditing.verify.findings import Findings
 from auditing.verify.plan import Plan
 from auditing.verify.stream_pass import StreamPass
 from auditing.verify.table_check import TableCheck
-from eventstore.connections import Connection
+from eventstore.postgres.connections import Connection
 
 
 async def verify_streams(connection: Connection, plan: Plan, findings: Findings, told: Callable[[int], None]) -> None:

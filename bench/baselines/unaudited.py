@@ -3,7 +3,7 @@
 import os
 
 from api.express_lane import ExpressLane
-from eventstore import refused
+from eventstore.writing import refused_attempts
 from tixxety.serving import create_app as create_audited_app
 from tixxety.working import work
 from workers.sealing import Sealing
@@ -13,7 +13,7 @@ NEVER_SECONDS = 10**8
 
 def create_app() -> ExpressLane:
     """The application, with every refusal one too many to be kept."""
-    refused.KEPT_A_MINUTE = 0
+    refused_attempts.KEPT_A_MINUTE = 0
     app = create_audited_app()
     assert isinstance(app, ExpressLane)
     return app

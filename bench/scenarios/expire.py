@@ -14,7 +14,7 @@ from bench.house import READY_SECONDS_MAX, House, connect
 from bench.measuring import Comparison, Goal, Measured, in_turn
 from bench.scenarios.fold import runner_works
 from domain.commands import ExpireReservation
-from eventstore.group_commit import GroupCommit
+from eventstore.writing.group_commit import GroupCommit
 from tests.proof import faults
 
 OURS, SAME, LONE = "within one second", "at the same instant", "ten a second"

@@ -19,9 +19,9 @@ from bench.measuring import Comparison, Goal, Measured, in_turn
 from bench.scenarios.fold import fill
 from bench.scenarios.verify import MEGABYTE, by_memory
 from bench.verifying import KILOBYTE, most_bytes
-from eventstore import seals
-from eventstore.connections import BY_INDEX, WORKER_ROLE
-from eventstore.connections import connect as connect_async
+from eventstore.postgres.connections import BY_INDEX, WORKER_ROLE
+from eventstore.postgres.connections import connect as connect_async
+from eventstore.seals import seals
 
 NDJSON, PARQUET, COPY = "NDJSON", "Parquet", "PostgreSQL's COPY as text"
 VERIFY, READ = "verify --file", "only read, record by record"

@@ -17,7 +17,7 @@ from bench.context import Bench
 from bench.filling import filling
 from bench.house import House, connect
 from bench.measuring import Comparison, Goal, Measured, in_turn
-from eventstore.connections import connect as connect_async
+from eventstore.postgres.connections import connect as connect_async
 from projections import checkpoint
 from projections.batches import Batches
 from projections.queries import READINESS, READINESS_VALUES

@@ -14,8 +14,8 @@ from bench.context import Bench
 from bench.filling import Filling
 from bench.house import ROOT
 from bench.measuring import Comparison, Goal, Measured, in_turn
-from eventstore.aggregates import Aggregates
-from eventstore.connections import Connection
+from eventstore.postgres.connections import Connection
+from eventstore.writing.event_cache import Aggregates
 
 EVENTS, TICKETS = 10_000, 1_000_000
 MEGABYTE = 1_000_000

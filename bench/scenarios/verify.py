@@ -9,9 +9,9 @@ from bench.context import Bench
 from bench.house import ROOT
 from bench.measuring import Comparison, Goal, Measured, in_turn
 from bench.scenarios.fold import fill
-from eventstore import seals
-from eventstore.connections import BY_INDEX, WORKER_ROLE
-from eventstore.connections import connect as connect_async
+from eventstore.postgres.connections import BY_INDEX, WORKER_ROLE
+from eventstore.postgres.connections import connect as connect_async
+from eventstore.seals import seals
 from projections import checkpoint
 from projections.batches import Batches
 from workers.snapshots import Snapshots

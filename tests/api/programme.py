@@ -11,7 +11,7 @@ import httpx2
 from fastapi import FastAPI
 
 from accounts.tokens import Tokens
-from eventstore.connections import connect_as_owner
+from eventstore.postgres.connections import connect_as_owner
 from projections.runner import Runner
 from tests.api.conftest import JWT_SECRET, LoggedIn
 

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from psycopg.rows import dict_row
 
 from accounts.roles import grant, revoke
-from eventstore.connections import connect
+from eventstore.postgres.connections import connect
 from tests.api.conftest import LoggedIn, LogIn, log_in, problem_of
 from tests.api.programme import UNKNOWN_ID, cancel, crowd, folding, new_event, pay, reserved, ticket_type
 from tests.projections.histories import BoxOffice

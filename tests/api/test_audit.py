@@ -8,9 +8,9 @@ import httpx2
 import jwt
 from fastapi import FastAPI
 
-from eventstore import merkle, seals
-from eventstore.connections import WORKER_ROLE, connect
-from eventstore.history import rows_after
+from eventstore.postgres.connections import WORKER_ROLE, connect
+from eventstore.reading import rows_after
+from eventstore.seals import merkle, seals
 from tests.api.conftest import LogIn, problem_of
 from tests.api.programme import (
     UNKNOWN_ID,

@@ -15,7 +15,7 @@ from api.audit.domain_event_routes import CLOUD_EVENTS, JSON, LINES, media_type_
 from api.audit.schemas import Type
 from api.http import cursors
 from bench.filling import filling
-from eventstore.connections import connect
+from eventstore.postgres.connections import connect
 from projections import checkpoint, trail
 from projections.audit_trail import TABLE
 from projections.batches import Batches

@@ -14,7 +14,7 @@ from api.http.errors import RecordedTooMuch, TooManyAtOnce
 from api.plumbing import command_limits
 from api.plumbing.command_limits import COMMANDS_AT_ONCE as AT_ONCE
 from api.plumbing.command_limits import REFUSALS_A_SECOND, WAITING_MAX, RecordedBytes, Turns
-from eventstore.connections import connect
+from eventstore.postgres.connections import connect
 from tests.api.conftest import LoggedIn, LogIn, problem_of
 from tests.api.programme import cancel, crowd, new_event, pay, reserve, reserved
 from tests.box_office import lock_event, unlock

@@ -16,8 +16,8 @@ from psycopg import sql
 from api.app import ApiConfig
 from api.health import LONGEST_LAG_SECONDS
 from api.plumbing import projector_sightings
-from eventstore import connections
-from eventstore.connections import connect
+from eventstore.postgres import connections
+from eventstore.postgres.connections import connect
 from projections.runner import Runner
 from tests.api.conftest import LogIn, problem_of
 from tests.api.programme import new_event

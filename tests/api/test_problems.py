@@ -17,8 +17,9 @@ from api.http.problems import PROBLEM_TYPES, facts_of, install
 from auditing.replay import refusals as auditing
 from domain import refusals as domain
 from domain.refusals import InvalidRequest, LimitPerBuyer, Refusal, SoldOut
-from eventstore import failures, pools
-from eventstore.failures import Failure
+from eventstore import errors
+from eventstore.errors import Failure
+from eventstore.postgres import pools
 from tests.api.conftest import LogIn, problem_of
 
 
@@ -49,7 +50,7 @@ def kinds_of(root: type[Exception], *modules: Any) -> list[type[Exception]]:
 
 def test_every_refusal_has_a_problem_type_and_every_problem_type_a_refusal() -> None:
     refusals = {kind.code for kind in kinds_of(Refusal, domain, http, accounts, auditing) if issubclass(kind, Refusal)}
-    failed = {kind.code for kind in kinds_of(Failure, failures, http) if issubclass(kind, Failure)}
+    failed = {kind.code for kind in kinds_of(Failure, errors, http) if issubclass(kind, Failure)}
     assert refusals | failed == PROBLEM_TYPES.keys()
     assert all(kind.example.code == code for code, kind in PROBLEM_TYPES.items())
 
@@ -89,7 +90,7 @@ async def test_facts_stand_beside_the_detail(raising: tuple[Raising, httpx2.Asyn
         psycopg.InterfaceError("the connection is closed"),
         psycopg.errors.IdleInTransactionSessionTimeout("terminating connection due to idle-in-transaction timeout"),
         pools.NoneAnswers("no connection to the database"),
-        failures.SchemaOutdated(),
+        errors.SchemaOutdated(),
     ],
 )
 async def test_a_database_that_does_not_answer_is_a_503(

@@ -8,9 +8,9 @@ import httpx2
 import psycopg
 import pytest
 
-from eventstore import schema
-from eventstore.failures import SchemaOutdated
-from eventstore.schema import SCHEMA_VERSION
+from eventstore import schema_version
+from eventstore.errors import SchemaOutdated
+from eventstore.schema_version import SCHEMA_VERSION
 from projections import columns
 from tests.api.test_health import readiness
 from tixxety.migrate import expect_this_version, schema_versions
@@ -99,7 +99,7 @@ async def test_through_a_whole_upgrade_one_version_is_always_ready(
         ready = []
         for version, read in ((OURS, columns.READ), (NEXT, newer)):
             with monkeypatch.context() as patched:
-                patched.setattr(schema, "SCHEMA_VERSION", version)
+                patched.setattr(schema_version, "SCHEMA_VERSION", version)
                 patched.setattr(columns, "READ", read)
                 _, body = await readiness(client)
             ready.append(all(body["checks"].get(name, {"ok": False})["ok"] for name in ("schema", "projections")))

@@ -11,7 +11,7 @@ from auditing.verify.history_pass import HistoryPass
 from auditing.verify.stream_pass import StreamPass
 from domain.aggregate import DomainEvent
 from eventstore.codec import encode
-from eventstore.history import StoredRow
+from eventstore.reading import StoredRow
 
 Facts = Sequence[DomainEvent]
 

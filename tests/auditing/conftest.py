@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from eventstore.connections import WORKER_ROLE, Connection, connect
+from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
 
 pytest.register_assert_rewrite("tests.auditing.sealed_histories")
 

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from auditing.export.parquet_writer import Parquet
 from auditing.export.writing import CloudEvents, Ndjson, export
-from eventstore import seals
-from eventstore.connections import Connection
+from eventstore.postgres.connections import Connection
+from eventstore.seals import seals
 from tests.projections.histories import BoxOffice, append
 
 COMMANDS = 120

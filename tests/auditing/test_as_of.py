@@ -13,7 +13,7 @@ from auditing.replay.as_of import Moment
 from auditing.replay.refusals import BeyondTheEnd, InTheFuture, NotCreatedYet
 from auditing.replay.streams import always
 from domain.refusals import EventNotFound
-from eventstore.connections import Connection, connect
+from eventstore.postgres.connections import Connection, connect
 from tests.projections.histories import BoxOffice, Command, append, with_ends
 from tests.projections.independent_fold import Books
 

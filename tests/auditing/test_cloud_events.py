@@ -9,7 +9,7 @@ import pytest
 
 from auditing.export.cloud_events import cloud_event
 from eventstore.codec import encode
-from eventstore.history import StoredRow
+from eventstore.reading import StoredRow
 from tests.projections.histories import BoxOffice
 
 ATTRIBUTE = re.compile(r"[a-z0-9]{1,20}")

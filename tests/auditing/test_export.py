@@ -16,10 +16,11 @@ import pytest
 from auditing.export.records import Unexportable
 from auditing.export.selection import EventUnknown
 from auditing.export.writing import Ndjson, export
-from eventstore import history, seal_keys, seals
-from eventstore.connections import WORKER_ROLE, Connection, connect
-from eventstore.history import StoredRow
-from eventstore.merkle import leaf_hash, root_with_proof
+from eventstore import reading
+from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
+from eventstore.reading import StoredRow
+from eventstore.seals import seal_keys, seals
+from eventstore.seals.merkle import leaf_hash, root_with_proof
 from tests.auditing.sealed_histories import as_cloud_events, as_ndjson, as_parquet, nobody, sealed_history
 from tests.projections.histories import append
 
@@ -60,7 +61,7 @@ def exported_rows(exported: bytes) -> list[StoredRow]:
 async def test_everything_is_every_row_and_every_seal(connection: Connection, database_url: str) -> None:
     await sealed_history(connection)
     exported = await as_ndjson(database_url)
-    stored = await history.rows_after(connection, 0, 10_000)
+    stored = await reading.rows_after(connection, 0, 10_000)
     assert exported_rows(exported) == stored
     kept = await seals.after(connection, 0, 1_000)
     assert [line["jws"] for line in of_kind(exported, "seal")] == [seal.jws for seal in kept]
@@ -119,7 +120,7 @@ async def test_the_seals_of_one_event_prove_its_domain_events_without_the_others
 
 async def test_nothing_that_is_recorded_meanwhile_is_in_it(connection: Connection, database_url: str) -> None:
     box_office = await sealed_history(connection, seed=5)
-    before = await history.head(connection)
+    before = await reading.head(connection)
     file = io.BytesIO()
 
     async def record_more() -> None:
@@ -137,7 +138,7 @@ async def test_nothing_that_is_recorded_meanwhile_is_in_it(connection: Connectio
 
     await export(database_url, None, Meanwhile(file), nobody)
     assert len(exported_rows(file.getvalue())) == before
-    assert of_kind(file.getvalue(), "seal")[-1]["last_position"] < before < await history.head(connection)
+    assert of_kind(file.getvalue(), "seal")[-1]["last_position"] < before < await reading.head(connection)
 
 
 async def test_parquet_says_the_same(connection: Connection, database_url: str) -> None:
@@ -145,7 +146,7 @@ async def test_parquet_says_the_same(connection: Connection, database_url: str) 
     file = io.BytesIO(await as_parquet(database_url))
     exported = await as_ndjson(database_url)
     table = pq.read_table(file)
-    stored = await history.rows_after(connection, 0, 10_000)
+    stored = await reading.rows_after(connection, 0, 10_000)
     columns = ("position", "command_position", "stream", "version", "type", "state")
     assert [tuple(row[name] for name in columns) for row in table.to_pylist()] == [
         (row.position, row.command_position, str(row.stream_id), row.version, row.topic, row.state.decode())
@@ -174,7 +175,7 @@ async def test_parquet_has_columns_for_what_a_state_says(connection: Connection,
 async def test_cloud_events_are_the_domain_events_alone(connection: Connection, database_url: str) -> None:
     await sealed_history(connection, seed=8)
     sent = [json.loads(line) for line in (await as_cloud_events(database_url)).splitlines()]
-    assert [int(one["id"]) for one in sent] == [row.position for row in await history.rows_after(connection, 0, 10_000)]
+    assert [int(one["id"]) for one in sent] == [row.position for row in await reading.rows_after(connection, 0, 10_000)]
 
 
 async def test_an_empty_history_is_a_whole_export(database_url: str) -> None:

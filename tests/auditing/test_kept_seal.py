@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from auditing.verify.kept_seal import read
-from eventstore import seal_keys
-from eventstore.connections import Connection, connect
-from eventstore.seals import NONE_BEFORE, Claims, SealInvalid, sign
+from eventstore.postgres.connections import Connection, connect
+from eventstore.seals import seal_keys
+from eventstore.seals.seals import NONE_BEFORE, Claims, SealInvalid, sign
 
 CLAIMS = Claims(1, 1, 7, "a" * 64, NONE_BEFORE, datetime(2030, 6, 1, tzinfo=UTC))
 

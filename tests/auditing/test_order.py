@@ -6,7 +6,7 @@ import pytest
 
 from auditing.verify.findings import KEPT_FINDINGS, Findings, Rule
 from auditing.verify.history_pass import HistoryPass
-from eventstore.history import StoredRow
+from eventstore.reading import StoredRow
 from tests.auditing.broken_histories import found_in, rules_broken, stored
 from tests.domain.builders import CONCERT, OTHER_CONCERT, SEATED, created
 from tests.domain.purchase import ANNS, BOBS

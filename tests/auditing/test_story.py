@@ -28,8 +28,8 @@ from domain.decide import decide
 from domain.inventory import TicketType
 from domain.refusals import LimitPerBuyer, Refusal, SoldOut
 from domain.ticketed_event import EventDetails, Limits, SalesWindow
-from eventstore.history import Recorded
-from eventstore.refused import Keeping, Refusals, RefusedAttempt
+from eventstore.reading import Recorded
+from eventstore.writing.refused_attempts import Keeping, Refusals, RefusedAttempt
 from tests.refused_rows import kept_by
 
 NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)

@@ -7,8 +7,8 @@ import pytest
 from auditing.replay.streams import always
 from auditing.replay.timeline import RELEASED, Step, Timeline, steps, what_happened
 from domain.refusals import EventNotFound
-from eventstore.connections import connect
-from eventstore.history import Recorded
+from eventstore.postgres.connections import connect
+from eventstore.reading import Recorded
 from tests.auditing.test_as_of import history
 from tests.projections.histories import BoxOffice, Command, append, with_ends
 from tests.projections.independent_fold import Books

@@ -15,10 +15,10 @@ from auditing.verify.plan import NoSuchSeal
 from auditing.verify.protection import TableAltered
 from auditing.verify.reading import ACROSS_STREAMS, BY_POSITION, BY_STREAM_ALONE
 from auditing.verify.verification import verify
-from eventstore import seal_keys, seals
-from eventstore.connections import WORKER_ROLE, connect
-from eventstore.group_commit import GroupCommit
-from eventstore.seals import sign
+from eventstore.postgres.connections import WORKER_ROLE, connect
+from eventstore.seals import seal_keys, seals
+from eventstore.seals.seals import sign
+from eventstore.writing.group_commit import GroupCommit
 from projections import checkpoint
 from projections.runner import Runner
 from projections.tables import TABLES

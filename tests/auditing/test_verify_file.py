@@ -18,9 +18,10 @@ from auditing.verify.findings import Report, Rule
 from auditing.verify.kept_seal import KeptSeal, newest, read
 from auditing.verify.stream_sorter import NoRoom
 from auditing.verify.verify_file import APART_FROM_BYTES, SealElsewhere, verify_file
-from eventstore import history, seal_keys, seals
-from eventstore.connections import Connection
-from eventstore.history import StoredRow
+from eventstore import reading
+from eventstore.postgres.connections import Connection
+from eventstore.reading import StoredRow
+from eventstore.seals import seal_keys, seals
 from tests.auditing.broken_histories import rules_broken, stored
 from tests.auditing.sealed_histories import as_cloud_events, as_ndjson, as_parquet, nobody, sealed_history
 from tests.auditing.test_rules import BROKEN_RULES
@@ -68,7 +69,7 @@ async def test_an_export_of_everything_is_well(
     await sealed_history(connection, seed)
     newest_seal = await seals.newest(connection)
     assert newest_seal
-    head = await history.head(connection)
+    head = await reading.head(connection)
     for exported in (await as_ndjson(database_url), await as_parquet(database_url)):
         report = verify(exported)
         assert (report.ok, report.findings, report.head, report.domain_events) == (True, [], head, head)
@@ -192,7 +193,7 @@ async def kept_seal(connection: Connection) -> KeptSeal:
 
 async def test_another_event_in_the_file_of_one_is_named(connection: Connection, verify: Verify) -> None:
     box_office = await sealed_history(connection, seed=11, commands=40)
-    rows = await history.rows_after(connection, 0, 10_000)
+    rows = await reading.rows_after(connection, 0, 10_000)
     (first, *_) = verify(written(rows, uuid4())).findings
     assert (first.position, first.rule) == (1, Rule.FILE_ALTERED)
     assert verify(written([row for row in rows if row.stream_id == box_office.events[0]], uuid4())).findings_count > 1

@@ -24,7 +24,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from accounts.tokens import Tokens
-from eventstore.locks import JOBS_KEY, LOCK_CLASS, RUNNER_CLASS
+from eventstore.postgres.lock_keys import JOBS_KEY, LOCK_CLASS, RUNNER_CLASS
 from tests.running import free_port, running, until_ready
 from tests.tixxety.processes import family
 from tixxety.embedded_postgres import EmbeddedPostgres

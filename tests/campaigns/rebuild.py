@@ -21,7 +21,7 @@ from uuid import uuid4
 import httpx2
 
 from bench.scenarios.fold import fill
-from eventstore.connections import Connection, connect
+from eventstore.postgres.connections import Connection, connect
 from projections import checkpoint
 from tests.projections.waiting import until_folded
 from tests.proof import faults

@@ -5,10 +5,11 @@ from random import Random
 from uuid import UUID
 
 from auditing.verify.kept_seal import KeptSeal
-from eventstore import seal_keys, seals, snapshots
-from eventstore.aggregates import load
-from eventstore.connections import Connection
-from eventstore.seals import check
+from eventstore import snapshots
+from eventstore.postgres.connections import Connection
+from eventstore.seals import seal_keys, seals
+from eventstore.seals.seals import check
+from eventstore.writing.event_cache import load
 from projections import checkpoint
 from projections.batches import Batches
 from tests.projections.histories import BoxOffice, append

@@ -21,9 +21,9 @@ from uuid import UUID
 
 import psutil
 
-from eventstore.connections import Connection, connect
-from eventstore.failures import Failure
-from eventstore.group_commit import GroupCommit
+from eventstore.errors import Failure
+from eventstore.postgres.connections import Connection, connect
+from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
 from tests.eventstore.silent import silent_holder
 from tests.fault_proxy import FaultProxy

@@ -23,7 +23,7 @@ from psycopg import sql
 
 from auditing.verify.findings import Report
 from auditing.verify.verification import verify, verify_moment
-from eventstore.connections import SETTINGS, WORKER_ROLE, Connection, connect
+from eventstore.postgres.connections import SETTINGS, WORKER_ROLE, Connection, connect
 from tests.campaigns.sealed_histories import SealedHistory, make_history
 from tests.campaigns.tampering_history import OF_HISTORY, Expected, Tampering
 from tests.campaigns.tampering_made import OF_SEALS, OF_SNAPSHOTS, OF_TABLES

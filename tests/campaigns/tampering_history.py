@@ -7,8 +7,8 @@ from uuid import UUID
 
 import msgspec
 
-from eventstore import seals
-from eventstore.connections import Connection
+from eventstore.postgres.connections import Connection
+from eventstore.seals import seals
 from projections import checkpoint
 from projections.batches import Batches
 from projections.tables import TABLES

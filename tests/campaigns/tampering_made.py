@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from eventstore import snapshots
-from eventstore.connections import Connection
+from eventstore.postgres.connections import Connection
 from projections.table import Table
 from projections.tables import TABLES
 from tests.campaigns.sealed_histories import SealedHistory

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from eventstore.connections import BY_INDEX, WORKER_ROLE, Connection, connect
-from eventstore.group_commit import GroupCommit
-from eventstore.group_statements import STATEMENTS
-from eventstore.trips import Trips
+from eventstore.postgres.connections import BY_INDEX, WORKER_ROLE, Connection, connect
+from eventstore.writing.group_commit import GroupCommit
+from eventstore.writing.group_statements import STATEMENTS
+from eventstore.writing.trips import Trips
 
 pytest.register_assert_rewrite("tests.box_office")
 

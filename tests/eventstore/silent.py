@@ -7,8 +7,8 @@ from uuid import UUID
 
 from psycopg import pq
 
-from eventstore.connections import connect
-from eventstore.locks import LOCK_CLASS, POSITION_KEY, stream_key
+from eventstore.postgres.connections import connect
+from eventstore.postgres.lock_keys import LOCK_CLASS, POSITION_KEY, stream_key
 
 Where = Literal["between two trips", "in the middle of a trip"]
 

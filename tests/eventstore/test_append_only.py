@@ -7,8 +7,8 @@ import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege, RestrictViolation
 
-from eventstore.connections import Connection
-from eventstore.group_commit import GroupCommit
+from eventstore.postgres.connections import Connection
+from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
 
 CHANGES = (

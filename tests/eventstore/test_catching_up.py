@@ -14,14 +14,14 @@ from structlog.testing import capture_logs
 from domain.decide import decide
 from domain.refusals import AccountClosed, EventNotFound, LimitPerBuyer, SoldOut
 from domain.ticketed_event import TicketedEvent, TicketsHeld
-from eventstore import aggregates, group, writer
-from eventstore.aggregates import Aggregates, fold, load, size_bytes
-from eventstore.connections import Connection, pool
-from eventstore.failures import EventBusy
-from eventstore.group import CatchUpFirst, Group, Outcome
-from eventstore.group_commit import GroupCommit
-from eventstore.refused import Keeping
-from eventstore.trips import Trips
+from eventstore.errors import EventBusy
+from eventstore.postgres.connections import Connection, pool
+from eventstore.writing import event_cache, group, writer
+from eventstore.writing.event_cache import Aggregates, fold, load, size_bytes
+from eventstore.writing.group import CatchUpFirst, Group, Outcome
+from eventstore.writing.group_commit import GroupCommit
+from eventstore.writing.refused_attempts import Keeping
+from eventstore.writing.trips import Trips
 from tests import box_office
 from tests.domain.given_when_then import snapshot
 
@@ -83,7 +83,7 @@ async def test_a_tail_too_long_for_the_locks_is_caught_up_outside_of_them(
     database_url: str, connection: Connection, commands: GroupCommit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(group, "TAIL_ROWS", 50)
-    monkeypatch.setattr(aggregates, "LOAD_ROWS", 30)
+    monkeypatch.setattr(event_cache, "LOAD_ROWS", 30)
     organiser, *buyers = await box_office.register(connection, 403)
     event, quiet = box_office.create(organiser, capacity=401), box_office.create(organiser)
     async with GroupCommit(database_url) as stale:
@@ -151,7 +151,7 @@ async def test_a_deleted_account_is_refused_at_once_everywhere(
 async def test_a_group_may_have_more_events_than_fit_into_memory(
     database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = 3 * aggregates.EVENT_BYTES
+    small = 3 * event_cache.EVENT_BYTES
     monkeypatch.setattr(Aggregates.__init__, "__defaults__", (small,))
     organiser, *buyers = await box_office.register(connection, 9)
     events = [box_office.create(organiser, capacity=7) for _ in range(12)]
@@ -177,7 +177,7 @@ async def test_what_is_kept_is_bounded_by_the_memory_it_takes(
     await box_office.submit_all(commands, [box_office.reserve(events[3].event_id, buyer) for buyer in buyers])
     ids = [event.event_id for event in events]
     async with pool(database_url, 2) as connections:
-        cache = Aggregates(connections, max_bytes=3 * (aggregates.EVENT_BYTES + aggregates.STOCK_BYTES))
+        cache = Aggregates(connections, max_bytes=3 * (event_cache.EVENT_BYTES + event_cache.STOCK_BYTES))
         for event_id in ids[:3]:
             await cache.ensure(event_id)
         assert kept(cache, ids) == ids[:3]

@@ -10,8 +10,8 @@ from eventsourcing.utils import TopicError
 
 from domain.aggregate import DomainEvent
 from eventstore.codec import HistoryMapper, decode, encode
-from eventstore.connections import Connection
-from eventstore.group_commit import GroupCommit
+from eventstore.postgres.connections import Connection
+from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
 from tests.domain.builders import (
     NOON,

@@ -8,8 +8,8 @@ import pytest
 
 from domain.refusals import EventEnded, HoldExpired, SalesNotOpen
 from domain.ticketed_event import SalesWindow
-from eventstore.connections import Connection
-from eventstore.group_commit import GroupCommit
+from eventstore.postgres.connections import Connection
+from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
 from tests.box_office import reservation
 from tests.settable_clock import Clock, settable_clock

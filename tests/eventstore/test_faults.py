@@ -11,13 +11,14 @@ import pytest
 from domain.commands import AnyCommand, ChangeEvent, CreateEvent
 from domain.refusals import LimitPerBuyer, SoldOut
 from domain.ticketed_event import TicketsHeld
-from eventstore import connections, group_commit, writer
-from eventstore.connections import Connection, connect
-from eventstore.failures import DatabaseAway, EventBusy
-from eventstore.group import Outcome
-from eventstore.group_commit import GroupCommit
-from eventstore.history import head
-from eventstore.locks import stream_key
+from eventstore.errors import DatabaseAway, EventBusy
+from eventstore.postgres import connections
+from eventstore.postgres.connections import Connection, connect
+from eventstore.postgres.lock_keys import stream_key
+from eventstore.reading import head
+from eventstore.writing import group_commit, writer
+from eventstore.writing.group import Outcome
+from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
 from tests.fault_proxy import FaultProxy
 

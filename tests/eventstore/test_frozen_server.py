@@ -11,11 +11,11 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 
-from eventstore import group_commit, writer
-from eventstore.connections import Connection, connect
-from eventstore.failures import DatabaseAway, Failure
-from eventstore.group import Outcome
-from eventstore.group_commit import GroupCommit
+from eventstore.errors import DatabaseAway, Failure
+from eventstore.postgres.connections import Connection, connect
+from eventstore.writing import group_commit, writer
+from eventstore.writing.group import Outcome
+from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
 from tixxety.embedded_postgres import EmbeddedPostgres
 from tixxety.migrate import migrate

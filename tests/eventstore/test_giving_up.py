@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from eventstore.connections import connect
+from eventstore.postgres.connections import connect
 
 
 async def test_a_server_does_not_wait_for_who_has_given_up() -> None:

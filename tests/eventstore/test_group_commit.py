@@ -17,13 +17,13 @@ from domain.refusals import (
     ReservationNotFound,
     SoldOut,
 )
-from eventstore import group
-from eventstore.connections import Connection, connect
-from eventstore.failures import DecisionFailed, Overloaded
-from eventstore.group import Outcome
-from eventstore.group_commit import GroupCommit
-from eventstore.history import head
-from eventstore.writer import Writer
+from eventstore.errors import DecisionFailed, Overloaded
+from eventstore.postgres.connections import Connection, connect
+from eventstore.reading import head
+from eventstore.writing import group
+from eventstore.writing.group import Outcome
+from eventstore.writing.group_commit import GroupCommit
+from eventstore.writing.writer import Writer
 from tests import box_office
 
 GROUPS = "SELECT count(DISTINCT xmin::text) FROM stored_events WHERE notification_id > %(after)s"

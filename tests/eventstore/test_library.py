@@ -11,10 +11,10 @@ from eventsourcing.application import AggregateNotFoundError, Application
 
 from domain.reservation import Reservation
 from domain.ticketed_event import TicketedEvent
-from eventstore.aggregates import load
-from eventstore.connections import Connection
-from eventstore.group_commit import GroupCommit
-from eventstore.history import read_after
+from eventstore.postgres.connections import Connection
+from eventstore.reading import read_after
+from eventstore.writing.event_cache import load
+from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
 from tests.domain.given_when_then import snapshot
 

@@ -7,10 +7,10 @@ import pytest
 from domain import due_holds
 from domain.refusals import CapacityBelowTaken, SoldOut
 from domain.ticketed_event import CapacityChanged, TicketsReleased
-from eventstore import group
-from eventstore.connections import Connection
-from eventstore.group import Outcome
-from eventstore.group_commit import GroupCommit
+from eventstore.postgres.connections import Connection
+from eventstore.writing import group
+from eventstore.writing.group import Outcome
+from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
 
 HOLDS = 60

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventstore.history import StoredRow
-from eventstore.merkle import leaf_hash, proof, root_hash, root_with_proof
+from eventstore.reading import StoredRow
+from eventstore.seals.merkle import leaf_hash, proof, root_hash, root_with_proof
 
 
 def by_the_book(entries: list[bytes]) -> bytes:

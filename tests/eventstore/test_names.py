@@ -12,10 +12,10 @@ from structlog.testing import capture_logs
 from domain.commands import AnyCommand, CreateEvent
 from domain.refusals import EventExists, EventNotFound
 from domain.ticketed_event import EventCreated, EventRecord
-from eventstore import names
-from eventstore.connections import Connection, connect
-from eventstore.group import Outcome
-from eventstore.group_commit import GroupCommit
+from eventstore.postgres.connections import Connection, connect
+from eventstore.writing import unique_event_names
+from eventstore.writing.group import Outcome
+from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
 
 ALL_NAMES = "SELECT organiser_id, title_folded, starts_at, event_id FROM event_names ORDER BY event_id"
@@ -151,10 +151,10 @@ async def test_names_made_again_equal_the_table(
         await commands.submit(command)
     before = await taken(connection)
     assert len(before) == 5
-    monkeypatch.setattr(names, "FETCH_ROWS", 3)
+    monkeypatch.setattr(unique_event_names, "FETCH_ROWS", 3)
     assert await made_again(connection) == before
     async with await connect(database_url) as other, other.transaction():
-        assert await names.make_again(other) == 5
+        assert await unique_event_names.make_again(other) == 5
     assert await taken(connection) == before
 
 
@@ -175,7 +175,7 @@ async def test_of_two_titles_that_were_one_all_along_the_first_has_the_name(
 async def made_again(connection: Connection) -> list[tuple[Any, ...]]:
     """What the names would be if they were made from the history; undone."""
     await connection.execute("BEGIN")
-    await names.make_again(connection)
+    await unique_event_names.make_again(connection)
     made = await taken(connection)
     await connection.execute("ROLLBACK")
     return made

@@ -3,8 +3,8 @@
 import psycopg
 import pytest
 
-from eventstore.failures import DatabaseAway, DecisionFailed, DiskFull, ReadOnly
-from eventstore.waiting import Attempt, next_after
+from eventstore.errors import DatabaseAway, DecisionFailed, DiskFull, ReadOnly
+from eventstore.writing.waiting_command import Attempt, next_after
 
 LOST = psycopg.OperationalError()
 FULL, READ_ONLY = psycopg.errors.DiskFull(), psycopg.errors.ReadOnlySqlTransaction()

@@ -9,9 +9,9 @@ import pytest
 from psycopg import sql
 from psycopg_pool import PoolTimeout, TooManyRequests
 
-from eventstore.connections import Connection, connect, connect_as_owner, pool
-from eventstore.failures import DatabaseAway, Overloaded, failure_of
-from eventstore.pools import NoneAnswers, Pool
+from eventstore.errors import DatabaseAway, Overloaded, failure_of
+from eventstore.postgres.connections import Connection, connect, connect_as_owner, pool
+from eventstore.postgres.pools import NoneAnswers, Pool
 from tests.box_office import only
 from tests.fault_proxy import FaultProxy
 

@@ -13,11 +13,11 @@ import psycopg
 import pytest
 
 from domain.ticketed_event import TicketsHeld
-from eventstore import history
-from eventstore.connections import Connection, connect
-from eventstore.group import Outcome
-from eventstore.group_commit import GroupCommit
-from eventstore.history import Recorded
+from eventstore import reading
+from eventstore.postgres.connections import Connection, connect
+from eventstore.reading import Recorded
+from eventstore.writing.group import Outcome
+from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +35,7 @@ async def reader(database_url: str) -> AsyncIterator[list[Recorded]]:
             while True:
                 last = ended.is_set()
                 position = seen[-1].position if seen else 0
-                page = await history.read_after(connection, position, random.randint(1, 7))
+                page = await reading.read_after(connection, position, random.randint(1, 7))
                 assert [record.position for record in page] == [*range(position + 1, position + 1 + len(page))]
                 assert not page or page[-1].position == page[-1].command_position
                 seen.extend(page)
@@ -126,17 +126,17 @@ async def test_reading_ends_at_the_end_of_a_command(connection: Connection, comm
         await commands.submit(box_office.reserve(event_id, buyer))
     ends = {1: 1, 2: 3, 3: 3, 4: 5, 5: 5, 6: 5}
     for limit, end in ends.items():
-        page = await history.read_after(connection, 0, limit)
+        page = await reading.read_after(connection, 0, limit)
         assert [record.position for record in page] == list(range(1, end + 1))
     assert [record.command_position for record in page] == [1, 3, 3, 5, 5]
-    assert [record.position for record in await history.read_after(connection, 3, 1)] == [4, 5]
-    assert await history.read_after(connection, 5, 10) == []
-    assert await history.head(connection) == 5
+    assert [record.position for record in await reading.read_after(connection, 3, 1)] == [4, 5]
+    assert await reading.read_after(connection, 5, 10) == []
+    assert await reading.head(connection) == 5
 
 
 async def test_an_empty_history_has_position_0(connection: Connection) -> None:
-    assert await history.head(connection) == 0
-    assert await history.read_after(connection, 0, 10) == []
+    assert await reading.head(connection) == 0
+    assert await reading.read_after(connection, 0, 10) == []
 
 
 async def test_an_append_that_was_rolled_back_leaves_no_hole(
@@ -147,7 +147,7 @@ async def test_an_append_that_was_rolled_back_leaves_no_hole(
     async with await connect(database_url) as other:
         await other.execute("BEGIN")
         await append(other, uuid4())
-        assert await history.head(other) == 2
+        assert await reading.head(other) == 2
         await other.execute("ROLLBACK")
     outcome = await commands.submit(box_office.reserve(event_id, buyer))
     assert outcome.position == 3
@@ -165,7 +165,7 @@ async def test_who_appends_later_commits_later(
         await append(other, uuid4())
         waiting = asyncio.create_task(commands.submit(box_office.reserve(event_id, buyer)))
         await box_office.until(lambda: waits_for_a_lock(connection))
-        assert await history.head(connection) == 1
+        assert await reading.head(connection) == 1
         assert not waiting.done()
         await other.execute("COMMIT")
         assert (await waiting).position == 4, "its two come after the one"
@@ -187,7 +187,7 @@ async def test_each_append_tells_its_last_position_once(
     database_url: str, connection: Connection, commands: GroupCommit
 ) -> None:
     async with await connect(database_url) as listening:
-        await listening.execute(f"LISTEN {history.CHANNEL}")
+        await listening.execute(f"LISTEN {reading.CHANNEL}")
         (event_id,) = await on_sale(connection, commands, 1)
         buyers = await box_office.register(connection, 3)
         await box_office.submit_all(commands, [box_office.reserve(event_id, buyer) for buyer in buyers])

@@ -8,9 +8,11 @@ import psycopg
 import pytest
 
 from domain.reservation import ReservationPlaced
-from eventstore import group_commit, group_statements, history, refused, seals, snapshots
-from eventstore.connections import BY_INDEX, Connection, connect
-from eventstore.group import TAIL_ROWS
+from eventstore import reading, snapshots
+from eventstore.postgres.connections import BY_INDEX, Connection, connect
+from eventstore.seals import seals
+from eventstore.writing import group_commit, group_statements, refused_attempts
+from eventstore.writing.group import TAIL_ROWS
 
 YOUNG_ROWS, GROWN_ROWS = 60, 5_000
 FILL = """
@@ -28,14 +30,14 @@ STREAM = {"stream_id": IDS[0], "reservation_id": IDS[0], "version": 0, "limit": 
 QUERIES: dict[str, tuple[Any, Any]] = {
     "catch up": (group_statements.CATCH_UP.text, [IDS, IDS, VERSIONS, TAIL_ROWS]),
     "positions": (group_statements.POSITIONS.text, [IDS, VERSIONS]),
-    "stream": (history.READ_STREAM_AFTER, STREAM),
+    "stream": (reading.READ_STREAM_AFTER, STREAM),
     "placed": (group_commit.PLACED, STREAM),
-    "read after": (history.READ_AFTER, {"after": 0, "limit": 100}),
-    "first after": (history.FIRST_AFTER, {"after": 0}),
-    "head": (history.HEAD, {}),
+    "read after": (reading.READ_AFTER, {"after": 0, "limit": 100}),
+    "first after": (reading.FIRST_AFTER, {"after": 0}),
+    "head": (reading.HEAD, {}),
     "newest seal": (seals.NEWEST, {}),
-    "refusals of a buyer": (refused.OF_BUYER, {"event_id": IDS[0], "account_id": IDS[0], "limit": 100}),
-    "refusals of a reservation": (refused.OF_RESERVATION, {"reservation_id": IDS[0], "limit": 100}),
+    "refusals of a buyer": (refused_attempts.OF_BUYER, {"event_id": IDS[0], "account_id": IDS[0], "limit": 100}),
+    "refusals of a reservation": (refused_attempts.OF_RESERVATION, {"reservation_id": IDS[0], "limit": 100}),
     "newest snapshot": (snapshots.NEWEST, STREAM | {"shape_version": snapshots.SHAPE_VERSION}),
 }
 

@@ -17,11 +17,12 @@ from domain.refusals import (
     SoldOut,
 )
 from domain.ticketed_event import CapacityChanged, EventCreated, TicketsHeld, TicketsReleased, TicketsSold
-from eventstore import history, refused
-from eventstore.connections import Connection
-from eventstore.group_commit import GroupCommit
-from eventstore.refused import KEEP, KEPT_A_MINUTE, Keeping, Refusals, RefusedAttempt
-from eventstore.trips import Trips
+from eventstore import reading
+from eventstore.postgres.connections import Connection
+from eventstore.writing import refused_attempts
+from eventstore.writing.group_commit import GroupCommit
+from eventstore.writing.refused_attempts import KEEP, KEPT_A_MINUTE, Keeping, Refusals, RefusedAttempt
+from eventstore.writing.trips import Trips
 from tests import box_office
 from tests.fault_proxy import FaultProxy
 
@@ -36,7 +37,7 @@ WHERE account_ids = ARRAY[%(account_id)s::uuid]
 async def kept(connection: Connection) -> list[RefusedAttempt]:
     """All that were kept, in order."""
     rows = await (await connection.execute("SELECT DISTINCT event_id, account_id FROM refusals")).fetchall()
-    attempts = [attempt for row in rows for attempt in await refused.of_buyer(connection, *row, MANY)]
+    attempts = [attempt for row in rows for attempt in await refused_attempts.of_buyer(connection, *row, MANY)]
     return sorted(attempts, key=lambda attempt: (attempt.position, attempt.refused_at))
 
 
@@ -95,11 +96,11 @@ async def test_refusals_alone_write_no_position(connection: Connection, commands
     event = box_office.create(organiser, capacity=1)
     await commands.submit(event)
     await commands.submit(box_office.reserve(event.event_id, buyer))
-    head = await history.head(connection)
+    head = await reading.head(connection)
     wishes = [box_office.reserve(event.event_id, buyer) for _ in range(5)]
     answers = await box_office.submit_all(commands, [*wishes, box_office.reserve(uuid4(), organiser)])
     assert (box_office.count(answers, LimitPerBuyer), box_office.count(answers, EventNotFound)) == (5, 1)
-    assert await history.head(connection) == head
+    assert await reading.head(connection) == head
     assert {attempt.position for attempt in await kept(connection)} == {head}
 
 
@@ -144,8 +145,8 @@ async def test_an_account_fills_no_more_than_ten_rows_a_minute(connection: Conne
     wishes = [box_office.reserve(event.event_id, program) for _ in range(300)]
     answers = await box_office.submit_all(commands, [*wishes, box_office.reserve(event.event_id, person)])
     assert box_office.count(answers, SoldOut) == 301
-    assert len(await refused.of_buyer(connection, event.event_id, person, MANY)) == 1
-    attempts = await refused.of_buyer(connection, event.event_id, program, MANY)
+    assert len(await refused_attempts.of_buyer(connection, event.event_id, person, MANY)) == 1
+    attempts = await refused_attempts.of_buyer(connection, event.event_id, program, MANY)
     last = [attempt for attempt in attempts if attempt.last_kept]
     assert len(attempts) == KEPT_A_MINUTE * len(last)
     assert 1 <= len(last) <= 2
@@ -153,7 +154,7 @@ async def test_an_account_fills_no_more_than_ten_rows_a_minute(connection: Conne
 
 def test_each_minute_counts_anew_and_forgets_who_came_in_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = 600.0
-    monkeypatch.setattr(refused, "time", SimpleNamespace(monotonic=lambda: seconds))
+    monkeypatch.setattr(refused_attempts, "time", SimpleNamespace(monotonic=lambda: seconds))
     keeping, (ann, bob) = Keeping(), (uuid4(), uuid4())
     assert (keeping.kept(ann), keeping.kept(bob)) == (0, 0)
     keeping.count(Counter({ann: 3, bob: 1}))
@@ -179,7 +180,7 @@ async def test_a_group_that_was_tried_twice_keeps_a_refusal_once(connection: Con
     refusals.add(box_office.reserve(event_id, account_id), EventNotFound(), None, 0)
     for _ in range(2):
         await trips.go((KEEP, refusals.parameters(now, 0)))
-    assert len(await refused.of_buyer(connection, event_id, account_id, MANY)) == 1
+    assert len(await refused_attempts.of_buyer(connection, event_id, account_id, MANY)) == 1
 
 
 def test_the_system_is_not_told_no() -> None:
@@ -207,14 +208,14 @@ async def test_old_ones_are_forgotten_and_the_history_stays(connection: Connecti
     await commands.submit(box_office.reserve(event.event_id, organiser))
     for buyer in (old, young):
         await box_office.submit_all(commands, [box_office.reserve(event.event_id, buyer)])
-    head = await history.head(connection)
+    head = await reading.head(connection)
     await connection.execute("RESET ROLE")
     for account_id, days in ((old, 30), (young, 29)):
         await connection.execute(MAKE_OLDER, {"days": days, "account_id": account_id})
-    assert await refused.forget(connection, 30) == 1
-    assert await refused.forget(connection, 30) == 0
+    assert await refused_attempts.forget(connection, 30) == 1
+    assert await refused_attempts.forget(connection, 30) == 0
     assert [attempt.account_id for attempt in await kept(connection)] == [young]
-    assert await history.head(connection) == head
+    assert await reading.head(connection) == head
 
 
 async def test_the_facts_of_every_refusal_can_be_stored(connection: Connection, trips: Trips) -> None:
@@ -225,7 +226,7 @@ async def test_the_facts_of_every_refusal_can_be_stored(connection: Connection, 
     for refusal in told:
         refusals.add(box_office.reserve(event_id, account_id), refusal, None, 0)
     await trips.go((KEEP, refusals.parameters(box_office.TOMORROW, 0)))
-    attempts = await refused.of_buyer(connection, event_id, account_id, MANY)
+    attempts = await refused_attempts.of_buyer(connection, event_id, account_id, MANY)
     assert {attempt.code: set(msgspec.json.decode(attempt.facts)) for attempt in attempts} == {
         refusal.code: set(refusal.facts) for refusal in told
     }

@@ -6,8 +6,8 @@ from functools import partial
 import psycopg
 import pytest
 
-from eventstore import seal_keys, seals
-from eventstore.connections import WORKER_ROLE, Connection, connect
+from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
+from eventstore.seals import seal_keys, seals
 from tests.box_office import until
 from tests.projections.histories import BoxOffice, append
 

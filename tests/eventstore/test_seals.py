@@ -8,12 +8,13 @@ import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege, RestrictViolation
 
-from eventstore import history, seal_keys, seals
-from eventstore.connections import Connection, connect
-from eventstore.group import Outcome
-from eventstore.group_commit import GroupCommit
-from eventstore.merkle import leaf_hash, root_hash
-from eventstore.seals import Seal, SealInvalid
+from eventstore import reading
+from eventstore.postgres.connections import Connection, connect
+from eventstore.seals import seal_keys, seals
+from eventstore.seals.merkle import leaf_hash, root_hash
+from eventstore.seals.seals import Seal, SealInvalid
+from eventstore.writing.group import Outcome
+from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
 from tests.projections.histories import BoxOffice, append
 
@@ -59,7 +60,7 @@ async def test_seals_cover_everything_once(connection: Connection, monkeypatch: 
     keys, position, before = await keys_of(connection), 0, seals.NONE_BEFORE
     for number, seal in enumerate(await seals.after(connection, 0, 100), start=1):
         claims = seals.check(seal.jws, keys)
-        rows = await history.rows_after(connection, position, seal.positions)
+        rows = await reading.rows_after(connection, position, seal.positions)
         leaves = [leaf_hash(row) for row in rows]
         assert (claims.number, claims.first_position, claims.last_position) == (
             number,
@@ -81,7 +82,7 @@ async def test_any_jose_library_can_check_a_seal(connection: Connection) -> None
     (key,) = await seal_keys.published(connection)
     assert set(key) == {"crv", "kty", "x", "kid", "use", "alg"}
     payload = jwt.decode(seal.jws, jwt.PyJWK(key), algorithms=["EdDSA"])
-    assert payload["last_position"] == await history.head(connection)
+    assert payload["last_position"] == await reading.head(connection)
     assert jwt.get_unverified_header(seal.jws) == {"alg": "EdDSA", "kid": key["kid"], "typ": "tixxety-seal"}
 
 
@@ -164,5 +165,5 @@ async def test_what_was_sealed_in_a_rush_adds_up(
         pass
     made = await seals.after(connection, 0, 10_000)
     assert [seal.first_position for seal in made] == [1, *(seal.last_position + 1 for seal in made[:-1])]
-    assert made[-1].last_position == await history.head(connection) == 801
+    assert made[-1].last_position == await reading.head(connection) == 801
     assert len(made) > 1

@@ -13,10 +13,10 @@ from domain.commands import AnyCommand, CreateEvent
 from domain.refusals import IdempotencyKeyReused, LimitPerBuyer, SoldOut
 from domain.reservation import ReservationPlaced
 from domain.ticketed_event import EventCancelled, EventCreated, EventRecord, TicketsHeld
-from eventstore.connections import Connection
-from eventstore.group import Outcome
-from eventstore.group_commit import GroupCommit
-from eventstore.history import head
+from eventstore.postgres.connections import Connection
+from eventstore.reading import head
+from eventstore.writing.group import Outcome
+from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
 from tests.box_office import key, reservation
 

@@ -8,11 +8,11 @@ from uuid import UUID
 
 import pytest
 
-from eventstore import group_commit
-from eventstore.connections import Connection, connect
-from eventstore.failures import EventBusy
-from eventstore.group import Outcome
-from eventstore.group_commit import GroupCommit
+from eventstore.errors import EventBusy
+from eventstore.postgres.connections import Connection, connect
+from eventstore.writing import group_commit
+from eventstore.writing.group import Outcome
+from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
 from tests.conftest import copy_of
 from tests.eventstore.silent import Where, silent_holder

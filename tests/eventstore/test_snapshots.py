@@ -16,9 +16,9 @@ from domain.refusals import Refusal
 from domain.reservation import Reservation
 from domain.ticketed_event import TicketedEvent
 from eventstore import snapshots
-from eventstore.aggregates import fold, load
-from eventstore.connections import Connection
-from eventstore.group_commit import GroupCommit
+from eventstore.postgres.connections import Connection
+from eventstore.writing.event_cache import fold, load
+from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
 from tests.domain.builders import ANN, BOB, CLEO, CONCERT, NOON, SEATED, STANDING, cancel_event, change, create
 from tests.domain.given_when_then import snapshot

@@ -9,9 +9,9 @@ import pytest
 from msgspec.structs import replace
 
 from domain.commands import CreateEvent, ReserveTickets
-from eventstore.connections import connect
-from eventstore.failures import ReadOnly
-from eventstore.group_commit import GroupCommit
+from eventstore.errors import ReadOnly
+from eventstore.postgres.connections import connect
+from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
 from tixxety.embedded_postgres import EmbeddedPostgres
 from tixxety.migrate import migrate

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from eventstore.group_commit import GroupCommit
+from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
 
 

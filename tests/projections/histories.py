@@ -24,8 +24,8 @@ from domain.inventory import TicketType
 from domain.refusals import Refusal
 from domain.ticketed_event import EventDetails, Limits, SalesWindow
 from eventstore.codec import encode
-from eventstore.connections import Connection
-from eventstore.locks import LOCK_CLASS, POSITION_KEY
+from eventstore.postgres.connections import Connection
+from eventstore.postgres.lock_keys import LOCK_CLASS, POSITION_KEY
 
 Command = Sequence[DomainEvent]
 

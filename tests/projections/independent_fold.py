@@ -9,7 +9,7 @@ from uuid import UUID
 from psycopg.rows import dict_row
 
 from domain.aggregate import DomainEvent
-from eventstore.connections import Connection
+from eventstore.postgres.connections import Connection
 from tests.projections.histories import Command
 
 TABLES = {

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from domain.commands import Actor, CancelEvent, ReserveTickets
 from domain.inventory import TicketType
 from domain.ticketed_event import Limits, SalesWindow
-from eventstore.connections import Connection
+from eventstore.postgres.connections import Connection
 from projections import checkpoint
 from projections.batches import Batches
 from tests.projections.histories import NOON, BoxOffice, Command, append

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from eventstore.connections import PROJECTIONS_SCHEMA, WORKER_ROLE, Connection, connect, connect_as_owner
+from eventstore.postgres.connections import PROJECTIONS_SCHEMA, WORKER_ROLE, Connection, connect, connect_as_owner
 from projections import checkpoint
 from projections.batches import Batches
 from projections.differences import Differences

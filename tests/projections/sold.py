@@ -3,8 +3,8 @@
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-from eventstore.connections import WORKER_ROLE, connect
-from eventstore.refused import RefusedAttempt
+from eventstore.postgres.connections import WORKER_ROLE, connect
+from eventstore.writing.refused_attempts import RefusedAttempt
 from projections import checkpoint
 from projections.batches import Batches
 from tests import refused_rows

@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
-from eventstore.connections import WORKER_ROLE, connect
-from eventstore.history import head
+from eventstore.postgres.connections import WORKER_ROLE, connect
+from eventstore.reading import head
 from projections import checkpoint
 from projections.batches import Batches
 from projections.failures import CheckpointMoved

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from eventstore.connections import WORKER_ROLE, connect
+from eventstore.postgres.connections import WORKER_ROLE, connect
 from projections import catalogue
 from tests.projections.histories import NOON, BoxOffice, append
 from tests.projections.programme import Programme

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from psycopg import sql
 
-from eventstore.connections import WORKER_ROLE, Connection, connect
+from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
 from projections import checkpoint, export
 from projections.batches import Batches
 from projections.export import TableUnknown, export_table

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from eventstore.connections import WORKER_ROLE, Connection, connect
+from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
 from projections import checkpoint, queries
 from projections.runner import Runner
 from tests.projections.histories import BoxOffice, Command, append

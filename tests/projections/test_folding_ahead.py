@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from eventstore.connections import Connection, connect
+from eventstore.postgres.connections import Connection, connect
 from projections import checkpoint
 from projections.batches import Batches
 from projections.checkpoint import Checkpoint

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from eventstore.connections import WORKER_ROLE, connect, connect_as_owner
+from eventstore.postgres.connections import WORKER_ROLE, connect, connect_as_owner
 from projections import checkpoint
 from projections.batches import Batches
 from projections.checkpoint import CHANNEL

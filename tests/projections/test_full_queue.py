@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from eventstore.connections import Connection, connect
+from eventstore.postgres.connections import Connection, connect
 from projections import queries
 from projections.follower import Follower
 from projections.runner import Runner

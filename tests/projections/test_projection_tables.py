@@ -11,7 +11,7 @@ from psycopg import sql
 
 from domain.aggregate import DomainEvent
 from domain.commands import PayReservation
-from eventstore.connections import APP_ROLE, PROJECTIONS_SCHEMA, WORKER_ROLE, connect
+from eventstore.postgres.connections import APP_ROLE, PROJECTIONS_SCHEMA, WORKER_ROLE, connect
 from projections import checkpoint
 from projections.batches import Batches
 from projections.checkpoint import DEFINITIONS_VERSION

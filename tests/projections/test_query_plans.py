@@ -7,7 +7,7 @@ from uuid import UUID
 
 import psycopg
 
-from eventstore.connections import WORKER_ROLE, Connection, connect
+from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
 from projections import catalogue, queries, sales_queries
 from projections.runner import FOLD_SETTINGS
 from projections.tables import TABLES

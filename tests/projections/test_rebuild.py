@@ -6,10 +6,10 @@ from random import Random
 import psycopg
 import pytest
 
-from eventstore.connections import OLD_PROJECTIONS_SCHEMA, WORKER_ROLE, connect
-from eventstore.failures import SchemaOutdated
-from eventstore.history import head
-from eventstore.locks import LOCK_CLASS, REBUILD_KEY
+from eventstore.errors import SchemaOutdated
+from eventstore.postgres.connections import OLD_PROJECTIONS_SCHEMA, WORKER_ROLE, connect
+from eventstore.postgres.lock_keys import LOCK_CLASS, REBUILD_KEY
+from eventstore.reading import head
 from projections import checkpoint
 from projections.differences import ROWS_SHOWN_MAX, Difference
 from projections.failures import FoldFailed, HistoryCutShort, OldTablesHeld, OldTablesInUse, RebuildUnderWay

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from domain.commands import Actor, ExpireReservation, PayReservation, WithdrawReservation
-from eventstore.connections import WORKER_ROLE, Connection, connect
+from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
 from projections import checkpoint, queries
 from projections.checkpoint import DEFINITIONS_VERSION
 from projections.runner import Runner

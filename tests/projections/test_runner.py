@@ -13,9 +13,9 @@ import pytest
 from psycopg import sql
 from structlog.testing import capture_logs
 
-from eventstore.connections import PROJECTIONS_SCHEMA, WORKER_ROLE, Connection, connect
-from eventstore.failures import SchemaOutdated
-from eventstore.history import CHANNEL, head
+from eventstore.errors import SchemaOutdated
+from eventstore.postgres.connections import PROJECTIONS_SCHEMA, WORKER_ROLE, Connection, connect
+from eventstore.reading import CHANNEL, head
 from projections import checkpoint, schema
 from projections.batches import Batches
 from projections.checkpoint import DEFINITIONS_VERSION
@@ -184,7 +184,7 @@ async def test_a_runner_that_is_paused_within_a_transaction_stands_by_again(
         await append(connection, commands)
         monkeypatch.setattr("psycopg.AsyncConnection.transaction", transaction)
         # So that it is not its lock's connection whose end it hears of first.
-        monkeypatch.setattr("eventstore.lease.HEARTBEAT_SECONDS", 3_600)
+        monkeypatch.setattr("eventstore.postgres.lease.HEARTBEAT_SECONDS", 3_600)
         async with running(Runner(database_url)) as runner:
             await until_folded(connection)
             assert paused

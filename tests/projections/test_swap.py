@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from eventstore.connections import WORKER_ROLE, Connection, connect
-from eventstore.locks import RUNNER_CLASS
+from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
+from eventstore.postgres.lock_keys import RUNNER_CLASS
 from projections import checkpoint
 from projections.batches import Batches
 from projections.failures import CheckpointMoved, SwapHeldUp

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from eventstore.connections import WORKER_ROLE, Connection, connect
+from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
 from projections import checkpoint, trail
 from projections.audit_trail import AuditRow
 from projections.batches import Batches

@@ -11,7 +11,7 @@ import pytest
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from eventstore.connections import HISTORY_SCHEMA, PROJECTIONS_SCHEMA, Connection, connect
+from eventstore.postgres.connections import HISTORY_SCHEMA, PROJECTIONS_SCHEMA, Connection, connect
 from projections import schema
 from tests.projections.histories import NOON, BoxOffice, Command, append
 from tests.projections.independent_fold import COUNTS, expected_of

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from eventstore.connections import Connection, connect
-from eventstore.history import head
-from eventstore.locks import RUNNER_CLASS
+from eventstore.postgres.connections import Connection, connect
+from eventstore.postgres.lock_keys import RUNNER_CLASS
+from eventstore.reading import head
 from projections import checkpoint
 from projections.runner import Runner
 

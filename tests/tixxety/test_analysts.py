@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 from psycopg.errors import InsufficientPrivilege, LockNotAvailable, ReadOnlySqlTransaction
 
-from eventstore.connections import PROJECTIONS_SCHEMA, connect
+from eventstore.postgres.connections import PROJECTIONS_SCHEMA, connect
 from projections import checkpoint, schema
 from projections.batches import Batches
 from projections.examples import EXAMPLES

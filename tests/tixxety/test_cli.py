@@ -14,7 +14,7 @@ import psutil
 import psycopg
 import pytest
 
-from eventstore.schema import SCHEMA_VERSION
+from eventstore.schema_version import SCHEMA_VERSION
 from tests.conftest import copy_of
 from tests.running import ROOT, free_port, running, until_ready
 from tests.tixxety.forked import run_command

@@ -15,7 +15,7 @@ import pytest
 
 from accounts.tokens import Tokens
 from bench.load import request
-from eventstore.locks import stream_key
+from eventstore.postgres.lock_keys import stream_key
 from tests.api.programme import event_body
 from tests.running import free_port, running, until_ready
 from tests.tixxety.processes import until

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from eventstore.connections import APP_ROLE, WORKER_ROLE
+from eventstore.postgres.connections import APP_ROLE, WORKER_ROLE
 from tixxety.embedded_logins import login_url, open_logins
 from tixxety.embedded_postgres import EmbeddedPostgres, can_connect
 from tixxety.migrate import migrate

@@ -14,8 +14,8 @@ import psycopg
 import pytest
 from typer.main import get_command
 
-from eventstore.connections import Connection, ServerSilent
-from eventstore.schema import SCHEMA_VERSION
+from eventstore.postgres.connections import Connection, ServerSilent
+from eventstore.schema_version import SCHEMA_VERSION
 from tests.running import ROOT
 from tests.tixxety.forked import Command
 from tests.tixxety.processes import until

@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 import typer
 
-from eventstore.connections import WORKER_ROLE, connect
+from eventstore.postgres.connections import WORKER_ROLE, connect
 from projections.export import TableUnknown
 from tests.auditing.sealed_histories import sealed_history
 from tests.running import ROOT

@@ -8,7 +8,7 @@ import pytest
 from psycopg import sql
 from psycopg.errors import RestrictViolation
 
-from eventstore.connections import connect
+from eventstore.postgres.connections import connect
 from projections import checkpoint
 from projections.batches import Batches
 from projections.runner import FOLD_SETTINGS

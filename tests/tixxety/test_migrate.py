@@ -11,11 +11,11 @@ import pytest
 from psycopg import sql
 from psycopg.errors import InsufficientPrivilege, RestrictViolation
 
-from eventstore import connections
-from eventstore.connections import APP_ROLE, WORKER_ROLE, Connection, connect
-from eventstore.failures import SchemaOutdated
-from eventstore.group_commit import GroupCommit
-from eventstore.schema import SCHEMA_VERSION, steps
+from eventstore.errors import SchemaOutdated
+from eventstore.postgres import connections
+from eventstore.postgres.connections import APP_ROLE, WORKER_ROLE, Connection, connect
+from eventstore.schema_version import SCHEMA_VERSION, steps
+from eventstore.writing.group_commit import GroupCommit
 from projections import schema as projections_schema
 from tests import box_office
 from tixxety import analysts

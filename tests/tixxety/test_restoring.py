@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from eventstore.connections import APP_ROLE, WORKER_ROLE
+from eventstore.postgres.connections import APP_ROLE, WORKER_ROLE
 from tests.running import ROOT
 from tests.tixxety.test_migrate import sell
 from tixxety.embedded_postgres import DATABASE, EmbeddedPostgres

@@ -13,10 +13,11 @@ from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
 
 from domain.refusals import EventExists
-from eventstore import connections, snapshots
-from eventstore.connections import APP_ROLE, WORKER_ROLE, connect
-from eventstore.group_commit import GroupCommit
-from eventstore.schema import steps
+from eventstore import snapshots
+from eventstore.postgres import connections
+from eventstore.postgres.connections import APP_ROLE, WORKER_ROLE, connect
+from eventstore.schema_version import steps
+from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
 from tests.tixxety.forked import run_command as tixxety
 from tests.tixxety.test_migrate import MakeDatabase, MakeLogin, as_login, database, login, own_analysts, own_role, run

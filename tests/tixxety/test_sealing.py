@@ -8,8 +8,8 @@ import jwt
 import psycopg
 import pytest
 
-from eventstore import seals
-from eventstore.connections import WORKER_ROLE, connect
+from eventstore.postgres.connections import WORKER_ROLE, connect
+from eventstore.seals import seals
 from tests.projections.histories import BoxOffice, append
 from tests.tixxety.forked import run_command as tixxety
 from tixxety.failures import Failure

@@ -1,6 +1,6 @@
 """The page about the tables says what the database says, and shows an example of each that answers."""
 
-from eventstore.connections import WORKER_ROLE, connect
+from eventstore.postgres.connections import WORKER_ROLE, connect
 from projections.examples import EXAMPLES
 from tests.projections.histories import BoxOffice
 from tests.projections.sold import fill

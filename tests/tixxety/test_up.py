@@ -20,7 +20,7 @@ import psutil
 import psycopg
 import pytest
 
-from eventstore.schema import SCHEMA_VERSION
+from eventstore.schema_version import SCHEMA_VERSION
 from tests.tixxety.forked import Command, run_command
 from tests.tixxety.processes import all_gone, family, runs, until
 from tixxety.embedded_postgres import EmbeddedPostgres, embedded_database

@@ -5,7 +5,7 @@ import json
 import psycopg
 import pytest
 
-from eventstore.connections import WORKER_ROLE, connect
+from eventstore.postgres.connections import WORKER_ROLE, connect
 from tests.campaigns.sealed_histories import SealedHistory, make_history
 from tests.tixxety.forked import run_command as tixxety
 from tixxety.progress import lines

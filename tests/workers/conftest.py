@@ -7,8 +7,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
-from eventstore.connections import BY_INDEX, WORKER_ROLE, Connection, connect
-from eventstore.group_commit import GroupCommit
+from eventstore.postgres.connections import BY_INDEX, WORKER_ROLE, Connection, connect
+from eventstore.writing.group_commit import GroupCommit
 from workers.main import run
 
 pytest.register_assert_rewrite("tests.box_office")

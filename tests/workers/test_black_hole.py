@@ -7,10 +7,12 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 
-from eventstore import connections, history, seals, snapshots
-from eventstore.connections import Connection
-from eventstore.group_commit import GroupCommit
-from eventstore.locks import JOBS_KEY, LOCK_CLASS, RUNNER_CLASS
+from eventstore import reading, snapshots
+from eventstore.postgres import connections
+from eventstore.postgres.connections import Connection
+from eventstore.postgres.lock_keys import JOBS_KEY, LOCK_CLASS, RUNNER_CLASS
+from eventstore.seals import seals
+from eventstore.writing.group_commit import GroupCommit
 from projections.follower import Follower
 from tests import box_office
 from tests.fault_proxy import FaultProxy
@@ -91,7 +93,7 @@ class Work:
 
     async def _is_sealed(self) -> bool:
         newest = await seals.newest(self._connection)
-        return newest is not None and newest.last_position == await history.head(self._connection)
+        return newest is not None and newest.last_position == await reading.head(self._connection)
 
     async def _is_forgotten(self) -> bool:
         return bool(await box_office.only(self._connection, KEPT) == 0)

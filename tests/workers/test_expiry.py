@@ -12,10 +12,10 @@ from domain.commands import AnyCommand, ReserveTickets
 from domain.refusals import SoldOut
 from domain.reservation import ReservationCancelled, ReservationExpired, ReservationPlaced
 from domain.ticketed_event import TicketsReleased
-from eventstore.connections import Connection
-from eventstore.group import Outcome
-from eventstore.group_commit import GroupCommit
-from eventstore.tasks import end
+from eventstore.postgres.connections import Connection
+from eventstore.postgres.tasks import end
+from eventstore.writing.group import Outcome
+from eventstore.writing.group_commit import GroupCommit
 from projections import checkpoint, queries
 from projections.follower import Follower
 from projections.runner import Runner

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 from structlog.testing import capture_logs
 
-from eventstore.connections import Connection
-from eventstore.failures import DiskFull
-from eventstore.tasks import end
+from eventstore.errors import DiskFull
+from eventstore.postgres.connections import Connection
+from eventstore.postgres.tasks import end
 from tests import box_office
 from tests.fault_proxy import FaultProxy
 from workers.jobs import Job, Jobs

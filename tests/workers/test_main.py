@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 
 from eventstore import snapshots
-from eventstore.connections import WORKER_ROLE, Connection, connect
-from eventstore.group_commit import GroupCommit
+from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
+from eventstore.writing.group_commit import GroupCommit
 from projections import checkpoint, queries
 from projections.batches import Batches
 from projections.checkpoint import DEFINITIONS_VERSION

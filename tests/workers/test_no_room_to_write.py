@@ -8,9 +8,10 @@ import pytest
 from psycopg import sql
 from structlog.testing import capture_logs
 
-from eventstore import history, seals
-from eventstore.connections import Connection
-from eventstore.group_commit import GroupCommit
+from eventstore import reading
+from eventstore.postgres.connections import Connection
+from eventstore.seals import seals
+from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
 from tests.workers.conftest import Worker
 from workers.sealing import Sealing
@@ -90,4 +91,4 @@ async def test_it_is_told_once_and_waited_for(
 async def all_done(connection: Connection) -> bool:
     newest = await seals.newest(connection)
     expired = await box_office.only(connection, "SELECT count(*) FROM reservations WHERE status = 'expired'")
-    return newest is not None and newest.last_position == await history.head(connection) and expired == 10
+    return newest is not None and newest.last_position == await reading.head(connection) and expired == 10

@@ -8,9 +8,9 @@ from uuid import UUID
 from domain.commands import ReserveTickets
 from domain.refusals import HoldExpired
 from domain.reservation import ReservationExpired, ReservationPaid
-from eventstore.connections import Connection
-from eventstore.group import Outcome
-from eventstore.group_commit import GroupCommit
+from eventstore.postgres.connections import Connection
+from eventstore.writing.group import Outcome
+from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
 
 BATCHES, RESERVATIONS = 4, 250

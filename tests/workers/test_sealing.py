@@ -4,8 +4,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from eventstore import history, seals
-from eventstore.connections import Connection
+from eventstore import reading
+from eventstore.postgres.connections import Connection
+from eventstore.seals import seals
 from tests import box_office
 from tests.projections.histories import BoxOffice, append
 from tests.workers.conftest import Worker
@@ -29,7 +30,7 @@ async def test_all_that_was_recorded_is_sealed_soon(
 
     async def all_sealed() -> bool:
         newest = await seals.newest(connection)
-        return newest is not None and newest.last_position == await history.head(connection)
+        return newest is not None and newest.last_position == await reading.head(connection)
 
     async with worker(), worker():
         await box_office.until(all_sealed)
@@ -46,7 +47,7 @@ async def test_a_long_history_is_sealed_at_one_call(
     await Sealing().work(at_work)
     newest = await seals.newest(connection)
     assert newest is not None
-    head = await history.head(connection)
+    head = await reading.head(connection)
     # A rest that is shorter than a range waits for the next call, with what comes until then.
     assert head - newest.last_position < 20
     assert newest.number >= 3

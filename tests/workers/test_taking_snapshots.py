@@ -10,10 +10,10 @@ from structlog.testing import capture_logs
 
 from domain.ticketed_event import TicketedEvent, TicketsHeld
 from eventstore import snapshots
-from eventstore.aggregates import load
 from eventstore.codec import encode
-from eventstore.connections import Connection, connect
-from eventstore.group_commit import GroupCommit
+from eventstore.postgres.connections import Connection, connect
+from eventstore.writing.event_cache import load
+from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
 from tests.domain.given_when_then import snapshot
 from workers.snapshots import Snapshots

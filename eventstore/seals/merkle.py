@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
-from eventstore.history import StoredRow
+from eventstore.reading import StoredRow
 
 # position, command_position, version, stream, length of the type; then the type and the state, both in UTF-8.
 _HEAD = struct.Struct(">QQQ16sH")

@@ -13,15 +13,15 @@ import structlog
 from domain.commands import AnyCommand
 from domain.refusals import ReservationNotFound
 from domain.reservation import ReservationPlaced, ReservationRecord
-from eventstore.aggregates import Aggregates
 from eventstore.codec import decode
-from eventstore.connections import BY_INDEX, CONNECTION_LOST, pool
-from eventstore.failures import DatabaseAway, DecisionFailed, EventBusy, Failure, Overloaded, failed_by, failure_of
-from eventstore.group import Outcome, StreamsBusy, Undecided
-from eventstore.lane import Lane
-from eventstore.refused import Keeping
-from eventstore.waiting import NOTHING_RECORDED, Attempt, Waiting, next_after
-from eventstore.writer import OthersWriteOn, Writer
+from eventstore.errors import DatabaseAway, DecisionFailed, EventBusy, Failure, Overloaded, failed_by, failure_of
+from eventstore.postgres.connections import BY_INDEX, CONNECTION_LOST, pool
+from eventstore.writing.event_cache import Aggregates
+from eventstore.writing.group import Outcome, StreamsBusy, Undecided
+from eventstore.writing.lane import Lane
+from eventstore.writing.refused_attempts import Keeping
+from eventstore.writing.waiting_command import NOTHING_RECORDED, Attempt, Waiting, next_after
+from eventstore.writing.writer import OthersWriteOn, Writer
 
 LOADING_CONNECTIONS = 3
 # Loading reads a few rows by key; a connection that does not give them is one that has gone silent.

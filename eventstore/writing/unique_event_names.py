@@ -4,10 +4,10 @@ from uuid import UUID
 
 from domain.organising import EventName, name_of
 from domain.ticketed_event import EventCancelled, EventCreated, EventDetailsChanged
-from eventstore import binary
 from eventstore.codec import decode
-from eventstore.connections import Connection
-from eventstore.trips import Statement, Trips
+from eventstore.postgres.connections import Connection
+from eventstore.writing import binary_parameters as binary
+from eventstore.writing.trips import Statement, Trips
 
 # Parameters: organiser, folded title, start; TAKE has the event as its fourth.
 HOLDER = Statement(

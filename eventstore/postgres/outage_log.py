@@ -4,8 +4,8 @@ import asyncio
 
 import structlog
 
-from eventstore.connections import CONNECTION_LOST
-from eventstore.failures import Failure, failure_of
+from eventstore.errors import Failure, failure_of
+from eventstore.postgres.connections import CONNECTION_LOST
 
 log = structlog.get_logger()
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from domain.aggregate import DomainEvent
 from eventstore.codec import decode
-from eventstore.connections import Connection
+from eventstore.postgres.connections import Connection
 
 CHANNEL = "history"
 

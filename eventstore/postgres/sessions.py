@@ -2,8 +2,8 @@
 
 from contextlib import AsyncExitStack
 
-from eventstore.connections import Connection, connect
-from eventstore.failures import Failure
+from eventstore.errors import Failure
+from eventstore.postgres.connections import Connection, connect
 
 LOOKS = 8
 BACKEND = "SELECT pg_backend_pid()"

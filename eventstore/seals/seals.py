@@ -10,11 +10,12 @@ import jwt
 import msgspec
 from psycopg.rows import args_row
 
-from eventstore import history, seal_keys
-from eventstore.connections import Connection
-from eventstore.failures import Failure
-from eventstore.merkle import leaf_hash, root_hash
-from eventstore.seal_keys import Jwk, SigningKey
+from eventstore import reading
+from eventstore.errors import Failure
+from eventstore.postgres.connections import Connection
+from eventstore.seals import seal_keys
+from eventstore.seals.merkle import leaf_hash, root_hash
+from eventstore.seals.seal_keys import Jwk, SigningKey
 
 ALGORITHM = "EdDSA"
 TYPE = "tixxety-seal"
@@ -160,7 +161,7 @@ async def seal_next(connection: Connection) -> Seal | None:
     after_position = last_position = before.last_position if before else 0
     leaves: list[bytes] = []
     while len(leaves) < RANGE_POSITIONS:
-        rows = await history.rows_after(connection, last_position, PAGE_POSITIONS)
+        rows = await reading.rows_after(connection, last_position, PAGE_POSITIONS)
         leaves += [leaf_hash(row) for row in rows]
         last_position = rows[-1].position if rows else last_position
         if len(rows) < PAGE_POSITIONS:

@@ -11,7 +11,7 @@ from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool
 
-from eventstore.pools import Pool
+from eventstore.postgres.pools import Pool
 
 HISTORY_SCHEMA = "tixxety"
 PROJECTIONS_SCHEMA = "projections"

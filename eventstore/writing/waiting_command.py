@@ -6,9 +6,9 @@ from enum import Enum
 import psycopg
 
 from domain.commands import AnyCommand
-from eventstore.connections import CONNECTION_LOST
-from eventstore.failures import DatabaseAway, Failure, failed_by, failure_of
-from eventstore.group import Outcome
+from eventstore.errors import DatabaseAway, Failure, failed_by, failure_of
+from eventstore.postgres.connections import CONNECTION_LOST
+from eventstore.writing.group import Outcome
 
 NOTHING_RECORDED = (psycopg.errors.DiskFull, psycopg.errors.ReadOnlySqlTransaction)
 

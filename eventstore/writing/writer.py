@@ -6,13 +6,13 @@ from uuid import UUID
 from psycopg_pool import PoolTimeout
 
 from domain.ticketed_event import TicketedEvent
-from eventstore.aggregates import Aggregates
-from eventstore.connections import BY_INDEX
-from eventstore.group import CatchUpFirst, Group, Outcome, StreamsBusy, Undecided
-from eventstore.group_statements import ROLLBACK, STATEMENTS
-from eventstore.refused import Keeping
-from eventstore.trips import Trips
-from eventstore.waiting import Attempt, Waiting
+from eventstore.postgres.connections import BY_INDEX
+from eventstore.writing.event_cache import Aggregates
+from eventstore.writing.group import CatchUpFirst, Group, Outcome, StreamsBusy, Undecided
+from eventstore.writing.group_statements import ROLLBACK, STATEMENTS
+from eventstore.writing.refused_attempts import Keeping
+from eventstore.writing.trips import Trips
+from eventstore.writing.waiting_command import Attempt, Waiting
 
 # How often a group is begun anew, to catch up outside its locks or to leave aside what others have locked.
 TRIES = 5

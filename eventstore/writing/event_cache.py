@@ -9,8 +9,8 @@ from psycopg_pool import AsyncConnectionPool
 
 from domain.aggregate import DomainEvent
 from domain.ticketed_event import EventCreated, TicketedEvent
-from eventstore import history, snapshots
-from eventstore.connections import Connection
+from eventstore import reading, snapshots
+from eventstore.postgres.connections import Connection
 
 # Measured sizes of what grows in an event, in bytes.
 EVENT_BYTES = 3_000
@@ -37,7 +37,7 @@ async def load(connection: Connection, event_id: UUID, event: TicketedEvent | No
     if event is None:
         event = await snapshots.newest(connection, event_id)
     while True:
-        rows = await history.stream_after(connection, event_id, event.version if event else 0, LOAD_ROWS)
+        rows = await reading.stream_after(connection, event_id, event.version if event else 0, LOAD_ROWS)
         for row in rows:
             event = fold(event, row.recorded().domain_event)
         if event is None or len(rows) < LOAD_ROWS:

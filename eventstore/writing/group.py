@@ -28,14 +28,24 @@ from domain.organising import new_name
 from domain.refusals import AccountClosed, Refusal
 from domain.reservation import Reservation, ReservationRecord
 from domain.ticketed_event import EventCreated, EventRecord, TicketedEvent
-from eventstore import binary, names
-from eventstore.aggregates import fold
 from eventstore.codec import decode, encode
-from eventstore.failures import failed_by
-from eventstore.group_statements import APPEND, BEGIN, CATCH_UP, COMMIT, LOCK, POSITIONS, TRY_LOCK, WAIT_FOR_STANDBYS
-from eventstore.locks import stream_key
-from eventstore.refused import KEEP, LOSABLE, Keeping, Refusals
-from eventstore.trips import Rows, Statement, Trips
+from eventstore.errors import failed_by
+from eventstore.postgres.lock_keys import stream_key
+from eventstore.writing import binary_parameters as binary
+from eventstore.writing import unique_event_names
+from eventstore.writing.event_cache import fold
+from eventstore.writing.group_statements import (
+    APPEND,
+    BEGIN,
+    CATCH_UP,
+    COMMIT,
+    LOCK,
+    POSITIONS,
+    TRY_LOCK,
+    WAIT_FOR_STANDBYS,
+)
+from eventstore.writing.refused_attempts import KEEP, LOSABLE, Keeping, Refusals
+from eventstore.writing.trips import Rows, Statement, Trips
 
 # What one group may have to catch up under its locks; more is caught up outside of them first.
 TAIL_ROWS = 5_000
@@ -189,7 +199,7 @@ class Group:
         event = self.events[command.event_id]
         reservation = None if isinstance(command, EventCommand) else self._reservation(command.reservation_id)
         name = new_name(command, event)
-        holder_id = await names.holder(self.trips, name) if name else None
+        holder_id = await unique_event_names.holder(self.trips, name) if name else None
         try:
             decision = decide(command, event, reservation, now, holder_id)
             rows = encoded(decision)
@@ -206,9 +216,9 @@ class Group:
             return Decided(decision, 0)
         self._record(decision, rows)
         if isinstance(command, CancelEvent):
-            await names.free(self.trips, command.event_id)
+            await unique_event_names.free(self.trips, command.event_id)
         elif name:
-            await names.take(self.trips, name, command.event_id)
+            await unique_event_names.take(self.trips, name, command.event_id)
         return Decided(decision, len(self.rows), sum(len(state) for *_, state in rows))
 
     def _take_back(self, event_id: UUID, reservation_ids: Sequence[UUID], now: datetime) -> None:

@@ -7,9 +7,9 @@ from typing import Any, Generic, TypeVar
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from eventstore.connections import Connection, connect
-from eventstore.outage import Outage
-from eventstore.tasks import first_to_end
+from eventstore.postgres.connections import Connection, connect
+from eventstore.postgres.outage_log import Outage
+from eventstore.postgres.tasks import first_to_end
 
 # A holder that is frozen or cut off loses its lock after HOLDER_TIMEOUT; who stands by asks every STANDBY_SECONDS.
 HEARTBEAT_SECONDS = 0.25

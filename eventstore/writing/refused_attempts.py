@@ -13,9 +13,9 @@ from domain.commands import AnyCommand, CancelReservation, PayReservation
 from domain.inventory import Stock
 from domain.refusals import Refusal
 from domain.ticketed_event import TicketedEvent
-from eventstore import binary
-from eventstore.connections import Connection
-from eventstore.trips import Statement
+from eventstore.postgres.connections import Connection
+from eventstore.writing import binary_parameters as binary
+from eventstore.writing.trips import Statement
 
 # So many of one account in a minute: all that a person tries, and next to nothing of what a program does.
 KEPT_A_MINUTE = 10

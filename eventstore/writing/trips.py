@@ -13,7 +13,7 @@ import psycopg
 from psycopg import pq
 from psycopg.adapt import Transformer
 
-from eventstore.connections import Connection, ServerSilent, connect
+from eventstore.postgres.connections import Connection, ServerSilent, connect
 
 Rows = list[tuple[Any, ...]]
 BINARY = pq.Format.BINARY

@@ -8,8 +8,8 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 
-from eventstore.connections import Connection
-from eventstore.locks import LOCK_CLASS, SEAL_KEYS_KEY
+from eventstore.postgres.connections import Connection
+from eventstore.postgres.lock_keys import LOCK_CLASS, SEAL_KEYS_KEY
 
 # Shared by those who seal: once the keys are rotated, no seal is signed with the old one any more.
 LOCK = "SELECT pg_advisory_xact_lock(%(lock_class)s, %(lock_key)s)"

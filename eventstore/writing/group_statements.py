@@ -1,9 +1,9 @@
 """The statements of a group's trips."""
 
-from eventstore import names
-from eventstore.locks import LOCK_CLASS, POSITION_KEY
-from eventstore.refused import KEEP, LOSABLE
-from eventstore.trips import Statement
+from eventstore.postgres.lock_keys import LOCK_CLASS, POSITION_KEY
+from eventstore.writing import unique_event_names
+from eventstore.writing.refused_attempts import KEEP, LOSABLE
+from eventstore.writing.trips import Statement
 
 BEGIN = Statement("begin", "BEGIN")
 COMMIT = Statement("commit", "COMMIT")
@@ -45,5 +45,5 @@ ORDER BY asked.place
 WAIT_FOR_STANDBYS = Statement("wait_for_standbys", "SELECT wait_for_standbys()")
 STATEMENTS = (
     BEGIN, COMMIT, ROLLBACK, LOCK, TRY_LOCK, CATCH_UP, APPEND, POSITIONS, WAIT_FOR_STANDBYS, LOSABLE, KEEP,
-    *names.STATEMENTS,
+    *unique_event_names.STATEMENTS,
 )  # fmt: skip

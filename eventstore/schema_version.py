@@ -4,7 +4,7 @@ from importlib import resources
 
 from psycopg.errors import UndefinedTable
 
-from eventstore.connections import Connection
+from eventstore.postgres.connections import Connection
 
 # Raised with every change of what `tixxety migrate` makes.
 SCHEMA_VERSION = 3

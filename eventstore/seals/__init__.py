@@ -1,0 +1,1 @@
+"""Seals: a signed Merkle root over each range of the history."""

@@ -1,0 +1,1 @@
+"""Deciding and recording: commands in groups, each group one transaction."""
