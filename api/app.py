@@ -27,7 +27,7 @@ from api.plumbing.services import ApiConfig, Services
 from api.reservations import routes as reservations
 from eventstore.postgres import connections
 from eventstore.writing.group_commit import GroupCommit
-from projections.follower import Follower
+from projections.projector.checkpoint_watcher import Follower
 
 __all__ = ["ApiConfig", "create_app"]
 

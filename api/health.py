@@ -15,7 +15,8 @@ from eventstore import guards, schema_version
 from eventstore.guards import Guards
 from eventstore.postgres.connections import APP_ROLE, Connection
 from eventstore.reading import first_after
-from projections import columns, queries
+from projections.queries import reservations_queries
+from projections.schema import needed_columns
 
 DATABASE_PATIENCE_SECONDS = 1.0
 LONGEST_LAG_SECONDS = 10.0
@@ -96,9 +97,9 @@ async def _look(connection: Connection, services: Services) -> Readiness:
     checks["writing"] = await _writing(connection, services, is_standby=is_standby, is_read_only=is_read_only)
     found = await guards.read(connection)
     checks["append_only"] = _unguarded(found)
-    checks["projections"] = _check(_missing(await columns.missing(connection)))
+    checks["projections"] = _check(_missing(await needed_columns.missing(connection)))
     if checks["projections"].ok:
-        folded = await queries.readiness(connection)
+        folded = await reservations_queries.readiness(connection)
         checks["runner"] = _runner(services.runner_sightings, is_there=folded.runner_holds_lock)
         checks["projections"] = await _projections(connection, folded, now)
     return _readiness(checks, _told(found), queue_percent)
@@ -159,7 +160,7 @@ def _runner(sightings: RunnerSightings, *, is_there: bool) -> Check:
     return Check(ok=False, problem="no projection runner holds its lock: run tixxety worker")
 
 
-async def _projections(connection: Connection, folded: queries.Readiness, now: datetime) -> Check:
+async def _projections(connection: Connection, folded: reservations_queries.Readiness, now: datetime) -> Check:
     if folded.stopped_before is not None:
         return Check(ok=False, problem=f"position {folded.stopped_before} can't be folded: the worker's log says why")
     unfolded = await first_after(connection, folded.position)

@@ -3,7 +3,7 @@
 import asyncio
 
 from eventstore.postgres.connections import connect
-from projections.runner import Runner
+from projections.projector.projector import Runner
 from tests.projections.histories import BoxOffice, append
 from tests.projections.waiting import running
 from tests.proof import faults

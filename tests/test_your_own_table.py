@@ -42,14 +42,15 @@ def copy(tmp_path: Path) -> Path:
     for package in PACKAGES:
         shutil.copytree(ROOT / package, tmp_path / package)
     projections = tmp_path / "projections"
+    tables = projections / "tables"
     (module,) = fenced("python")
     (its_import,) = re.findall(r"an import \(`([^`]+)`\)", PAGE)
     (its_line,) = re.findall(r"a line in `TABLES` \(`([^`]+)`\)", PAGE)
-    (projections / "buyers.sql").write_text(fenced("sql")[0])
-    (projections / "buyers.py").write_text(module)
-    contents = (projections / "tables.py").read_text()
-    contents = contents.replace("from projections.table ", f"{its_import}\nfrom projections.table ", 1)
-    (projections / "tables.py").write_text(contents.removesuffix(")\n") + f"    {its_line}\n)\n")
+    (tables / "buyers.sql").write_text(fenced("sql")[0])
+    (tables / "buyers.py").write_text(module)
+    contents = (tables / "all_tables.py").read_text()
+    contents = contents.replace("from projections.tables.table ", f"{its_import}\nfrom projections.tables.table ", 1)
+    (tables / "all_tables.py").write_text(contents.removesuffix(")\n") + f"    {its_line}\n)\n")
     version = re.compile(r"^DEFINITIONS_VERSION = (\d+)$", re.MULTILINE)
     checkpoint = (projections / "checkpoint.py").read_text()
     raised = version.sub(lambda found: f"DEFINITIONS_VERSION = {int(found[1]) + 1}", checkpoint)

@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import DependentObjectsStillExist, InsufficientPrivilege
 
 from eventstore.postgres.connections import PROJECTIONS_SCHEMA, Connection, connect_as_owner
-from projections.schema import ANALYST_ROLE
+from projections.schema.make_schema import ANALYST_ROLE
 from tixxety.failures import Failure
 from tixxety.options import Home, expect_current_schema
 from tixxety.roles import HAS_ROLE, asks, retried, scram_verifier

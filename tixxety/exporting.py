@@ -67,13 +67,13 @@ def export_history(event_id: UUID | None, form: str, to: Path | None, home: str 
 
 def export_table(name: str, form: str, to: Path | None, home: str | None) -> None:
     """Write a table; how many rows, and which position they show, is said on standard error, since CSV can't tell."""
-    from projections import export as tables
+    from projections.exporting import table_export as tables
 
     tables.expect_table(name)
     expect_format(form, TABLE_FORMATS, to)
     write: tables.Write = tables.write_csv if form == "csv" else tables.write_ndjson
     if form == "parquet":
-        from projections.parquet import write_parquet
+        from projections.exporting.parquet import write_parquet
 
         write = write_parquet
     with output(to) as file, box_office(home) as url, progress(to) as tell:

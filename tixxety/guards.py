@@ -7,7 +7,7 @@ from typing import LiteralString
 from psycopg import sql
 
 from eventstore.postgres.connections import APP_ROLE, HISTORY_SCHEMA, WORKER_ROLE, Connection
-from projections import schema
+from projections.schema import make_schema
 from tixxety.rights import existing_roles
 from tixxety.roles import asks
 
@@ -114,7 +114,7 @@ async def _guard_database(connection: Connection, roles: list[str], from_version
     database = sql.Identifier(connection.info.dbname)
     async with connection.transaction():
         if 0 < from_version < FIRST_CLOSED and await asks(connection, IS_OPEN):
-            analysts = await (await connection.execute(ANALYSTS, {"role": schema.ANALYST_ROLE})).fetchall()
+            analysts = await (await connection.execute(ANALYSTS, {"role": make_schema.ANALYST_ROLE})).fetchall()
             roles = [*roles, *(name for (name,) in analysts)]
         await connection.execute(CLOSE_DATABASE.format(database))
         whom = sql.SQL(", ").join(map(sql.Identifier, roles))

@@ -18,8 +18,9 @@ from eventstore.postgres.lock_keys import LOCK_CLASS, MIGRATION_KEY, POSITION_KE
 from eventstore.schema_version import SCHEMA_VERSION, VERSIONS, steps
 from eventstore.seals import seal_keys
 from eventstore.writing import unique_event_names
-from projections import checkpoint, schema
+from projections import checkpoint
 from projections.checkpoint import DEFINITIONS_VERSION
+from projections.schema import make_schema
 from tixxety.failures import WrongEncoding
 from tixxety.guards import guard
 from tixxety.rights import give_rights, let_logins_work
@@ -55,8 +56,8 @@ REBUILD_DUE = (
     "Until then they go on serving, and whoever folds them goes on."
 )
 NO_ANALYSTS = (
-    f"This login can't create the role {schema.ANALYST_ROLE}, so that analysts can have no logins of their own. "
-    f"Have one that can run: CREATE ROLE {schema.ANALYST_ROLE} NOLOGIN, then run tixxety migrate again."
+    f"This login can't create the role {make_schema.ANALYST_ROLE}, so that analysts can have no logins of their own. "
+    f"Have one that can run: CREATE ROLE {make_schema.ANALYST_ROLE} NOLOGIN, then run tixxety migrate again."
 )
 
 
@@ -131,7 +132,7 @@ async def _migrate(database_url: str) -> list[str]:
             await _make_history(connection, before)
             if await _make_projections(connection):
                 notes.append(REBUILD_DUE)
-            await schema.open_to_analysts(connection, PROJECTIONS_SCHEMA)
+            await make_schema.open_to_analysts(connection, PROJECTIONS_SCHEMA)
             notes += await give_rights(connection)
         async with connection.transaction():
             await connection.execute(SEARCH_PATH.format(sql.Identifier(HISTORY_SCHEMA)))
@@ -158,7 +159,7 @@ async def _make_roles(connection: Connection) -> list[str]:
     app, worker = [
         await make_role(connection, role, act_as=True) for role in (connections.APP_ROLE, connections.WORKER_ROLE)
     ]
-    analysts = await make_role(connection, schema.ANALYST_ROLE, act_as=False)
+    analysts = await make_role(connection, make_schema.ANALYST_ROLE, act_as=False)
     notes = [] if app else [NO_ROLE]
     notes += [NO_WORKER_ROLE] if app and not worker else []
     return notes if analysts else [*notes, NO_ANALYSTS]
@@ -176,9 +177,9 @@ async def _make_history(connection: Connection, version: int) -> None:
 
 async def _make_projections(connection: Connection) -> bool:
     """Make the tables where there are none; whether those that are there have older definitions than ours."""
-    await schema.enter(connection, PROJECTIONS_SCHEMA)
+    await make_schema.enter(connection, PROJECTIONS_SCHEMA)
     if not await asks(connection, HAS_PROJECTIONS):
-        await schema.make(connection, PROJECTIONS_SCHEMA)
+        await make_schema.make(connection, PROJECTIONS_SCHEMA)
     version = (await checkpoint.read(connection)).definitions_version
     if version > DEFINITIONS_VERSION:
         raise SchemaOutdated(

@@ -21,8 +21,8 @@ from tixxety.terminal import say
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-    from projections.differences import Differences
-    from projections.rebuild import Progress, Rebuilt
+    from projections.rebuilding.differences import Differences
+    from projections.rebuilding.rebuild import Progress, Rebuilt
 
 PATIENCE_SECONDS = 60.0
 LINE_SECONDS = 5.0
@@ -58,8 +58,8 @@ def rebuild(
 
 
 def run_rebuild(database_url: str, patience_seconds: float) -> Rebuilt:
-    """Rebuild, with progress and whatever differs on standard error. Raises what `projections.rebuild` raises."""
-    from projections.rebuild import rebuild as rebuild_tables  # only this command needs the whole fold
+    """Rebuild, with progress and whatever differs on standard error. Raises what `rebuild_tables` raises."""
+    from projections.rebuilding.rebuild import rebuild as rebuild_tables  # only this command needs the whole fold
 
     spare_collector()
     with reporting() as report:
@@ -69,7 +69,7 @@ def run_rebuild(database_url: str, patience_seconds: float) -> Rebuilt:
 def drop_tables_put_aside(database_url: str) -> bool:
     """Whether there were any. Raises `OldTablesInUse`."""
     from eventstore.postgres.connections import connect_as_owner
-    from projections.swap import drop_old
+    from projections.rebuilding.swap import drop_old
 
     async def drop() -> bool:
         async with await connect_as_owner(database_url) as owner:

@@ -9,7 +9,7 @@ from psycopg.errors import InsufficientPrivilege
 
 from eventstore.postgres import connections
 from eventstore.postgres.connections import HISTORY_SCHEMA, PROJECTIONS_SCHEMA, WORKER_ROLE, Connection, connect
-from projections import schema
+from projections.schema import make_schema
 from tixxety.failures import Failure
 from tixxety.roles import HAS_ROLE, asks, retried
 from tixxety.stop_signals import run
@@ -113,7 +113,7 @@ async def give_rights(connection: Connection) -> list[str]:
     if roles:
         for function in FUNCTION_RIGHTS:
             await connection.execute(CLOSE_FUNCTION.format(sql.Identifier(HISTORY_SCHEMA, function)))
-    await schema.grant(connection, PROJECTIONS_SCHEMA)
+    await make_schema.grant(connection, PROJECTIONS_SCHEMA)
     return notes
 
 

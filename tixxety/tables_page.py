@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 
 from eventstore.postgres.connections import PROJECTIONS_SCHEMA
-from projections.examples import EXAMPLES
+from projections.schema.example_queries import EXAMPLES
 from tixxety.embedded_postgres import EmbeddedPostgres
 from tixxety.migrate import migrate
 

@@ -12,8 +12,9 @@ from eventstore.errors import DatabaseAway, DiskFull, Overloaded, ReadOnly
 from eventstore.postgres.connections import Connection
 from eventstore.writing.group import Outcome
 from eventstore.writing.group_commit import GroupCommit
-from projections import checkpoint, queries
-from projections.follower import Follower
+from projections import checkpoint
+from projections.projector.checkpoint_watcher import Follower
+from projections.queries import reservations_queries
 from workers.jobs import Job
 
 # More than can be ended in a second: after a sweep its outcome has to be folded before the next one may look.
@@ -46,9 +47,11 @@ class Expiry(Job):
 
         Returns when the next hold is due.
         """
-        due = await queries.due_reservations(connection, SWEEP_RESERVATIONS)
+        due = await reservations_queries.due_reservations(connection, SWEEP_RESERVATIONS)
         folded_position = (await checkpoint.read(connection)).position
-        left = await queries.reservations_of_cancelled_events(connection, self._withdrawn_through, SWEEP_RESERVATIONS)
+        left = await reservations_queries.reservations_of_cancelled_events(
+            connection, self._withdrawn_through, SWEEP_RESERVATIONS
+        )
         if not left:
             self._withdrawn_through = folded_position
         sweeps: list[tuple[SystemCommand, Sequence[tuple[UUID, UUID]]]] = [
@@ -56,7 +59,7 @@ class Expiry(Job):
             (WithdrawReservation, left),
         ]
         went_well = [await self._end(command, reservations) for command, reservations in sweeps if reservations]
-        next_due_seconds = 0.0 if left else await queries.next_due_in_seconds(connection)
+        next_due_seconds = 0.0 if left else await reservations_queries.next_due_in_seconds(connection)
         if all(went_well) and next_due_seconds is not None:
             return max(next_due_seconds, SHORTEST_PAUSE_SECONDS)
         return None

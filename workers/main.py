@@ -7,8 +7,8 @@ import structlog
 
 from eventstore.postgres.tasks import first_to_end
 from eventstore.writing.group_commit import GroupCommit
-from projections.follower import Follower
-from projections.runner import Runner
+from projections.projector.checkpoint_watcher import Follower
+from projections.projector.projector import Runner
 from workers.ageing import Ageing
 from workers.expiry import Expiry
 from workers.jobs import Job, Jobs

@@ -15,8 +15,8 @@ from api.http.inputs import USUAL_PAGE, Id, Instant, PageLimit
 from api.http.problems import refusals
 from api.plumbing.authentication import CurrentAccount, TheReader
 from domain.refusals import EventNotFound
-from projections import sales_queries
-from projections.sales_queries import Bucket, Sales
+from projections.queries import sales_queries
+from projections.queries.sales_queries import Bucket, Sales
 
 router = APIRouter(prefix="/analytics", tags=["analytics"])
 

@@ -21,7 +21,7 @@ from auditing.export.cloud_events import cloud_event
 from auditing.replay import trail
 from auditing.replay.trail import Entry
 from domain.aggregate import SYSTEM
-from projections.trail import Filters
+from projections.queries.audit_trail_queries import Filters
 
 JSON, LINES, CLOUD_EVENTS = "application/json", "application/x-ndjson", "application/cloudevents-batch+json"
 FOR_PAGES = "is for pages, and the lines are all there are; begin behind a position with after"

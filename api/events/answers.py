@@ -9,9 +9,9 @@ from pydantic import BaseModel, Field
 from api.http.cursors import Page
 from api.http.inputs import Instant
 from domain.ticketed_event import EventRecord, StockRecord
-from projections.catalogue import EventWithTicketTypes
-from projections.events import EventRow
-from projections.ticket_types import TicketTypeRow
+from projections.queries.events_queries import EventWithTicketTypes
+from projections.tables.events import EventRow
+from projections.tables.ticket_types import TicketTypeRow
 
 
 class TicketTypeAnswer(BaseModel):

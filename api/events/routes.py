@@ -35,7 +35,7 @@ from domain.refusals import (
 )
 from domain.ticketed_event import EventRecord
 from eventstore.writing.group import Outcome
-from projections import catalogue
+from projections.queries import events_queries
 
 ETAG_DOCUMENTED = {
     "ETag": {"description": "Changes with the answer, also with every sale.", "schema": {"type": "string"}}
@@ -86,7 +86,7 @@ async def list_events(
     filters = ("events", q, city, state, country, starts_after, starts_before)
     after = after_cursor(cursor, filters, tuple[datetime, UUID])
     async with reader.connection(for_search=q is not None) as connection:
-        rows = await catalogue.events(
+        rows = await events_queries.events(
             connection,
             q=q,
             city=city,
@@ -112,7 +112,7 @@ async def list_events_for_you(
             raise AccountClosed
         filters = ("events for", account.account_id, home.city, home.state, home.country)
         after = after_cursor(cursor, filters, tuple[int, datetime, UUID])
-        rows = await catalogue.events_for(
+        rows = await events_queries.events_for(
             connection, city=home.city, state=home.state, country=home.country, after=after, limit=limit + 1
         )
     shown, next_cursor = page_of(
@@ -137,7 +137,7 @@ async def read_event(
 ) -> Response:
     """An event with its ticket types and how many tickets are left."""
     async with reader.connection() as connection:
-        rows = await catalogue.event(connection, event_id)
+        rows = await events_queries.event(connection, event_id)
     if rows is None:
         raise EventNotFound
     body = EventAnswer.of_rows(rows).model_dump_json().encode()

@@ -7,7 +7,7 @@ from api.http.errors import ProjectionBehind
 from auditing.replay.refusals import BeyondTheEnd
 from eventstore import reading
 from eventstore.postgres.connections import Connection
-from projections.follower import Follower
+from projections.projector.checkpoint_watcher import Follower
 
 USUAL_PATIENCE_SECONDS = 0.25
 ASKED_PATIENCE_SECONDS = 2.0

@@ -15,7 +15,7 @@ from api.plumbing.command_limits import LimitedCommands, Turns
 from api.plumbing.projector_sightings import RunnerSightings
 from api.plumbing.search_limits import Searches
 from eventstore.postgres.connections import Connection
-from projections.follower import Follower
+from projections.projector.checkpoint_watcher import Follower
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from domain.refusals import (
 )
 from domain.reservation import ReservationRecord, Status
 from eventstore.writing.group import Outcome
-from projections import queries
+from projections.queries import reservations_queries
 
 router = APIRouter(prefix="/reservations", tags=["reservations"], route_class=StrictJsonRoute)
 
@@ -87,7 +87,7 @@ async def list_reservations(
     filters = ("reservations", account.account_id, status, event_id)
     after = after_cursor(cursor, filters, tuple[datetime, UUID])
     async with reader.connection() as connection:
-        rows = await queries.reservations(
+        rows = await reservations_queries.reservations(
             connection, account.account_id, status=status, event_id=event_id, after=after, limit=limit + 1
         )
     shown, next_cursor = page_of(rows, limit, filters, lambda row: (row.placed_at, row.reservation_id))
@@ -98,7 +98,7 @@ async def list_reservations(
 async def read_reservation(reservation_id: Id, account: CurrentAccount, reader: TheReader) -> ReservationAnswer:
     """One of your reservations as it stands; another buyer's is not found."""
     async with reader.connection() as connection:
-        row = await queries.reservation(connection, reservation_id)
+        row = await reservations_queries.reservation(connection, reservation_id)
     if row is None or row.buyer_id != account.account_id:
         raise ReservationNotFound
     return ReservationAnswer.of_row(row)

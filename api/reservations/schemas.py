@@ -12,7 +12,7 @@ from api.http.inputs import Body, Id, Instant, Text
 from domain.aggregate import Idempotency
 from domain.commands import Actor, ReserveTickets
 from domain.reservation import ReservationCancelled, ReservationExpired, ReservationRecord, Status
-from projections.reservations import ReservationRow
+from projections.tables.reservations import ReservationRow
 
 MOST_TICKETS_AT_ONCE = 10_000
 

@@ -5,7 +5,7 @@ from uuid import UUID
 import msgspec
 
 from eventstore.reading import StoredRow
-from projections.audit_trail import OF_RESERVATIONS
+from projections.tables.audit_trail import OF_RESERVATIONS
 
 CONTENT_TYPE = "application/cloudevents+json"
 TYPE_PREFIX = "tixxety."

@@ -26,8 +26,8 @@ from auditing.export.records import (
     record,
 )
 from auditing.verify.findings import Findings, Rule, place_of
-from projections.arrow import pa, pq
-from projections.audit_trail import AuditRow
+from projections.exporting.arrow import pa, pq
+from projections.tables.audit_trail import AuditRow
 
 PART_ROWS = 2_048
 STORED_AS = {"position": Count, "command_position": Count, "stream": UUID, "version": Count, "type": Topic}

@@ -13,9 +13,9 @@ from auditing.export.records import (
     Unexportable,
     lines,
 )
-from projections import audit_trail
-from projections.arrow import pa, pq
-from projections.audit_trail import AuditRow
+from projections.exporting.arrow import pa, pq
+from projections.tables import audit_trail
+from projections.tables.audit_trail import AuditRow
 
 # Held in memory by whoever writes or reads.
 GROUP_ROWS = 32_768

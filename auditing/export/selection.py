@@ -15,7 +15,7 @@ from eventstore.reading import StoredRow
 from eventstore.seals import seals
 from eventstore.seals.merkle import leaf_hash, proof
 from eventstore.seals.seals import FINGERPRINT_BYTES, Seal
-from projections.audit_trail import OF_RESERVATIONS
+from projections.tables.audit_trail import OF_RESERVATIONS
 
 PAGE_ROWS = 4_096
 # The largest have fingerprints of 64 KiB each.

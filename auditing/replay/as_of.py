@@ -16,8 +16,8 @@ from domain.ticketed_event import TicketedEvent
 from eventstore import reading
 from eventstore.reading import Recorded
 from eventstore.writing.event_cache import fold
-from projections.events import EventRow
-from projections.ticket_types import TicketTypeRow
+from projections.tables.events import EventRow
+from projections.tables.ticket_types import TicketTypeRow
 
 NOW = "SELECT clock_timestamp()"
 

@@ -10,8 +10,8 @@ from domain.aggregate import SYSTEM
 from domain.refusals import spoken
 from domain.ticketed_event import TicketsHeld, TicketsReleased, TicketsSold
 from eventstore.writing.refused_attempts import RefusedAttempt
-from projections.events import EventRow
-from projections.ticket_types import TicketTypeRow
+from projections.tables.events import EventRow
+from projections.tables.ticket_types import TicketTypeRow
 
 OfPurchase = TicketsHeld | TicketsSold | TicketsReleased
 

@@ -5,10 +5,10 @@ from typing import cast
 from uuid import UUID
 
 from eventstore.reading import Recorded
-from projections import events, ticket_types
-from projections.events import EventRow
-from projections.folding import Folding
-from projections.ticket_types import TicketTypeRow
+from projections.projector.folding import Folding
+from projections.tables import events, ticket_types
+from projections.tables.events import EventRow
+from projections.tables.ticket_types import TicketTypeRow
 
 
 class Shown:

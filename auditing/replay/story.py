@@ -14,7 +14,7 @@ from auditing.replay.shown import Shown
 from domain.ticketed_event import EventCancelled, TicketsHeld, TicketsReleased, TicketsSold
 from eventstore.reading import Recorded
 from eventstore.writing.refused_attempts import RefusedAttempt
-from projections.ticket_types import TicketTypeRow
+from projections.tables.ticket_types import TicketTypeRow
 
 
 class Counts(NamedTuple):

@@ -23,7 +23,7 @@ from domain.ticketed_event import (
     TicketsSold,
 )
 from eventstore.reading import Recorded
-from projections.ticket_types import TicketTypeRow
+from projections.tables.ticket_types import TicketTypeRow
 
 RELEASED = {"expired": "expired", "buyer": "given back", "event-cancelled": "cancelled with the event"}
 

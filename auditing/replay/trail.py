@@ -7,9 +7,10 @@ from auditing.replay.streams import PART_ROWS, Connected
 from eventstore import reading
 from eventstore.postgres.connections import Connection
 from eventstore.reading import StoredRow
-from projections import checkpoint, trail
-from projections.audit_trail import AuditRow
-from projections.trail import Filters, Span
+from projections import checkpoint
+from projections.queries import audit_trail_queries
+from projections.queries.audit_trail_queries import Filters, Span
+from projections.tables.audit_trail import AuditRow
 
 
 class Entry(NamedTuple):
@@ -28,7 +29,7 @@ class Page(NamedTuple):
 
 async def page(connection: Connection, filters: Filters, limit: int) -> Page:
     """The first entries that the filters select, at most `limit`, up to the checkpoint."""
-    within = await trail.span(connection, filters, (await checkpoint.read(connection)).position)
+    within = await audit_trail_queries.span(connection, filters, (await checkpoint.read(connection)).position)
     return await _page(connection, filters, within, limit)
 
 
@@ -38,7 +39,7 @@ async def pages(connected: Connected, filters: Filters) -> AsyncIterator[list[En
     Memory is that of one page. A connection is borrowed for each, and given back while the caller does its work.
     """
     async with connected() as connection:
-        within = await trail.span(connection, filters, (await checkpoint.read(connection)).position)
+        within = await audit_trail_queries.span(connection, filters, (await checkpoint.read(connection)).position)
     while True:
         async with connected() as connection:
             entries, after = await _page(connection, filters, within, PART_ROWS)
@@ -49,6 +50,6 @@ async def pages(connected: Connected, filters: Filters) -> AsyncIterator[list[En
 
 
 async def _page(connection: Connection, filters: Filters, within: Span, limit: int) -> Page:
-    rows, after = await trail.selected(connection, filters, within, limit)
+    rows, after = await audit_trail_queries.selected(connection, filters, within, limit)
     stored = await reading.rows_at(connection, [row.position for row in rows]) if rows else {}
     return Page([Entry(row, stored.get(row.position)) for row in rows], after)

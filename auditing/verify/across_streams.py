@@ -7,8 +7,8 @@ from auditing.verify.findings import Findings, Rule
 from auditing.verify.table_check import TableCheck
 from eventstore.postgres.connections import Connection
 from eventstore.reading import Recorded
-from projections.folding import Rows, touches
-from projections.table import Table
+from projections.projector.folding import Rows, touches
+from projections.tables.table import Table
 
 
 class AcrossStreams:

@@ -15,8 +15,8 @@ from eventstore.codec import decode
 from eventstore.postgres.connections import BY_INDEX, Connection, connect
 from eventstore.reading import StoredRow
 from eventstore.snapshots import SHAPE_VERSION
-from projections.table import Table
-from projections.tables import TABLES
+from projections.tables.all_tables import TABLES
+from projections.tables.table import Table
 
 PART_ROWS = 4_096
 # Snapshots can be large.

@@ -13,8 +13,8 @@ from domain.aggregate import DomainEvent
 from domain.reservation import ReservationPlaced
 from domain.ticketed_event import EventCreated
 from eventstore.reading import StoredRow
-from projections.folding import Rows, touches
-from projections.table import Table
+from projections.projector.folding import Rows, touches
+from projections.tables.table import Table
 
 RULES: dict[type[DomainEvent], type[EventRules] | type[ReservationRules]] = {
     EventCreated: EventRules,

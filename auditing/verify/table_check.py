@@ -4,8 +4,8 @@ from collections.abc import Iterable, Set
 from typing import Any
 
 from auditing.verify.findings import Findings, Rule
-from projections.folding import Rows
-from projections.table import Row, Table
+from projections.projector.folding import Rows
+from projections.tables.table import Row, Table
 
 
 class TableCheck:

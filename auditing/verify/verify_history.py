@@ -13,8 +13,8 @@ from eventstore.postgres.connections import Connection
 from eventstore.reading import Recorded, StoredRow
 from eventstore.seals import seal_keys, seals
 from eventstore.seals.seal_keys import Jwk
-from projections.folding import Rows
-from projections.table import Table
+from projections.projector.folding import Rows
+from projections.tables.table import Table
 
 SEALS_AHEAD = 32
 

@@ -19,10 +19,10 @@ from bench.house import House, connect
 from bench.measuring import Comparison, Goal, Measured, in_turn
 from eventstore.postgres.connections import connect as connect_async
 from projections import checkpoint
-from projections.batches import Batches
-from projections.queries import READINESS, READINESS_VALUES
-from projections.runner import FOLD_SETTINGS
-from projections.tables import TABLES
+from projections.projector.batches import Batches
+from projections.projector.projector import FOLD_SETTINGS
+from projections.queries.reservations_queries import READINESS, READINESS_VALUES
+from projections.tables.all_tables import TABLES
 from tests.proof import faults
 
 OURS, ONE_BY_ONE = "tixxety", "one command a transaction"

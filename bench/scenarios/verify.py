@@ -13,7 +13,7 @@ from eventstore.postgres.connections import BY_INDEX, WORKER_ROLE
 from eventstore.postgres.connections import connect as connect_async
 from eventstore.seals import seals
 from projections import checkpoint
-from projections.batches import Batches
+from projections.projector.batches import Batches
 from workers.snapshots import Snapshots
 
 OURS, READ = "tixxety", "only read, once in each order"

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from accounts.tokens import Tokens
 from eventstore.postgres.connections import connect_as_owner
-from projections.runner import Runner
+from projections.projector.projector import Runner
 from tests.api.conftest import JWT_SECRET, LoggedIn
 
 UNKNOWN_ID = "01890000-0000-7000-8000-000000000000"

@@ -16,10 +16,11 @@ from api.audit.schemas import Type
 from api.http import cursors
 from bench.filling import filling
 from eventstore.postgres.connections import connect
-from projections import checkpoint, trail
-from projections.audit_trail import TABLE
-from projections.batches import Batches
-from projections.runner import FOLD_SETTINGS
+from projections import checkpoint
+from projections.projector.batches import Batches
+from projections.projector.projector import FOLD_SETTINGS
+from projections.queries import audit_trail_queries
+from projections.tables.audit_trail import TABLE
 from tests.api.conftest import LoggedIn, problem_of
 from tests.api.programme import TOMORROW, an_auditor, cancel, crowd, folding, new_event, pay, reserved
 
@@ -147,7 +148,7 @@ async def test_a_page_of_wide_domain_events_ends_early_and_the_next_goes_on(
 async def test_a_part_without_any_item_leads_on(
     client: httpx2.AsyncClient, app: FastAPI, auditor: LoggedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trail, "WALKED_POSITIONS", 2)
+    monkeypatch.setattr(audit_trail_queries, "WALKED_POSITIONS", 2)
     await some_history(client, app)
     first = (await client.get(PATH, params={"type": "ReservationPaid"}, headers=auditor.headers)).json()
     assert first["items"] == []

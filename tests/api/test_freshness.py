@@ -8,7 +8,7 @@ import pytest
 
 from api.app import ApiConfig
 from api.plumbing import read_your_writes
-from projections.runner import Runner
+from projections.projector.projector import Runner
 from tests.api.conftest import LoggedIn, LogIn, problem_of
 
 EVENT = {"title": "A", "starts_at": "2150-01-01T19:00:00Z", "ends_at": "2150-01-01T22:00:00Z", "total_tickets": 2}

@@ -18,7 +18,7 @@ from api.health import LONGEST_LAG_SECONDS
 from api.plumbing import projector_sightings
 from eventstore.postgres import connections
 from eventstore.postgres.connections import connect
-from projections.runner import Runner
+from projections.projector.projector import Runner
 from tests.api.conftest import LogIn, problem_of
 from tests.api.programme import new_event
 

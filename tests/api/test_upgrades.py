@@ -11,7 +11,7 @@ import pytest
 from eventstore import schema_version
 from eventstore.errors import SchemaOutdated
 from eventstore.schema_version import SCHEMA_VERSION
-from projections import columns
+from projections.schema import needed_columns
 from tests.api.test_health import readiness
 from tixxety.migrate import expect_this_version, schema_versions
 
@@ -92,15 +92,15 @@ async def test_through_a_whole_upgrade_one_version_is_always_ready(
     monkeypatch: pytest.MonkeyPatch, client: httpx2.AsyncClient, owner: psycopg.Connection[Any]
 ) -> None:
     """The older one is ours; the newer one reads a column more, and needs a schema one higher."""
-    newer = {**columns.READ, "events": (*columns.READ["events"], "of_the_next_version")}
+    newer = {**needed_columns.READ, "events": (*needed_columns.READ["events"], "of_the_next_version")}
     owner.execute(ADD_SERVES_FROM)
 
     async def both() -> tuple[bool, bool]:
         ready = []
-        for version, read in ((OURS, columns.READ), (NEXT, newer)):
+        for version, read in ((OURS, needed_columns.READ), (NEXT, newer)):
             with monkeypatch.context() as patched:
                 patched.setattr(schema_version, "SCHEMA_VERSION", version)
-                patched.setattr(columns, "READ", read)
+                patched.setattr(needed_columns, "READ", read)
                 _, body = await readiness(client)
             ready.append(all(body["checks"].get(name, {"ok": False})["ok"] for name in ("schema", "projections")))
         return ready[0], ready[1]

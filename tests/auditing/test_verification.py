@@ -20,8 +20,8 @@ from eventstore.seals import seal_keys, seals
 from eventstore.seals.seals import sign
 from eventstore.writing.group_commit import GroupCommit
 from projections import checkpoint
-from projections.runner import Runner
-from projections.tables import TABLES
+from projections.projector.projector import Runner
+from projections.tables.all_tables import TABLES
 from tests import box_office
 from tests.auditing.broken_histories import numbered
 from tests.campaigns.sealed_histories import SealedHistory, make_history

@@ -11,7 +11,7 @@ from eventstore.seals import seal_keys, seals
 from eventstore.seals.seals import check
 from eventstore.writing.event_cache import load
 from projections import checkpoint
-from projections.batches import Batches
+from projections.projector.batches import Batches
 from tests.projections.histories import BoxOffice, append
 
 COMMANDS = (60, 200)

@@ -10,8 +10,8 @@ import msgspec
 from eventstore.postgres.connections import Connection
 from eventstore.seals import seals
 from projections import checkpoint
-from projections.batches import Batches
-from projections.tables import TABLES
+from projections.projector.batches import Batches
+from projections.tables.all_tables import TABLES
 from tests.campaigns.sealed_histories import SealedHistory
 
 ROW = """

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from eventstore import snapshots
 from eventstore.postgres.connections import Connection
-from projections.table import Table
-from projections.tables import TABLES
+from projections.tables.all_tables import TABLES
+from projections.tables.table import Table
 from tests.campaigns.sealed_histories import SealedHistory
 from tests.campaigns.tampering_history import Expected, Tampering
 

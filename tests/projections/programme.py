@@ -12,7 +12,7 @@ from domain.inventory import TicketType
 from domain.ticketed_event import Limits, SalesWindow
 from eventstore.postgres.connections import Connection
 from projections import checkpoint
-from projections.batches import Batches
+from projections.projector.batches import Batches
 from tests.projections.histories import NOON, BoxOffice, Command, append
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from eventstore.postgres.connections import PROJECTIONS_SCHEMA, WORKER_ROLE, Connection, connect, connect_as_owner
 from projections import checkpoint
-from projections.batches import Batches
-from projections.differences import Differences
-from projections.rebuild import Progress, Rebuilt, Step, rebuild
+from projections.projector.batches import Batches
+from projections.rebuilding.differences import Differences
+from projections.rebuilding.rebuild import Progress, Rebuilt, Step, rebuild
 
 PATIENCE_SECONDS = 30.0
 

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from eventstore.postgres.connections import WORKER_ROLE, connect
-from projections import catalogue
+from projections.queries import events_queries
 from tests.projections.histories import NOON, BoxOffice, append
 from tests.projections.programme import Programme
 
@@ -22,7 +22,7 @@ async def test_an_event_comes_with_its_ticket_types_in_order(database_url: str) 
         await append(connection, commands)
         await programme.fold(connection)
         for event_id in office.events:
-            found = await catalogue.event(connection, event_id)
+            found = await events_queries.event(connection, event_id)
             assert found is not None
             event, state = found.event, office.aggregates[event_id]
             assert (event.event_id, event.organiser_id) == (event_id, state.created.organiser_id)
@@ -36,7 +36,7 @@ async def test_an_event_comes_with_its_ticket_types_in_order(database_url: str) 
                 (t.ticket_type_id, t.capacity, t.reserved, t.paid, t.available) for t in found.ticket_types
             ]
             assert [t.place for t in found.ticket_types] == list(range(1, len(counts) + 1))
-        assert await catalogue.event(connection, uuid4()) is None
+        assert await events_queries.event(connection, uuid4()) is None
 
 
 async def test_events_come_by_start_page_by_page_even_when_many_start_at_once(database_url: str) -> None:
@@ -45,12 +45,12 @@ async def test_events_come_by_start_page_by_page_even_when_many_start_at_once(da
         programme.announce(f"Event {n}", NOON + timedelta(days=1 + n % 3))
     async with await connect(database_url, role=WORKER_ROLE) as connection:
         await programme.fold(connection)
-        everything = await catalogue.events(connection, limit=ALL)
+        everything = await events_queries.events(connection, limit=ALL)
         assert len(everything) == 30
         assert everything == sorted(everything, key=lambda row: (row.starts_at, row.event_id))
         for size in (1, 7, 30):
             pages, after = [], None
-            while page := await catalogue.events(connection, after=after, limit=size):
+            while page := await events_queries.events(connection, after=after, limit=size):
                 assert len(page) <= size
                 pages += page
                 after = (page[-1].starts_at, page[-1].event_id)
@@ -82,7 +82,7 @@ async def test_a_search_finds_every_event_with_all_its_words(database_url: str) 
     programme.announce("Plain", description="with\nAccordions")
     async with await connect(database_url, role=WORKER_ROLE) as connection:
         await programme.fold(connection)
-        found = {q: {row.title for row in await catalogue.events(connection, q=q, limit=ALL)} for q in SEARCHES}
+        found = {q: {row.title for row in await events_queries.events(connection, q=q, limit=ALL)} for q in SEARCHES}
     assert found == SEARCHES
 
 
@@ -98,7 +98,7 @@ async def test_filters_narrow_together_and_mind_no_case(database_url: str) -> No
         await programme.fold(connection)
 
         async def titles(**filters: Any) -> str:
-            return "".join(row.title for row in await catalogue.events(connection, limit=ALL, **filters))
+            return "".join(row.title for row in await events_queries.events(connection, limit=ALL, **filters))
 
         assert await titles() == "abcd"
         assert await titles(city="gEnt") == "ab"
@@ -149,11 +149,11 @@ async def test_events_for_an_account_come_from_near_to_far(
     async with await connect(database_url, role=WORKER_ROLE) as connection:
         await programme.fold(connection)
         home = {"city": city, "state": state, "country": country}
-        everything = await catalogue.events_for(connection, **home, limit=ALL)
+        everything = await events_queries.events_for(connection, **home, limit=ALL)
         assert "".join(one.event.title for one in everything) == expected
         for size in (1, 2, 5):
             pages, after = [], None
-            while page := await catalogue.events_for(connection, **home, after=after, limit=size):
+            while page := await events_queries.events_for(connection, **home, after=after, limit=size):
                 pages += page
                 after = (page[-1].rank, page[-1].event.starts_at, page[-1].event.event_id)
             assert pages == everything
@@ -161,5 +161,5 @@ async def test_events_for_an_account_come_from_near_to_far(
 
 async def test_an_event_that_nobody_knows_of_is_not_there(database_url: str) -> None:
     async with await connect(database_url, role=WORKER_ROLE) as connection:
-        assert await catalogue.event(connection, UUID(int=1)) is None
-        assert await catalogue.events(connection, limit=ALL) == []
+        assert await events_queries.event(connection, UUID(int=1)) is None
+        assert await events_queries.events(connection, limit=ALL) == []

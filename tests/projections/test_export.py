@@ -12,11 +12,12 @@ import pytest
 from psycopg import sql
 
 from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
-from projections import checkpoint, export
-from projections.batches import Batches
-from projections.export import TableUnknown, export_table
-from projections.parquet import write_parquet
-from projections.tables import TABLES
+from projections import checkpoint
+from projections.exporting import table_export
+from projections.exporting.parquet import write_parquet
+from projections.exporting.table_export import TableUnknown, export_table
+from projections.projector.batches import Batches
+from projections.tables.all_tables import TABLES
 from tests.projections.histories import BoxOffice, append
 
 NAMES = [table.name for table in TABLES]
@@ -54,7 +55,7 @@ def stored(database_url: str, name: str) -> list[dict[str, Any]]:
         return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
 
 
-async def exported(database_url: str, name: str, write: export.Write) -> bytes:
+async def exported(database_url: str, name: str, write: table_export.Write) -> bytes:
     """What is written, after seeing that what is told of it is true."""
     file = io.BytesIO()
     told: list[int] = []
@@ -78,7 +79,7 @@ async def test_parquet_has_the_rows_in_their_types(folded_url: str, name: str, t
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_ndjson_has_the_rows_after_a_line_with_the_position(folded_url: str, name: str) -> None:
-    first, *rows = map(json.loads, (await exported(folded_url, name, export.write_ndjson)).splitlines())
+    first, *rows = map(json.loads, (await exported(folded_url, name, table_export.write_ndjson)).splitlines())
     async with await connect(folded_url) as connection:
         position = (await checkpoint.read(connection)).position
         as_json = await in_json(connection, name)
@@ -91,13 +92,13 @@ async def test_csv_has_no_cell_that_a_spreadsheet_takes_for_a_formula(folded_url
         connection.execute(SET_TEXTS, {"texts": TEXTS})
     rows = stored(folded_url, "reservations")
     assert {row["currency"] for row in rows} == set(TEXTS)
-    written = (await exported(folded_url, "reservations", export.write_csv)).decode()
+    written = (await exported(folded_url, "reservations", table_export.write_csv)).decode()
     for row, cells in zip(rows, csv.DictReader(io.StringIO(written, newline="")), strict=True):
         text = row["currency"]
-        assert cells["currency"] == (f"'{text}" if text[0] in export.FORMULA_STARTS else text)
+        assert cells["currency"] == (f"'{text}" if text[0] in table_export.FORMULA_STARTS else text)
         assert cells["amount_minor"] == str(row["amount_minor"])
     as_they_are = [row["currency"] for row in rows]
-    lines = (await exported(folded_url, "reservations", export.write_ndjson)).splitlines()[1:]
+    lines = (await exported(folded_url, "reservations", table_export.write_ndjson)).splitlines()[1:]
     assert [json.loads(line)["currency"] for line in lines] == as_they_are
     (tmp_path / "it.parquet").write_bytes(await exported(folded_url, "reservations", write_parquet))
     assert pq.read_table(tmp_path / "it.parquet")["currency"].to_pylist() == as_they_are
@@ -110,7 +111,7 @@ async def in_json(connection: Connection, name: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_csv_is_postgresqls_own(folded_url: str, name: str) -> None:
-    written = await exported(folded_url, name, export.write_csv)
+    written = await exported(folded_url, name, table_export.write_csv)
     rows = list(csv.DictReader(io.StringIO(written.decode(), newline="")))
     assert [{column: value or None for column, value in row.items()} for row in rows] == [
         {column: as_text(value) for column, value in row.items()} for row in stored(folded_url, name)
@@ -134,11 +135,13 @@ def as_text(value: Any) -> str | None:
 async def test_nothing_that_is_folded_meanwhile_is_in_it(folded_url: str) -> None:
     before = stored(folded_url, "reservations")
 
-    async def write_late(connection: Connection, asked: export.Asked, file: io.BytesIO, told: export.Told) -> int:
+    async def write_late(
+        connection: Connection, asked: table_export.Asked, file: io.BytesIO, told: table_export.Told
+    ) -> int:
         """Before it copies anything, every row changes."""
         async with await connect(folded_url, role=WORKER_ROLE) as other:
             await other.execute("DELETE FROM reservations")
-        return await export.write_csv(connection, asked, file, told)
+        return await table_export.write_csv(connection, asked, file, told)
 
     file = io.BytesIO()
     done = await export_table(folded_url, "reservations", write_late, file, lambda _rows, _about: None)
@@ -148,4 +151,4 @@ async def test_nothing_that_is_folded_meanwhile_is_in_it(folded_url: str) -> Non
 async def test_a_table_that_is_none_of_the_projections_is_not_exported(database_url: str) -> None:
     for name in ("accounts", "stored_events", "checkpoint", "x"):
         with pytest.raises(TableUnknown, match=f"no table {name}: choose one of events"):
-            await export_table(database_url, name, export.write_csv, io.BytesIO(), lambda _rows, _about: None)
+            await export_table(database_url, name, table_export.write_csv, io.BytesIO(), lambda _rows, _about: None)

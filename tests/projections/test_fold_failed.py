@@ -9,8 +9,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
-from projections import checkpoint, queries
-from projections.runner import Runner
+from projections import checkpoint
+from projections.projector.projector import Runner
+from projections.queries import reservations_queries
 from tests.projections.histories import BoxOffice, Command, append
 from tests.projections.independent_fold import expected_of, shown_by
 from tests.projections.waiting import running, until, until_folded
@@ -71,7 +72,7 @@ async def test_a_row_that_breaks_a_rule_of_its_table_stops_the_runner(database_u
 
 
 async def test_what_was_mended_is_folded_without_a_restart(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("projections.runner.MENDED_SECONDS", 0.1)
+    monkeypatch.setattr("projections.projector.projector.MENDED_SECONDS", 0.1)
     commands = BoxOffice(1).commands(60)
     async with await connect(database_url) as connection:
         await append(connection, commands[:30])
@@ -85,7 +86,7 @@ async def test_what_was_mended_is_folded_without_a_restart(database_url: str, mo
                 owner.execute(SET_TOPIC, {"topic": broken.TOPIC, "position": bad})
                 await until_folded(connection)
                 assert await shown_by(connection) == expected_of(commands)
-                assert (await queries.readiness(connection)).stopped_before is None
+                assert (await reservations_queries.readiness(connection)).stopped_before is None
 
 
 @asynccontextmanager
@@ -95,10 +96,10 @@ async def stopped(database_url: str, connection: Connection, position: int) -> A
         async with running(Runner(database_url)) as task:
 
             async def is_stopped() -> bool:
-                return (await queries.readiness(connection)).stopped_before == position
+                return (await reservations_queries.readiness(connection)).stopped_before == position
 
             await until(is_stopped)
-            assert (await queries.readiness(connection)).runner_holds_lock
+            assert (await reservations_queries.readiness(connection)).runner_holds_lock
             (told,) = [entry["error"] for entry in logs if entry["event"] == "the projections stopped"]
             yield told
             assert not task.done()

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from eventstore.postgres.connections import Connection, connect
-from projections import queries
-from projections.follower import Follower
-from projections.runner import Runner
+from projections.projector.checkpoint_watcher import Follower
+from projections.projector.projector import Runner
+from projections.queries import reservations_queries
 from tests.projections.histories import BoxOffice, append
 from tests.projections.waiting import running, until, until_folded
 from tixxety import embedded_postgres
@@ -48,7 +48,7 @@ def small_queue_url(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str
 
 
 async def usage(connection: Connection) -> float:
-    return (await queries.readiness(connection)).notification_queue
+    return (await reservations_queries.readiness(connection)).notification_queue
 
 
 async def flood(connection: Connection, fullness: float) -> None:

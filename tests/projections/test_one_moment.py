@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
-from projections.runner import Runner
+from projections.projector.projector import Runner
 from tests.projections.histories import BoxOffice, append
 from tests.projections.waiting import running
 

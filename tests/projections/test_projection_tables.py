@@ -1,7 +1,6 @@
 """The tables explain themselves, agree with the code that fills them, and refuse what can't be."""
 
 from datetime import timedelta
-from importlib import resources
 from typing import Any
 
 import msgspec
@@ -13,11 +12,12 @@ from domain.aggregate import DomainEvent
 from domain.commands import PayReservation
 from eventstore.postgres.connections import APP_ROLE, PROJECTIONS_SCHEMA, WORKER_ROLE, connect
 from projections import checkpoint
-from projections.batches import Batches
 from projections.checkpoint import DEFINITIONS_VERSION
-from projections.folding import touches
-from projections.table import Table
-from projections.tables import TABLES
+from projections.projector.batches import Batches
+from projections.projector.folding import touches
+from projections.schema.make_schema import files
+from projections.tables.all_tables import TABLES
+from projections.tables.table import Table
 from tests.projections.histories import BoxOffice, append
 
 UNEXPLAINED = """
@@ -91,7 +91,7 @@ def test_every_domain_event_is_folded_by_some_table() -> None:
 
 
 def test_each_table_is_made_by_the_file_of_its_name() -> None:
-    names = {file.name for file in resources.files("projections").iterdir() if file.name.endswith(".sql")}
+    names = {file.name for file in files(".sql")}
     views = {"views.sql", "views_of_history.sql"}
     assert names == {"checkpoint.sql", *(f"{table.name}.sql" for table in TABLES)} | views
 

@@ -8,9 +8,9 @@ from uuid import UUID
 import psycopg
 
 from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
-from projections import catalogue, queries, sales_queries
-from projections.runner import FOLD_SETTINGS
-from projections.tables import TABLES
+from projections.projector.projector import FOLD_SETTINGS
+from projections.queries import events_queries, reservations_queries, sales_queries
+from projections.tables.all_tables import TABLES
 from tests.projections.histories import NOON
 
 MANY_EVENTS = """
@@ -73,36 +73,40 @@ OF_BUYER: dict[str, Any] = dict.fromkeys(("status", "event_id", "after_placed_at
 OF_EVENT: dict[str, Any] = {"event_id": UUID(int=1), "after_begins_at": NOON, "after_ticket_type_id": UUID(int=1)}
 
 PLANS = [
-    (catalogue.EVENTS, NO_FILTER, {"events_by_start"}),
-    (catalogue.EVENTS, NO_FILTER | AFTER, {"events_by_start"}),
-    (catalogue.EVENTS, NO_FILTER | {"starts_after": NOON + timedelta(days=5)}, {"events_by_start"}),
-    (catalogue.EVENTS, NO_FILTER | {"city": "City 7"}, {"events_by_city"}),
-    (catalogue.EVENTS, NO_FILTER | {"state": "State 7"} | AFTER, {"events_by_state"}),
-    (catalogue.EVENTS, NO_FILTER | {"country": "C7"}, {"events_by_country"}),
+    (events_queries.EVENTS, NO_FILTER, {"events_by_start"}),
+    (events_queries.EVENTS, NO_FILTER | AFTER, {"events_by_start"}),
+    (events_queries.EVENTS, NO_FILTER | {"starts_after": NOON + timedelta(days=5)}, {"events_by_start"}),
+    (events_queries.EVENTS, NO_FILTER | {"city": "City 7"}, {"events_by_city"}),
+    (events_queries.EVENTS, NO_FILTER | {"state": "State 7"} | AFTER, {"events_by_state"}),
+    (events_queries.EVENTS, NO_FILTER | {"country": "C7"}, {"events_by_country"}),
     (
-        catalogue.EVENTS_FOR,
+        events_queries.EVENTS_FOR,
         NO_PLACE | {"after_rank": -1, "city": "City 7", "state": "State 7", "country": "C7"},
         {"events_by_city", "events_by_state", "events_by_country"},
     ),
-    (catalogue.EVENTS_FOR, NO_PLACE | {"after_rank": 2, "country": "C7"} | AFTER, {"events_by_country"}),
-    (catalogue.EVENTS_FOR, NO_PLACE | {"after_rank": -1}, {"events_by_start"}),
-    (catalogue.EVENT, {"event_id": UUID(int=1)}, {"events_pkey", "ticket_types_event_id_place_key"}),
-    (queries.RESERVATION, {"reservation_id": UUID(int=1)}, {"reservations_pkey"}),
-    (queries.RESERVATIONS, OF_BUYER | {"buyer_id": UUID(int=7)}, {"reservations_of_buyer"}),
-    (queries.RESERVATIONS, OF_BUYER | {"buyer_id": UUID(int=7), "status": "paid"}, {"reservations_of_buyer"}),
+    (events_queries.EVENTS_FOR, NO_PLACE | {"after_rank": 2, "country": "C7"} | AFTER, {"events_by_country"}),
+    (events_queries.EVENTS_FOR, NO_PLACE | {"after_rank": -1}, {"events_by_start"}),
+    (events_queries.EVENT, {"event_id": UUID(int=1)}, {"events_pkey", "ticket_types_event_id_place_key"}),
+    (reservations_queries.RESERVATION, {"reservation_id": UUID(int=1)}, {"reservations_pkey"}),
+    (reservations_queries.RESERVATIONS, OF_BUYER | {"buyer_id": UUID(int=7)}, {"reservations_of_buyer"}),
+    (
+        reservations_queries.RESERVATIONS,
+        OF_BUYER | {"buyer_id": UUID(int=7), "status": "paid"},
+        {"reservations_of_buyer"},
+    ),
     (sales_queries.ORGANISER, {"event_id": UUID(int=1)}, {"events_pkey"}),
     (sales_queries.MINUTES, OF_EVENT, {"sales_by_minute_pkey"}),
     (sales_queries.BUCKETS, OF_EVENT | {"bucket": "day"}, {"sales_by_minute_pkey"}),
-    (queries.DUE, {}, {"reservations_due"}),
-    (queries.NEXT_DUE, {}, {"reservations_due"}),
-    (queries.OF_CANCELLED_EVENTS, {"after_position": 10_000}, {"events_cancelled", "reservations_open"}),
+    (reservations_queries.DUE, {}, {"reservations_due"}),
+    (reservations_queries.NEXT_DUE, {}, {"reservations_due"}),
+    (reservations_queries.OF_CANCELLED_EVENTS, {"after_position": 10_000}, {"events_cancelled", "reservations_open"}),
 ]
 # Values in the order in which the query names them.
 FIXED_QUERIES: list[tuple[str, dict[str, Any]]] = [
     *((table.read, table.asked(KEYS.get(table.key, IDS))) for table in TABLES),
-    (queries.DUE, {"limit": 512}),
-    (queries.NEXT_DUE, {}),
-    (queries.OF_CANCELLED_EVENTS, {"after_position": 10, "limit": 512}),
+    (reservations_queries.DUE, {"limit": 512}),
+    (reservations_queries.NEXT_DUE, {}),
+    (reservations_queries.OF_CANCELLED_EVENTS, {"after_position": 10, "limit": 512}),
 ]
 NEWEST_PREPARED = "SELECT name FROM pg_prepared_statements ORDER BY prepare_time DESC LIMIT 1"
 ANALYZE = "ANALYZE events, ticket_types, reservations, sales_by_minute, audit_trail"

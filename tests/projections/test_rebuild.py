@@ -11,11 +11,11 @@ from eventstore.postgres.connections import OLD_PROJECTIONS_SCHEMA, WORKER_ROLE,
 from eventstore.postgres.lock_keys import LOCK_CLASS, REBUILD_KEY
 from eventstore.reading import head
 from projections import checkpoint
-from projections.differences import ROWS_SHOWN_MAX, Difference
-from projections.failures import FoldFailed, HistoryCutShort, OldTablesHeld, OldTablesInUse, RebuildUnderWay
-from projections.rebuild import Progress
-from projections.runner import Runner
-from projections.swap import drop_old
+from projections.errors import FoldFailed, HistoryCutShort, OldTablesHeld, OldTablesInUse, RebuildUnderWay
+from projections.projector.projector import Runner
+from projections.rebuilding.differences import ROWS_SHOWN_MAX, Difference
+from projections.rebuilding.rebuild import Progress
+from projections.rebuilding.swap import drop_old
 from tests.projections.histories import BoxOffice, append
 from tests.projections.independent_fold import expected_of, shown_by
 from tests.projections.rebuilding import Stopped, Watched, fold_all, owner, stopped_before
@@ -57,7 +57,7 @@ async def test_a_rebuild_that_is_stopped_anywhere_goes_on_where_it_was(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`python -m tests.campaigns.rebuild` stops them again and again, while tickets are sold."""
-    monkeypatch.setattr("projections.rebuild.BATCH_DOMAIN_EVENTS", 16)
+    monkeypatch.setattr("projections.rebuilding.rebuild.BATCH_DOMAIN_EVENTS", 16)
     dice, commands = Random(0), BoxOffice(0).commands(240)
     resumed_at = []
     async with running(Runner(database_url)):
@@ -148,7 +148,7 @@ async def test_what_can_not_be_folded_stops_the_rebuild_and_changes_nothing(data
 
 
 async def test_a_second_rebuild_at_the_same_time_is_refused(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("projections.rebuild.LOCK_TRIES", 2)
+    monkeypatch.setattr("projections.rebuilding.rebuild.LOCK_TRIES", 2)
     async with await connect(database_url, role=WORKER_ROLE) as other:
         await other.execute("SELECT pg_advisory_lock(%s, %s)", (LOCK_CLASS, REBUILD_KEY))
         with pytest.raises(RebuildUnderWay):
@@ -168,7 +168,7 @@ async def test_what_other_code_has_begun_is_begun_again(database_url: str, monke
         await append(connection, commands)
         await fold_all(database_url)
         with monkeypatch.context() as patch:
-            patch.setattr("projections.schema.fingerprint", lambda: "another")
+            patch.setattr("projections.schema.make_schema.fingerprint", lambda: "another")
             await stopped_before("index", database_url)
         assert (await Watched().rebuild(database_url)).resumed_at == 0
         assert await shown_by(connection) == expected_of(commands)

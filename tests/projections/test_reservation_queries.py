@@ -6,9 +6,10 @@ from uuid import UUID, uuid4
 
 from domain.commands import Actor, ExpireReservation, PayReservation, WithdrawReservation
 from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
-from projections import checkpoint, queries
+from projections import checkpoint
 from projections.checkpoint import DEFINITIONS_VERSION
-from projections.runner import Runner
+from projections.projector.projector import Runner
+from projections.queries import reservations_queries
 from tests.projections.histories import NOON
 from tests.projections.programme import Programme
 from tests.projections.waiting import running, until, until_somebody_leads
@@ -25,17 +26,17 @@ async def test_a_buyer_sees_the_newest_first_page_by_page(database_url: str) -> 
         programme.reserve(concert, BOB, NOON + timedelta(seconds=n // 4))
     async with await connect(database_url, role=WORKER_ROLE) as connection:
         await programme.fold(connection)
-        everything = await queries.reservations(connection, ANN, limit=ALL)
+        everything = await reservations_queries.reservations(connection, ANN, limit=ALL)
         assert len(everything) == 25
         assert {row.buyer_id for row in everything} == {ANN}
         assert everything == sorted(everything, key=lambda row: (row.placed_at, row.reservation_id), reverse=True)
         for size in (1, 4, 25):
             pages, after = [], None
-            while page := await queries.reservations(connection, ANN, after=after, limit=size):
+            while page := await reservations_queries.reservations(connection, ANN, after=after, limit=size):
                 pages += page
                 after = (page[-1].placed_at, page[-1].reservation_id)
             assert pages == everything
-        assert await queries.reservations(connection, uuid4(), limit=ALL) == []
+        assert await reservations_queries.reservations(connection, uuid4(), limit=ALL) == []
 
 
 async def test_filters_by_status_and_event(database_url: str) -> None:
@@ -48,17 +49,20 @@ async def test_filters_by_status_and_event(database_url: str) -> None:
         await programme.fold(connection)
 
         async def found(**filters: Any) -> set[UUID]:
-            return {row.reservation_id for row in await queries.reservations(connection, ANN, limit=ALL, **filters)}
+            return {
+                row.reservation_id
+                for row in await reservations_queries.reservations(connection, ANN, limit=ALL, **filters)
+            }
 
         assert await found() == {held, paid, elsewhere}
         assert await found(status="reserved") == {held, elsewhere}
         assert await found(status="paid") == {paid}
         assert await found(event_id=concert) == {held, paid}
         assert await found(event_id=concert, status="cancelled") == set()
-        row = await queries.reservation(connection, paid)
+        row = await reservations_queries.reservation(connection, paid)
         assert row is not None
         assert (row.status, row.payment_reference, row.buyer_id, row.quantity) == ("paid", "ref", ANN, 1)
-        assert await queries.reservation(connection, uuid4()) is None
+        assert await reservations_queries.reservation(connection, uuid4()) is None
 
 
 async def test_holds_are_due_by_the_clock_of_the_database_oldest_first(database_url: str) -> None:
@@ -67,19 +71,19 @@ async def test_holds_are_due_by_the_clock_of_the_database_oldest_first(database_
     concert = programme.announce("Concert", now + timedelta(hours=2))
     due = [programme.reserve(concert, ANN, now - timedelta(hours=3, minutes=-n)) for n in range(5)]
     async with await connect(database_url, role=WORKER_ROLE) as connection:
-        assert await queries.next_due_in_seconds(connection) is None
+        assert await reservations_queries.next_due_in_seconds(connection) is None
         await programme.fold(connection)
-        assert await queries.due_reservations(connection, ALL) == [(each, concert) for each in due]
-        assert await queries.due_reservations(connection, 2) == [(each, concert) for each in due[:2]]
-        late = await queries.next_due_in_seconds(connection)
+        assert await reservations_queries.due_reservations(connection, ALL) == [(each, concert) for each in due]
+        assert await reservations_queries.due_reservations(connection, 2) == [(each, concert) for each in due[:2]]
+        late = await reservations_queries.next_due_in_seconds(connection)
         assert late is not None
         assert late < -3_600
         programme.office.now = now
         programme.submit(ExpireReservation(event_id=concert, request_id=uuid4(), reservation_id=each) for each in due)
         programme.reserve(concert, ANN, now + timedelta(minutes=90))
         await programme.fold(connection)
-        assert await queries.due_reservations(connection, ALL) == []
-        early = await queries.next_due_in_seconds(connection)
+        assert await reservations_queries.due_reservations(connection, ALL) == []
+        early = await reservations_queries.next_due_in_seconds(connection)
         assert early is not None
         assert early > 3_600
 
@@ -93,14 +97,14 @@ async def test_reservations_of_cancelled_events_are_found_until_they_ended(datab
     programme.submit([pay])
     async with await connect(database_url, role=WORKER_ROLE) as connection:
         await programme.fold(connection)
-        assert await queries.reservations_of_cancelled_events(connection, 0, ALL) == []
+        assert await reservations_queries.reservations_of_cancelled_events(connection, 0, ALL) == []
         programme.call_off(second)
         second_cancelled = await programme.fold(connection)
         programme.call_off(first)
         first_cancelled = await programme.fold(connection)
 
         async def left(after_position: int, limit: int = ALL) -> list[tuple[UUID, UUID]]:
-            found = await queries.reservations_of_cancelled_events(connection, after_position, limit)
+            found = await reservations_queries.reservations_of_cancelled_events(connection, after_position, limit)
             return [(event_id, reservation_id) for reservation_id, event_id in found]
 
         in_order = await left(0)
@@ -121,18 +125,18 @@ async def test_readiness_tells_whether_a_runner_is_there_and_how_far_it_is(datab
     programme = Programme()
     programme.announce("Concert")
     async with await connect(database_url, role=WORKER_ROLE) as connection:
-        before = await queries.readiness(connection)
+        before = await reservations_queries.readiness(connection)
         assert before[:3] == (0, DEFINITIONS_VERSION, False)
         async with running(Runner(database_url)):
             await until_somebody_leads(connection)
-            assert (await queries.readiness(connection)).runner_holds_lock
+            assert (await reservations_queries.readiness(connection)).runner_holds_lock
         last = await programme.fold(connection)
         await until(lambda: no_runner(connection))
-        after = await queries.readiness(connection)
+        after = await reservations_queries.readiness(connection)
         assert (after.position, (await checkpoint.read(connection)).position) == (last, last)
         await connection.execute("UPDATE checkpoint SET definitions_version = definitions_version + 1")
-        assert (await queries.readiness(connection)).definitions_version == DEFINITIONS_VERSION + 1
+        assert (await reservations_queries.readiness(connection)).definitions_version == DEFINITIONS_VERSION + 1
 
 
 async def no_runner(connection: Connection) -> bool:
-    return not (await queries.readiness(connection)).runner_holds_lock
+    return not (await reservations_queries.readiness(connection)).runner_holds_lock

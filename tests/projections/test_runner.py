@@ -16,19 +16,20 @@ from structlog.testing import capture_logs
 from eventstore.errors import SchemaOutdated
 from eventstore.postgres.connections import PROJECTIONS_SCHEMA, WORKER_ROLE, Connection, connect
 from eventstore.reading import CHANNEL, head
-from projections import checkpoint, schema
-from projections.batches import Batches
+from projections import checkpoint
 from projections.checkpoint import DEFINITIONS_VERSION
-from projections.failures import CheckpointMoved
-from projections.runner import NEWER_TABLES, OLDER_TABLES, Runner
-from projections.tables import TABLES
+from projections.errors import CheckpointMoved
+from projections.projector.batches import Batches
+from projections.projector.projector import NEWER_TABLES, OLDER_TABLES, Runner
+from projections.schema import make_schema
+from projections.tables.all_tables import TABLES
 from tests.projections.histories import BoxOffice, append
 from tests.projections.independent_fold import expected_of, shown_by
 from tests.projections.waiting import SECONDS_MAX, lock_holders, running, until, until_folded, until_somebody_leads
 from tests.running import running as running_process
 from tixxety.processes import TiedProcess
 
-RUN = "import asyncio, sys; from projections.runner import Runner; asyncio.run(Runner(sys.argv[1]).run())"
+RUN = "import asyncio, sys; from projections.projector.projector import Runner; asyncio.run(Runner(sys.argv[1]).run())"
 SET_VERSION = "UPDATE checkpoint SET definitions_version = %s"
 END_SESSION = "SELECT pg_terminate_backend(%s)"
 KEEP_A_DIARY = """
@@ -56,7 +57,7 @@ async def owner(database_url: str) -> AsyncIterator[Connection]:
 
 
 async def test_an_append_wakes_the_runner_without_a_poll(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("projections.runner.POLL_SECONDS", 3_600)
+    monkeypatch.setattr("projections.projector.projector.POLL_SECONDS", 3_600)
     office = BoxOffice(1)
     async with await connect(database_url, role=WORKER_ROLE) as connection, running(Runner(database_url)):
         await until_somebody_leads(connection)
@@ -231,7 +232,7 @@ async def test_after_a_rename_an_old_runner_does_not_write_into_the_new_tables(d
         batches = Batches(connection, await checkpoint.read(connection))
         await batches.fold_next()
         async with builder.transaction():
-            await schema.make(builder, "fresh")
+            await make_schema.make(builder, "fresh")
             await builder.execute("UPDATE checkpoint SET position = %s", (batches.position,))
         async with builder.transaction():
             await builder.execute(sql.SQL("ALTER SCHEMA {} RENAME TO {}").format(live, old))
@@ -280,7 +281,7 @@ async def test_a_worker_whose_program_was_replaced_on_disk_ends_so_that_the_newe
     async with owner(database_url) as connection:
         await connection.execute(SET_VERSION, (DEFINITIONS_VERSION + 1,))
         runner = Runner(database_url)
-        monkeypatch.setattr("projections.schema.fingerprint", lambda: "of the newer program")
+        monkeypatch.setattr("projections.schema.make_schema.fingerprint", lambda: "of the newer program")
         with pytest.raises(SchemaOutdated):
             await asyncio.wait_for(runner.run(), 30)
         await until(lambda: nobody_leads(connection))

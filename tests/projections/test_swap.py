@@ -9,12 +9,12 @@ import pytest
 from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
 from eventstore.postgres.lock_keys import RUNNER_CLASS
 from projections import checkpoint
-from projections.batches import Batches
-from projections.failures import CheckpointMoved, SwapHeldUp
-from projections.follower import Follower
-from projections.rebuild import FRESH_SETTINGS
-from projections.runner import Runner
-from projections.swap import Swap
+from projections.errors import CheckpointMoved, SwapHeldUp
+from projections.projector.batches import Batches
+from projections.projector.checkpoint_watcher import Follower
+from projections.projector.projector import Runner
+from projections.rebuilding.rebuild import FRESH_SETTINGS
+from projections.rebuilding.swap import Swap
 from tests.projections.histories import BoxOffice, append
 from tests.projections.independent_fold import expected_of, shown_by
 from tests.projections.rebuilding import Watched, fold_all, owner, stopped_before

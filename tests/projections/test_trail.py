@@ -9,10 +9,11 @@ from uuid import UUID
 import pytest
 
 from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
-from projections import checkpoint, trail
-from projections.audit_trail import AuditRow
-from projections.batches import Batches
-from projections.trail import FREQUENT_TYPES, Filters, Span
+from projections import checkpoint
+from projections.projector.batches import Batches
+from projections.queries import audit_trail_queries
+from projections.queries.audit_trail_queries import FREQUENT_TYPES, Filters, Span
+from projections.tables.audit_trail import AuditRow
 from tests.projections.histories import NOON, BoxOffice, append
 from tests.projections.test_query_plans import named, nodes, plan_of
 
@@ -43,10 +44,10 @@ async def connection(database_url: str) -> AsyncIterator[Connection]:
 
 async def all_selected(connection: Connection, filters: Filters, limit: int) -> list[AuditRow]:
     """Page after page to the end."""
-    within = await trail.span(connection, filters, (await checkpoint.read(connection)).position)
+    within = await audit_trail_queries.span(connection, filters, (await checkpoint.read(connection)).position)
     rows: list[AuditRow] = []
     while True:
-        selected = await trail.selected(connection, filters, within, limit)
+        selected = await audit_trail_queries.selected(connection, filters, within, limit)
         assert len(selected.rows) <= limit
         rows += selected.rows
         if selected.after is None:
@@ -91,7 +92,7 @@ def some_filters(random: Random, rows: list[AuditRow]) -> Filters:
 async def test_filters_select_what_a_brute_force_selects(
     connection: Connection, monkeypatch: pytest.MonkeyPatch, walked: int
 ) -> None:
-    monkeypatch.setattr(trail, "WALKED_POSITIONS", walked)
+    monkeypatch.setattr(audit_trail_queries, "WALKED_POSITIONS", walked)
     await append(connection, BoxOffice(walked).commands(120))
     await Batches(connection, await checkpoint.read(connection)).fold_next(100_000)
     rows = await all_selected(connection, Filters(), 100)
@@ -130,7 +131,7 @@ async def test_each_filter_finds_its_rows_by_an_index(connection: Connection) ->
         (Filters(event_id=an_event, type="TicketsHeld"), "audit_trail_of_event"),
     ]
     for filters, index in cases:
-        within = await trail.span(connection, filters, COUNT)
+        within = await audit_trail_queries.span(connection, filters, COUNT)
         if filters.walks:
             within = within._replace(upto=within.after + 15_000)
         plan = await plan_of(connection, filters.query, filters._asdict() | within._asdict() | {"limit": 50})
@@ -142,18 +143,20 @@ async def test_each_filter_finds_its_rows_by_an_index(connection: Connection) ->
 async def test_a_time_is_found_in_a_few_steps_and_nothing_near_it_is_missed(connection: Connection) -> None:
     await connection.execute("RESET ROLE")
     await connection.execute(MANY, {"count": FEWER})
-    plan = await plan_of(connection, trail.BEFORE, {"upto": FEWER, "instant": START + timedelta(seconds=17_777)})
+    plan = await plan_of(
+        connection, audit_trail_queries.BEFORE, {"upto": FEWER, "instant": START + timedelta(seconds=17_777)}
+    )
     assert "Seq Scan" not in named(plan, "Node Type")
     for second in (-1_000, 0, 61, 500, 17_777, FEWER - 61, FEWER + 1_000):
         filters = Filters(since=START + timedelta(seconds=second), until=START + timedelta(seconds=second + 30))
-        within = await trail.span(connection, filters, FEWER)
+        within = await audit_trail_queries.span(connection, filters, FEWER)
         assert within.upto - within.after <= 200 or within.upto <= 200
         assert filters.since is not None
         assert filters.until is not None
         meant = {
             n for n in range(1, FEWER + 1) if filters.since <= START + timedelta(seconds=n - n % 7) < filters.until
         }
-        selected = await trail.selected(connection, filters, within, 100)
+        selected = await audit_trail_queries.selected(connection, filters, within, 100)
         assert {row.position for row in selected.rows} == meant
 
 
@@ -162,10 +165,10 @@ async def test_a_frequent_type_that_does_not_come_is_answered_in_bounded_parts(
 ) -> None:
     await connection.execute("RESET ROLE")
     await connection.execute(MANY, {"count": FEWER})
-    monkeypatch.setattr(trail, "WALKED_POSITIONS", 12_000)
+    monkeypatch.setattr(audit_trail_queries, "WALKED_POSITIONS", 12_000)
     expired = Filters(type="ReservationExpired")
-    assert await trail.selected(connection, expired, Span(0, FEWER), 50) == ([], 12_000)
-    then = await trail.selected(connection, expired, Span(12_000, FEWER), 50)
+    assert await audit_trail_queries.selected(connection, expired, Span(0, FEWER), 50) == ([], 12_000)
+    then = await audit_trail_queries.selected(connection, expired, Span(12_000, FEWER), 50)
     assert [row.position for row in then.rows] == list(range(19_001, 19_051))
     assert then.after == 19_050
 
@@ -173,6 +176,6 @@ async def test_a_frequent_type_that_does_not_come_is_answered_in_bounded_parts(
 def test_the_types_without_an_index_are_those_of_the_table() -> None:
     from importlib import resources
 
-    statements = (resources.files("projections") / "audit_trail.sql").read_text()
+    statements = (resources.files("projections.tables") / "audit_trail.sql").read_text()
     left_out = statements.partition("WHERE type NOT IN (")[2].partition(")")[0]
     assert {name.strip(" '") for name in left_out.split(",")} == FREQUENT_TYPES

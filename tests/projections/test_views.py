@@ -12,7 +12,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from eventstore.postgres.connections import HISTORY_SCHEMA, PROJECTIONS_SCHEMA, Connection, connect
-from projections import schema
+from projections.schema import make_schema
 from tests.projections.histories import NOON, BoxOffice, Command, append
 from tests.projections.independent_fold import COUNTS, expected_of
 from tests.projections.sold import fill
@@ -187,7 +187,7 @@ async def test_after_a_swap_by_rename_every_view_shows_the_tables_beside_it(
     async with await connect(database_url) as connection:
         await connection.execute("RESET ROLE")
         async with connection.transaction():
-            await schema.make(connection, "fresh")
+            await make_schema.make(connection, "fresh")
         async with connection.transaction():
             for before, after in ((live, old), (fresh, live), (history, away)):
                 await connection.execute(rename.format(before, after))

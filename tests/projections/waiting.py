@@ -10,7 +10,7 @@ from eventstore.postgres.connections import Connection, connect
 from eventstore.postgres.lock_keys import RUNNER_CLASS
 from eventstore.reading import head
 from projections import checkpoint
-from projections.runner import Runner
+from projections.projector.projector import Runner
 
 SECONDS_MAX = 30.0
 LOOK_AGAIN_SECONDS = 0.02

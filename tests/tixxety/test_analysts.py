@@ -10,11 +10,12 @@ from psycopg import sql
 from psycopg.errors import InsufficientPrivilege, LockNotAvailable, ReadOnlySqlTransaction
 
 from eventstore.postgres.connections import PROJECTIONS_SCHEMA, connect
-from projections import checkpoint, schema
-from projections.batches import Batches
-from projections.examples import EXAMPLES
-from projections.runner import FOLD_SETTINGS
-from projections.tables import TABLES
+from projections import checkpoint
+from projections.projector.batches import Batches
+from projections.projector.projector import FOLD_SETTINGS
+from projections.schema import make_schema
+from projections.schema.example_queries import EXAMPLES
+from projections.tables.all_tables import TABLES
 from tests.projections.histories import BoxOffice, append
 from tests.projections.sold import fill
 from tests.tixxety.forked import run_command as tixxety
@@ -207,7 +208,7 @@ async def test_tables_that_are_made_anew_are_there_to_read_as_well(
     async with await connect(database_url) as owner:
         await owner.execute("RESET ROLE")
         async with owner.transaction():
-            await schema.make(owner, "fresh")
+            await make_schema.make(owner, "fresh")
             await owner.execute(rename.format(live, old))
             await owner.execute(rename.format(fresh, live))
             await owner.execute(

@@ -15,7 +15,7 @@ import pytest
 import typer
 
 from eventstore.postgres.connections import WORKER_ROLE, connect
-from projections.export import TableUnknown
+from projections.exporting.table_export import TableUnknown
 from tests.auditing.sealed_histories import sealed_history
 from tests.running import ROOT
 from tests.tixxety.forked import run_command as tixxety

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from projections.failures import ParquetMissing
+from projections.errors import ParquetMissing
 from tests.running import ROOT
 from tixxety.failures import PostgresFailed
 from tixxety.postgres_binaries import find_binaries

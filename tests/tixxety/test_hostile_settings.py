@@ -10,8 +10,8 @@ from psycopg.errors import RestrictViolation
 
 from eventstore.postgres.connections import connect
 from projections import checkpoint
-from projections.batches import Batches
-from projections.runner import FOLD_SETTINGS
+from projections.projector.batches import Batches
+from projections.projector.projector import FOLD_SETTINGS
 from tests.conftest import drop, execute, with_database
 from tests.tixxety.forked import run_command as tixxety
 from tests.tixxety.test_migrate import sell

@@ -16,7 +16,7 @@ from eventstore.postgres import connections
 from eventstore.postgres.connections import APP_ROLE, WORKER_ROLE, Connection, connect
 from eventstore.schema_version import SCHEMA_VERSION, steps
 from eventstore.writing.group_commit import GroupCommit
-from projections import schema as projections_schema
+from projections.schema import make_schema as projections_schema
 from tests import box_office
 from tixxety import analysts
 from tixxety.guards import ADVISORY_FUNCTIONS, OPEN_LOCKS, SILENT_STAYS

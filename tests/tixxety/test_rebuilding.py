@@ -8,9 +8,9 @@ import psycopg
 import pytest
 
 from projections.checkpoint import DEFINITIONS_VERSION
-from projections.differences import Difference, Differences
-from projections.failures import SwapHeldUp
-from projections.rebuild import Progress
+from projections.errors import SwapHeldUp
+from projections.rebuilding.differences import Difference, Differences
+from projections.rebuilding.rebuild import Progress
 from tixxety import rebuilding
 from tixxety.migrate import REBUILD_DUE, migrate
 from tixxety.rebuilding import Report, rebuild, rebuild_first

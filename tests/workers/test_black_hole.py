@@ -13,7 +13,7 @@ from eventstore.postgres.connections import Connection
 from eventstore.postgres.lock_keys import JOBS_KEY, LOCK_CLASS, RUNNER_CLASS
 from eventstore.seals import seals
 from eventstore.writing.group_commit import GroupCommit
-from projections.follower import Follower
+from projections.projector.checkpoint_watcher import Follower
 from tests import box_office
 from tests.fault_proxy import FaultProxy
 from tests.workers.conftest import Worker

@@ -16,9 +16,10 @@ from eventstore.postgres.connections import Connection
 from eventstore.postgres.tasks import end
 from eventstore.writing.group import Outcome
 from eventstore.writing.group_commit import GroupCommit
-from projections import checkpoint, queries
-from projections.follower import Follower
-from projections.runner import Runner
+from projections import checkpoint
+from projections.projector.checkpoint_watcher import Follower
+from projections.projector.projector import Runner
+from projections.queries import reservations_queries
 from tests import box_office
 from tests.fault_proxy import FaultProxy
 from tests.settable_clock import Clock, settable_clock
@@ -100,7 +101,7 @@ async def test_a_hold_that_is_due_is_taken_back(connection: Connection, commands
         await until_recorded(connection, EXPIRED, 1)
 
         async def is_folded() -> bool:
-            row = await queries.reservation(connection, wish.reservation_id)
+            row = await reservations_queries.reservation(connection, wish.reservation_id)
             return row is not None and row.status == "expired"
 
         await box_office.until(is_folded)
@@ -247,14 +248,14 @@ async def test_projections_that_lag_double_nothing(
     await asyncio.wait([folding])
 
     async def all_due() -> bool:
-        return len(await queries.due_reservations(connection, 100)) == 40
+        return len(await reservations_queries.due_reservations(connection, 100)) == 40
 
     await box_office.until(all_due)
     async with Follower(database_url) as follower:
         job = Expiry(commands, follower)
         for _ in range(3):
             await job.work(at_work)
-    assert len(await queries.due_reservations(connection, 100)) == 40, "the projections still lag"
+    assert len(await reservations_queries.due_reservations(connection, 100)) == 40, "the projections still lag"
     told = await judged(connection)
     assert (told.count(ReservationExpired), told.count(ReservationCancelled)) == (40, 40)
     assert all(told.types(wish.reservation_id)[1:] == ["ReservationExpired"] for wish in held)

@@ -10,9 +10,10 @@ import pytest
 from eventstore import snapshots
 from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
 from eventstore.writing.group_commit import GroupCommit
-from projections import checkpoint, queries
-from projections.batches import Batches
+from projections import checkpoint
 from projections.checkpoint import DEFINITIONS_VERSION
+from projections.projector.batches import Batches
+from projections.queries import reservations_queries
 from tests import box_office
 from tests.fault_proxy import FaultProxy
 from tests.workers.conftest import Worker
@@ -88,7 +89,7 @@ async def test_beside_another_versions_tables_all_but_folding_goes_on(
         async with await connect(database_url, role=WORKER_ROLE) as other:
             await other.execute("UPDATE checkpoint SET definitions_version = %s", (DEFINITIONS_VERSION,))
         await reaches("SELECT count(*) FROM reservations WHERE status = 'expired'", 3)
-        assert (await queries.readiness(connection)).runner_holds_lock
+        assert (await reservations_queries.readiness(connection)).runner_holds_lock
 
 
 async def test_it_ends_when_told_and_leaves_no_session(
@@ -122,7 +123,7 @@ async def test_a_fold_that_fails_stops_the_projector_while_expiry_goes_on(
         stolen_at = await box_office.only(connection, "SELECT max(notification_id) FROM stored_events")
 
         async def runner_has_stopped() -> bool:
-            return (await queries.readiness(connection)).stopped_before == stolen_at
+            return (await reservations_queries.readiness(connection)).stopped_before == stolen_at
 
         await box_office.until(runner_has_stopped)
         await reaches("SELECT count(*) FROM stored_events WHERE topic = 'ReservationExpired'", 10)

@@ -8,8 +8,8 @@ import msgspec
 from psycopg.rows import args_row
 
 from eventstore.postgres.connections import Connection
-from projections.events import EventRow
-from projections.ticket_types import TicketTypeRow
+from projections.tables.events import EventRow
+from projections.tables.ticket_types import TicketTypeRow
 
 EVENT = """
 SELECT event_id, organiser_id, title, description, street, city, state, country, starts_at, ends_at,

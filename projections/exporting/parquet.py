@@ -4,8 +4,8 @@ import io
 from typing import BinaryIO
 
 from eventstore.postgres.connections import Connection
-from projections.arrow import csv, pa, pq
-from projections.export import CHUNK_BYTES, Asked, Told, csv_chunks
+from projections.exporting.arrow import csv, pa, pq
+from projections.exporting.table_export import CHUNK_BYTES, Asked, Told, csv_chunks
 
 # Keys of the file's metadata.
 TABLE, POSITION = "tixxety.table", "tixxety.position"

@@ -14,10 +14,10 @@ from eventstore.postgres.tasks import end
 from eventstore.reading import Recorded
 from projections import checkpoint
 from projections.checkpoint import CHANNEL, Checkpoint
-from projections.failures import CheckpointMoved, FoldFailed
-from projections.folding import Folding, Rows, failed
-from projections.table import Key, Row, Table
-from projections.tables import TABLES
+from projections.errors import CheckpointMoved, FoldFailed
+from projections.projector.folding import Folding, Rows, failed
+from projections.tables.all_tables import TABLES
+from projections.tables.table import Key, Row, Table
 
 BATCH_DOMAIN_EVENTS = 4_096
 

@@ -2,7 +2,7 @@
 
 from eventstore.postgres.connections import Connection
 from projections.checkpoint import Checkpoint
-from projections.tables import TABLES
+from projections.tables.all_tables import TABLES
 
 # Besides what a fold writes, a search reads what the database computes.
 READ = {table.name: table.row.__struct_fields__ for table in TABLES} | {"checkpoint": Checkpoint._fields}

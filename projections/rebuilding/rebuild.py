@@ -18,14 +18,16 @@ from eventstore.postgres.connections import (
     connect_as_owner,
 )
 from eventstore.postgres.lock_keys import LOCK_CLASS, MIGRATION_KEY, REBUILD_KEY
-from projections import checkpoint, queries, schema
-from projections.batches import BATCH_DOMAIN_EVENTS, Batches
+from projections import checkpoint
 from projections.checkpoint import DEFINITIONS_VERSION
-from projections.differences import Differences, differences
-from projections.failures import CheckpointMoved, HistoryCutShort, RebuildUnderWay
-from projections.runner import FOLD_SETTINGS, OUR_LOCK, TRY_LOCK
-from projections.swap import DROP, LOCK_MIGRATION, Swap, standing_still, views_of_others
-from projections.tables import TABLES
+from projections.errors import CheckpointMoved, HistoryCutShort, RebuildUnderWay
+from projections.projector.batches import BATCH_DOMAIN_EVENTS, Batches
+from projections.projector.projector import FOLD_SETTINGS, OUR_LOCK, TRY_LOCK
+from projections.queries import reservations_queries
+from projections.rebuilding.differences import Differences, differences
+from projections.rebuilding.swap import DROP, LOCK_MIGRATION, Swap, standing_still, views_of_others
+from projections.schema import make_schema
+from projections.tables.all_tables import TABLES
 
 # What is missing then is folded in moments while the live tables stand still.
 NEARLY_THERE_DOMAIN_EVENTS = 1_000
@@ -108,7 +110,7 @@ async def rebuild(database_url: str, tell: Tell, tell_differences: TellDifferenc
             tell_differences(found := await fresh.compare(database_url))
             await fresh.catch_up()
             fresh.begin("swap")
-            before = await queries.readiness(owner)
+            before = await reservations_queries.readiness(owner)
             async with await connect_as_owner(database_url) as watcher:
                 await Swap(owner, watcher, fresh.reach).swap(patience_seconds)
         if not before.runner_holds_lock or before.definitions_version != DEFINITIONS_VERSION:
@@ -135,16 +137,16 @@ async def _prepare(owner: Connection) -> None:
                 f"The tables for reading were made by version {live.definitions_version}; "
                 f"this program knows {DEFINITIONS_VERSION}."
             )
-        fingerprint = schema.fingerprint()
+        fingerprint = make_schema.fingerprint()
         note = await _note(owner)
         if note.get("fingerprint") == fingerprint:
-            await schema.enter(owner, NEXT_PROJECTIONS_SCHEMA)
+            await make_schema.enter(owner, NEXT_PROJECTIONS_SCHEMA)
             if (await checkpoint.read(owner)).position <= live.position:
                 return
         await owner.execute(DROP.format(sql.Identifier(NEXT_PROJECTIONS_SCHEMA)))
-        await schema.make(owner, NEXT_PROJECTIONS_SCHEMA)
-        await schema.copy_rights(owner, PROJECTIONS_SCHEMA, NEXT_PROJECTIONS_SCHEMA)
-        await schema.grant(owner, NEXT_PROJECTIONS_SCHEMA)
+        await make_schema.make(owner, NEXT_PROJECTIONS_SCHEMA)
+        await make_schema.copy_rights(owner, PROJECTIONS_SCHEMA, NEXT_PROJECTIONS_SCHEMA)
+        await make_schema.grant(owner, NEXT_PROJECTIONS_SCHEMA)
         indexes = await (await owner.execute(INDEXES, {"schema": NEXT_PROJECTIONS_SCHEMA})).fetchall()
         for name, _ in indexes:
             await owner.execute(DROP_INDEX.format(sql.Identifier(NEXT_PROJECTIONS_SCHEMA, name)))
@@ -210,7 +212,7 @@ class Fresh:
             async with standing_still(self._owner) as position:
                 await self.reach(position)
                 live = await checkpoint.read(reader)
-            await schema.enter(reader, NEXT_PROJECTIONS_SCHEMA)
+            await make_schema.enter(reader, NEXT_PROJECTIONS_SCHEMA)
             if live.position != (await checkpoint.read(reader)).position:
                 raise CheckpointMoved
             return await differences(reader, PROJECTIONS_SCHEMA, NEXT_PROJECTIONS_SCHEMA)

@@ -11,7 +11,7 @@ from psycopg.rows import args_row
 from eventstore.errors import Failure
 from eventstore.postgres.connections import Connection, connect
 from projections import checkpoint
-from projections.tables import TABLES
+from projections.tables.all_tables import TABLES
 
 CHUNK_BYTES = 4_000_000
 TELL_ROWS = 1_000

@@ -1,7 +1,7 @@
 """Makes the tables and views of the projections, in whatever schema they shall stand, and hands rights on."""
 
 import hashlib
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from psycopg import sql
@@ -10,6 +10,7 @@ from eventstore.postgres import connections
 from eventstore.postgres.connections import HISTORY_SCHEMA, Connection
 from projections import checkpoint
 
+PACKAGE = Path(__file__).parents[1]
 CREATE = sql.SQL("CREATE SCHEMA IF NOT EXISTS {}")
 # What is made stands in the first; views may look into the history's too.
 ENTER = sql.SQL("SET LOCAL search_path = {}, {}")
@@ -45,8 +46,7 @@ async def make(connection: Connection, schema: str) -> None:
     """
     await connection.execute(CREATE.format(sql.Identifier(schema)))
     await enter(connection, schema)
-    files = [file for file in resources.files("projections").iterdir() if file.name.endswith(".sql")]
-    for file in sorted(files, key=lambda file: (file.name.startswith(VIEWS), file.name)):
+    for file in sorted(files(".sql"), key=lambda file: (file.name.startswith(VIEWS), file.name)):
         await connection.execute(file.read_bytes())
     await checkpoint.begin(connection)
     await open_to_analysts(connection, schema)
@@ -103,8 +103,12 @@ async def _give(
 def fingerprint() -> str:
     """SHA-256 of all code and SQL of this package: tables of another fingerprint may have been folded otherwise."""
     digest = hashlib.sha256()
-    files = [file for file in resources.files("projections").iterdir() if file.name.endswith((".py", ".sql"))]
-    for file in sorted(files, key=lambda file: file.name):
+    for file in files(".py", ".sql"):
         content = file.read_bytes()
-        digest.update(b"%s %d\n%s" % (file.name.encode(), len(content), content))
+        digest.update(b"%s %d\n%s" % (file.relative_to(PACKAGE).as_posix().encode(), len(content), content))
     return digest.hexdigest()
+
+
+def files(*endings: str) -> list[Path]:
+    """Those of the package `projections` whose names end so, in order."""
+    return sorted(file for file in PACKAGE.rglob("*") if file.name.endswith(endings))

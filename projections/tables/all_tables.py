@@ -1,7 +1,7 @@
 """The table of contents: every projection there is. A new one is a module, a .sql file and a line here."""
 
-from projections import audit_trail, events, reservations, sales_by_minute, ticket_types
-from projections.table import Table
+from projections.tables import audit_trail, events, reservations, sales_by_minute, ticket_types
+from projections.tables.table import Table
 
 TABLES: tuple[Table, ...] = (
     events.TABLE,

@@ -10,7 +10,7 @@ from domain.reservation import Status
 from eventstore.postgres.connections import Connection
 from eventstore.postgres.lock_keys import RUNNER_CLASS
 from projections.checkpoint import STOPPED
-from projections.reservations import ReservationRow
+from projections.tables.reservations import ReservationRow
 
 RESERVATION = """
 SELECT reservation_id, event_id, ticket_type_id, buyer_id, quantity, amount_minor, currency, status, placed_at,

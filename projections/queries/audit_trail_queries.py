@@ -7,7 +7,7 @@ from uuid import UUID
 from psycopg.rows import args_row
 
 from eventstore.postgres.connections import Connection
-from projections.audit_trail import AuditRow
+from projections.tables.audit_trail import AuditRow
 
 # Positions follow the commits and times the decisions before them: between a domain event and one behind it time may go
 # back by what a group takes, which is bounded by half of this, and by as much as the database's clock was set back.

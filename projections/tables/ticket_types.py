@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from domain.aggregate import DomainEvent
 from domain.ticketed_event import CapacityChanged, EventCreated, TicketsHeld, TicketsReleased, TicketsSold
-from projections.table import RowMissing, Table
+from projections.tables.table import RowMissing, Table
 
 READ = """
 SELECT ticket_type_id, event_id, place, name, amount_minor, currency, capacity, reserved, paid, position

@@ -15,7 +15,7 @@ from domain.reservation import (
     ReservationPlaced,
     Status,
 )
-from projections.table import RowMissing, Table, one_per_stream
+from projections.tables.table import RowMissing, Table, one_per_stream
 
 READ = """
 SELECT reservation_id, event_id, ticket_type_id, buyer_id, quantity, amount_minor, currency, status, placed_at,

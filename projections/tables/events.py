@@ -15,7 +15,7 @@ from domain.ticketed_event import (
     LimitsChanged,
     SalesWindowChanged,
 )
-from projections.table import RowMissing, Table, one_per_stream
+from projections.tables.table import RowMissing, Table, one_per_stream
 
 READ = """
 SELECT event_id, organiser_id, title, description, street, city, state, country, starts_at, ends_at,

@@ -1,6 +1,6 @@
 """pyarrow, which is large and need not be installed: everything that reads or writes Parquet takes it from here."""
 
-from projections.failures import ParquetMissing
+from projections.errors import ParquetMissing
 
 try:
     import pyarrow as pa  # type: ignore[import-untyped]

@@ -21,9 +21,10 @@ from eventstore.postgres.connections import (
     Connection,
 )
 from eventstore.postgres.lock_keys import LOCK_CLASS, MIGRATION_KEY
-from projections import checkpoint, schema
+from projections import checkpoint
 from projections.checkpoint import CHANNEL
-from projections.failures import OldTablesHeld, OldTablesInUse, SwapHeldUp
+from projections.errors import OldTablesHeld, OldTablesInUse, SwapHeldUp
+from projections.schema import make_schema
 
 # How long folding may pause for a swap; then it goes on, and the swap is tried again.
 STANDSTILL_SECONDS = 0.5
@@ -203,7 +204,7 @@ async def _rename(owner: Connection) -> None:
     live, fresh, old = (
         sql.Identifier(name) for name in (PROJECTIONS_SCHEMA, NEXT_PROJECTIONS_SCHEMA, OLD_PROJECTIONS_SCHEMA)
     )
-    await schema.copy_rights(owner, PROJECTIONS_SCHEMA, NEXT_PROJECTIONS_SCHEMA)
+    await make_schema.copy_rights(owner, PROJECTIONS_SCHEMA, NEXT_PROJECTIONS_SCHEMA)
     comment = await (await owner.execute(COMMENT, {"schema": PROJECTIONS_SCHEMA})).fetchone()
     await owner.execute(SET_COMMENT.format(fresh, sql.Literal(comment[0] if comment else None)))
     await owner.execute(RENAME.format(live, old))

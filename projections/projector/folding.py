@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 from domain.aggregate import DomainEvent
 from eventstore.reading import Recorded
-from projections.failures import FoldFailed
-from projections.table import Key, Row, Table
-from projections.tables import TABLES
+from projections.errors import FoldFailed
+from projections.tables.all_tables import TABLES
+from projections.tables.table import Key, Row, Table
 
 Rows = dict[Key, Row]
 

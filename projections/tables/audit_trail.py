@@ -19,7 +19,7 @@ from domain.ticketed_event import (
     TicketsReleased,
     TicketsSold,
 )
-from projections.table import Table
+from projections.tables.table import Table
 
 READ = """
 SELECT position, stream, version, type, event_id, reservation_id, actor_id::text, request_id, recorded_at

@@ -10,10 +10,11 @@ from eventstore.errors import SchemaOutdated
 from eventstore.postgres.connections import BY_INDEX, WORKER_ROLE, Connection, connect
 from eventstore.postgres.lease import Lease, Term
 from eventstore.postgres.lock_keys import RUNNER_CLASS
-from projections import checkpoint, schema
-from projections.batches import BATCH_DOMAIN_EVENTS, Batches
+from projections import checkpoint
 from projections.checkpoint import DEFINITIONS_VERSION, STOPPED, Checkpoint
-from projections.failures import CheckpointMoved, FoldFailed
+from projections.errors import CheckpointMoved, FoldFailed
+from projections.projector.batches import BATCH_DOMAIN_EVENTS, Batches
+from projections.schema import make_schema
 
 # What a runner that is frozen has written in part does not outlive its lock.
 FOLD_SETTINGS = BY_INDEX | {
@@ -53,7 +54,7 @@ class Runner:
 
     def __init__(self, database_url: str) -> None:
         self._lease = Lease(database_url, "projector", self._ask, self._fold)
-        self._program = schema.fingerprint()
+        self._program = make_schema.fingerprint()
         self._foreign_version: int | None = None
         self._stopped_before: int | None = None
 
@@ -80,7 +81,7 @@ class Runner:
         return None
 
     def _look_at_version(self, version: int) -> None:
-        if version > DEFINITIONS_VERSION and schema.fingerprint() != self._program:
+        if version > DEFINITIONS_VERSION and make_schema.fingerprint() != self._program:
             raise SchemaOutdated(NEWER_ON_DISK)
         if version not in (DEFINITIONS_VERSION, self._foreign_version):
             log.warning(OLDER_TABLES if version < DEFINITIONS_VERSION else NEWER_TABLES, theirs=version)

@@ -1,0 +1,1 @@
+"""A table in a file: CSV, JSON lines or Parquet."""

@@ -1,0 +1,1 @@
+"""The projector: folds the history into the tables for ever, and tells how far it is."""

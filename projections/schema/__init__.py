@@ -1,0 +1,1 @@
+"""The schema that the tables stand in: made, checked, and with views on top."""
