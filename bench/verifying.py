@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from auditing.verify import reading
-from auditing.verify.verification import verify
+from auditing.verify.database import one_moment
+from auditing.verify.database.database import verify
 
 KILOBYTE = 1_024
 
@@ -16,10 +16,10 @@ KILOBYTE = 1_024
 async def read(database_url: str) -> int:
     """All rows in both orders, and nothing done with them; how many there are."""
     count = 0
-    async with reading.moment(database_url) as connection:
-        async for rows in reading.rows(connection, 0):
+    async with one_moment.moment(database_url) as connection:
+        async for rows in one_moment.rows(connection, 0):
             count += len(rows)
-        async for _ in reading.rows_by_stream(connection, 0):
+        async for _ in one_moment.rows_by_stream(connection, 0):
             pass
     return count
 

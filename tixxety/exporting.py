@@ -18,7 +18,7 @@ from tixxety.stop_signals import run
 from tixxety.whole_files import written_whole
 
 if TYPE_CHECKING:
-    from auditing.export.writing import Writer
+    from auditing.export.write_export import Writer
 
 FORMATS = ("ndjson", "parquet", "cloudevents")
 TABLE_FORMATS = ("ndjson", "parquet", "csv")
@@ -54,7 +54,7 @@ def export(
 
 def export_history(event_id: UUID | None, form: str, to: Path | None, home: str | None) -> None:
     """Write all of it, or one event's part; how much it is, is said on standard error where that goes to a file."""
-    from auditing.export.writing import export as write_export
+    from auditing.export.write_export import export as write_export
 
     with ExitStack() as stack:
         writer = stack.enter_context(opened(form, to))
@@ -107,7 +107,7 @@ def expect_format(form: str, formats: tuple[str, ...], to: Path | None) -> None:
 @contextmanager
 def opened(form: str, to: Path | None) -> Iterator[Writer]:
     """A writer of some format; what it writes is in the file after the block, or nothing is. Raises CannotExport."""
-    from auditing.export.writing import CloudEvents, Ndjson
+    from auditing.export.write_export import CloudEvents, Ndjson
 
     expect_format(form, FORMATS, to)
     with output(to) as file:

@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from auditing.replay.as_of import Moment
+from auditing.replay.formatting import plain
 from auditing.replay.timeline import Step
-from auditing.replay.words import plain
 from domain.refusals import spoken
 
 WIDTH_ELSEWHERE = 140

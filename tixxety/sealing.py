@@ -10,8 +10,8 @@ import msgspec
 import psycopg
 import typer
 
-from auditing.verify import kept_seal
-from auditing.verify.kept_seal import NewestSeal
+from auditing.verify.database import kept_seal
+from auditing.verify.database.kept_seal import NewestSeal
 from eventstore.postgres.connections import connect
 from eventstore.seals import seal_keys
 from tixxety.failures import Failure

@@ -14,8 +14,8 @@ from tixxety.progress import progress_bar
 from tixxety.stop_signals import run
 
 if TYPE_CHECKING:
-    from auditing.verify.findings import Finding, Report
-    from auditing.verify.kept_seal import KeptSeal
+    from auditing.findings import Finding, Report
+    from auditing.verify.database.kept_seal import KeptSeal
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report as one JSON document.")]
 SinceSeal = Annotated[
@@ -61,8 +61,8 @@ def verify(
     elif since_seal is not None:
         raise CannotVerify("Give --file or --since-seal: a file is verified as a whole.")
     else:
-        from auditing.verify.collecting import sparing_collector
-        from auditing.verify.verify_file import verify_file
+        from auditing.verify.database.garbage_collection import sparing_collector
+        from auditing.verify.file.file import verify_file
 
         with sparing_collector(), progress_bar("verifying") as told:
             report = verify_file(file, kept=kept, told=told)
@@ -72,7 +72,7 @@ def verify(
 
 def verify_box_office(home: str | None, since_seal: int | None, kept: KeptSeal | None) -> Report:
     """What the settings mean."""
-    from auditing.verify.verification import verify as verify_database
+    from auditing.verify.database.database import verify as verify_database
 
     with box_office(home) as url, progress_bar("verifying") as told:
         return run(verify_database(url, since_seal=since_seal, kept=kept, told=told))
@@ -80,7 +80,7 @@ def verify_box_office(home: str | None, since_seal: int | None, kept: KeptSeal |
 
 def read_seal(path: Path) -> KeptSeal:
     """The seal in a file. Raises FileUnreadable, and SealInvalid for what is no seal."""
-    from auditing.verify import kept_seal
+    from auditing.verify.database import kept_seal
 
     try:
         return kept_seal.read(path.read_bytes())
@@ -90,7 +90,7 @@ def read_seal(path: Path) -> KeptSeal:
 
 def in_words(report: Report) -> Iterator[str]:
     """The report for people, line by line."""
-    from auditing.verify.protection import BY_BOTH
+    from auditing.verify.database.protection import BY_BOTH
 
     since = f" Only seal {report.since_seal}, and what came after it." if report.since_seal else ""
     yield f"Verified {report.domain_events:,} domain events, up to position {report.head:,}.{since}"

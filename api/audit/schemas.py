@@ -10,9 +10,9 @@ from pydantic import BaseModel, Field
 from api.events.answers import ListedEvent, TicketTypeAnswer
 from api.http.cursors import Page
 from api.http.inputs import Instant
-from auditing.replay import trail
+from auditing.replay import domain_events
 from auditing.replay.as_of import Moment
-from auditing.replay.stories import Story
+from auditing.stories.story_finder import Story
 from domain.aggregate import SYSTEM
 from domain.refusals import spoken
 from eventstore.seals.seals import ListedSeal
@@ -78,7 +78,7 @@ class DomainEventItem(msgspec.Struct, frozen=True, gc=False):
     state: msgspec.Raw | None
 
 
-def item_of(entry: trail.Entry) -> DomainEventItem:
+def item_of(entry: domain_events.Entry) -> DomainEventItem:
     """The entry as an item of a page, or a line of NDJSON."""
     row, stored = entry
     return DomainEventItem(

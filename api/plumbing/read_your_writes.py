@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from api.http.errors import ProjectionBehind
-from auditing.replay.refusals import BeyondTheEnd
+from auditing.replay.errors import BeyondTheEnd
 from eventstore import reading
 from eventstore.postgres.connections import Connection
 from projections.projector.checkpoint_watcher import Follower

@@ -25,7 +25,7 @@ from auditing.export.records import (
     lines,
     record,
 )
-from auditing.verify.findings import Findings, Rule, place_of
+from auditing.findings import Findings, Rule, place_of
 from projections.exporting.arrow import pa, pq
 from projections.tables.audit_trail import AuditRow
 

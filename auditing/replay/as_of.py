@@ -8,8 +8,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from auditing.replay import streams
-from auditing.replay.refusals import BeyondTheEnd, InTheFuture, NotCreatedYet
-from auditing.replay.shown import Shown
+from auditing.replay.errors import BeyondTheEnd, InTheFuture, NotCreatedYet
+from auditing.replay.event_rows import Shown
 from auditing.replay.streams import Connected
 from domain.inventory import Hold
 from domain.ticketed_event import TicketedEvent

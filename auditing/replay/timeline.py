@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from auditing.replay import streams
-from auditing.replay.shown import Shown
+from auditing.replay.event_rows import Shown
+from auditing.replay.formatting import plain
 from auditing.replay.streams import Connected
-from auditing.replay.words import plain
 from domain.aggregate import SYSTEM
 from domain.refusals import spoken
 from domain.ticketed_event import (

@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 from auditing.export.ndjson_reader import NdjsonFile
-from auditing.export.writing import Ndjson, export
-from auditing.verify.collecting import sparing_collector
-from auditing.verify.verify_file import verify_file
+from auditing.export.write_export import Ndjson, export
+from auditing.verify.database.garbage_collection import sparing_collector
+from auditing.verify.file.file import verify_file
 from bench.context import Bench
 from bench.house import ROOT, connect
 from bench.measuring import Comparison, Goal, Measured, in_turn

@@ -14,7 +14,7 @@ from accounts import errors as accounts
 from api.http import errors as http
 from api.http.middleware import RequestIds
 from api.http.problems import PROBLEM_TYPES, facts_of, install
-from auditing.replay import refusals as auditing
+from auditing.replay import errors as auditing
 from domain import refusals as domain
 from domain.refusals import InvalidRequest, LimitPerBuyer, Refusal, SoldOut
 from eventstore import errors

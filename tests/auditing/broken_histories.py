@@ -6,9 +6,9 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from auditing.verify.findings import Finding, Findings, Rule
-from auditing.verify.history_pass import HistoryPass
-from auditing.verify.stream_pass import StreamPass
+from auditing.findings import Finding, Findings, Rule
+from auditing.verify.judging.history_pass import HistoryPass
+from auditing.verify.judging.stream_pass import StreamPass
 from domain.aggregate import DomainEvent
 from eventstore.codec import encode
 from eventstore.reading import StoredRow

@@ -4,7 +4,7 @@ import io
 from uuid import UUID
 
 from auditing.export.parquet_writer import Parquet
-from auditing.export.writing import CloudEvents, Ndjson, export
+from auditing.export.write_export import CloudEvents, Ndjson, export
 from eventstore.postgres.connections import Connection
 from eventstore.seals import seals
 from tests.projections.histories import BoxOffice, append

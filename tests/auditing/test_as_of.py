@@ -10,7 +10,7 @@ from msgspec.structs import asdict
 
 from auditing.replay import as_of, streams
 from auditing.replay.as_of import Moment
-from auditing.replay.refusals import BeyondTheEnd, InTheFuture, NotCreatedYet
+from auditing.replay.errors import BeyondTheEnd, InTheFuture, NotCreatedYet
 from auditing.replay.streams import always
 from domain.refusals import EventNotFound
 from eventstore.postgres.connections import Connection, connect

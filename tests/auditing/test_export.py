@@ -15,7 +15,7 @@ import pytest
 
 from auditing.export.records import Unexportable
 from auditing.export.selection import EventUnknown
-from auditing.export.writing import Ndjson, export
+from auditing.export.write_export import Ndjson, export
 from eventstore import reading
 from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
 from eventstore.reading import StoredRow

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from auditing.verify.purchases import PARTNERS, disagreement
+from auditing.verify.rules.cross_stream_rules import PARTNERS, disagreement
 from domain.aggregate import DomainEvent
 from tests.domain.builders import HOLD_OVER
 from tests.domain.purchase import ANNS

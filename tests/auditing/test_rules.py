@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
-from auditing.verify.findings import Rule
+from auditing.findings import Rule
 from tests.auditing.broken_histories import Facts, found_in, rules_broken, stored
 from tests.domain.builders import (
     ANN,

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from auditing.replay.sentences import ATTEMPTS, REASONS
-from auditing.replay.story import Entry, Telling
+from auditing.stories.sentences import ATTEMPTS, REASONS
+from auditing.stories.story import Entry, Telling
 from domain.aggregate import DomainEvent
 from domain.commands import (
     Actor,

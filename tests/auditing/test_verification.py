@@ -9,12 +9,12 @@ from uuid import uuid4
 import pytest
 from psycopg import sql
 
-from auditing.verify import verification
-from auditing.verify.findings import Finding, Report, Rule
-from auditing.verify.plan import NoSuchSeal
-from auditing.verify.protection import TableAltered
-from auditing.verify.reading import ACROSS_STREAMS, BY_POSITION, BY_STREAM_ALONE
-from auditing.verify.verification import verify
+from auditing.findings import Finding, Report, Rule
+from auditing.verify.database import database
+from auditing.verify.database.database import verify
+from auditing.verify.database.one_moment import ACROSS_STREAMS, BY_POSITION, BY_STREAM_ALONE
+from auditing.verify.database.protection import TableAltered
+from auditing.verify.database.scope import NoSuchSeal
 from eventstore.postgres.connections import WORKER_ROLE, connect
 from eventstore.seals import seal_keys, seals
 from eventstore.seals.seals import sign
@@ -107,7 +107,7 @@ async def test_two_processes_find_what_one_finds(
 ) -> None:
     await alter(sealed_url, "UPDATE reservations SET quantity = quantity + 1")
     alone = await verify(sealed_url)
-    monkeypatch.setattr(verification, "APART_FROM_POSITIONS", 1)
+    monkeypatch.setattr(database, "APART_FROM_POSITIONS", 1)
     told: list[tuple[int, int]] = []
     together = await verify(sealed_url, told=lambda done, total: told.append((done, total)))
     assert (together.findings, together.findings_count) == (alone.findings, alone.findings_count)

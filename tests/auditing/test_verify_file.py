@@ -12,12 +12,12 @@ import pytest
 
 from auditing.export.ndjson_reader import FileBroken
 from auditing.export.records import End, Head, domain_event_record, lines
-from auditing.verify import stream_sorter
-from auditing.verify import verify_file as verify_file_module
-from auditing.verify.findings import Report, Rule
-from auditing.verify.kept_seal import KeptSeal, newest, read
-from auditing.verify.stream_sorter import NoRoom
-from auditing.verify.verify_file import APART_FROM_BYTES, SealElsewhere, verify_file
+from auditing.findings import Report, Rule
+from auditing.verify.database.kept_seal import KeptSeal, newest, read
+from auditing.verify.file import file as verify_file_module
+from auditing.verify.file import stream_sorter
+from auditing.verify.file.file import APART_FROM_BYTES, SealElsewhere, verify_file
+from auditing.verify.file.stream_sorter import NoRoom
 from eventstore import reading
 from eventstore.postgres.connections import Connection
 from eventstore.reading import StoredRow

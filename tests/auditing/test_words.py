@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from auditing.replay.words import money, plain, span, taken, tickets
+from auditing.replay.formatting import money, plain, span, taken, tickets
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from auditing.export.ndjson_reader import FileBroken
-from auditing.verify.verify_file import verify_file
+from auditing.verify.file.file import verify_file
 from eventstore.postgres.connections import WORKER_ROLE, connect
 from tests.auditing.sealed_histories import as_ndjson, as_parquet, nobody, sealed_history
 from tixxety.embedded_postgres import EmbeddedPostgres

@@ -21,8 +21,8 @@ from uuid import uuid4
 import psycopg
 from psycopg import sql
 
-from auditing.verify.findings import Report
-from auditing.verify.verification import verify, verify_moment
+from auditing.findings import Report
+from auditing.verify.database.database import verify, verify_moment
 from eventstore.postgres.connections import SETTINGS, WORKER_ROLE, Connection, connect
 from tests.campaigns.sealed_histories import SealedHistory, make_history
 from tests.campaigns.tampering_history import OF_HISTORY, Expected, Tampering

@@ -4,9 +4,9 @@ from typing import NamedTuple
 from uuid import UUID
 
 from auditing.replay import streams
-from auditing.replay.refusals import NoStory, NoSuchReservation
-from auditing.replay.story import Entry, Telling
+from auditing.replay.errors import NoStory, NoSuchReservation
 from auditing.replay.streams import Connected
+from auditing.stories.story import Entry, Telling
 from domain.refusals import EventNotFound
 from domain.reservation import ReservationPlaced
 from eventstore import reading

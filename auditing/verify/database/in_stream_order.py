@@ -3,21 +3,23 @@
 import asyncio
 from collections.abc import Callable
 
-from auditing.verify import reading
-from auditing.verify.findings import Findings
-from auditing.verify.plan import Plan
-from auditing.verify.stream_pass import StreamPass
-from auditing.verify.table_check import TableCheck
+from auditing.findings import Findings
+from auditing.verify.database import one_moment
+from auditing.verify.database.scope import Plan
+from auditing.verify.database.table_check import TableCheck
+from auditing.verify.judging.stream_pass import StreamPass
 from eventstore.postgres.connections import Connection
 
 
 async def verify_streams(connection: Connection, plan: Plan, findings: Findings, told: Callable[[int], None]) -> None:
     """Judge every stream that the plan means; `told` gets the number of domain events read after each part."""
-    tables = reading.BY_STREAM_ALONE if plan.tables_are_ours else ()
-    checks = [(TableCheck(findings, table), reading.of_table(connection, table, plan.grown_after)) for table in tables]
-    snapshots = reading.snapshots(connection, plan.grown_after)
+    tables = one_moment.BY_STREAM_ALONE if plan.tables_are_ours else ()
+    checks = [
+        (TableCheck(findings, table), one_moment.of_table(connection, table, plan.grown_after)) for table in tables
+    ]
+    snapshots = one_moment.snapshots(connection, plan.grown_after)
     streams = StreamPass(findings, folded_through=plan.folded_through, tables=tables)
-    async for rows in reading.rows_by_stream(connection, plan.grown_after):
+    async for rows in one_moment.rows_by_stream(connection, plan.grown_after):
         async for kept in snapshots.upto(rows[-1].stream_id):
             streams.expect(kept)
         streams.feed(rows)
@@ -46,7 +48,7 @@ def verify_streams_apart(
     """The same for another process, at the moment that the first one has shared."""
 
     async def verify() -> None:
-        async with reading.moment(database_url, shared) as connection:
+        async with one_moment.moment(database_url, shared) as connection:
             await verify_streams(connection, plan, findings, told)
 
     asyncio.run(verify())

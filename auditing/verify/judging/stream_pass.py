@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from auditing.verify.event_rules import EventRules
-from auditing.verify.findings import Findings, Rule, place_of
-from auditing.verify.reservation_rules import ReservationRules
-from auditing.verify.snapshot_check import SnapshotCheck, StoredSnapshot
+from auditing.findings import Findings, Rule, place_of
+from auditing.verify.judging.snapshot_check import SnapshotCheck, StoredSnapshot
+from auditing.verify.rules.event_rules import EventRules
+from auditing.verify.rules.reservation_rules import ReservationRules
 from domain.aggregate import DomainEvent
 from domain.reservation import ReservationPlaced
 from domain.ticketed_event import EventCreated

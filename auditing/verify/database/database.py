@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from auditing.verify import reading
-from auditing.verify.collecting import sparing_collector
-from auditing.verify.findings import REPORTED_FINDINGS, Findings, Report, Rule
-from auditing.verify.kept_seal import KeptSeal
-from auditing.verify.plan import Plan, plan
-from auditing.verify.protection import append_only, expect_tables_unaltered
-from auditing.verify.seal_pass import SealPass
-from auditing.verify.streams_apart import streams_apart
-from auditing.verify.verify_history import verify_history
-from auditing.verify.verify_streams import verify_streams, verify_streams_apart
+from auditing.findings import REPORTED_FINDINGS, Findings, Report, Rule
+from auditing.verify.database import one_moment
+from auditing.verify.database.garbage_collection import sparing_collector
+from auditing.verify.database.in_position_order import verify_history
+from auditing.verify.database.in_stream_order import verify_streams, verify_streams_apart
+from auditing.verify.database.kept_seal import KeptSeal
+from auditing.verify.database.protection import append_only, expect_tables_unaltered
+from auditing.verify.database.scope import Plan, plan
+from auditing.verify.database.stream_process import streams_apart
+from auditing.verify.judging.seal_pass import SealPass
 from eventstore.postgres.connections import Connection
 from eventstore.seals import seals
 
@@ -37,7 +37,7 @@ async def verify(
     `TableAltered`, `StreamsUnread` and `psycopg.Error`.
     """
     with sparing_collector():
-        async with reading.moment(database_url) as connection:
+        async with one_moment.moment(database_url) as connection:
             return await verify_moment(connection, since_seal, kept, told, database_url)
 
 
@@ -70,7 +70,7 @@ async def _one_after_the_other(connection: Connection, what: Plan, findings: Fin
 
 async def _apart(database_url: str, connection: Connection, what: Plan, findings: Findings, told: Told) -> SealPass:
     total = what.head - what.after
-    shared = await reading.share(connection)
+    shared = await one_moment.share(connection)
     with streams_apart(verify_streams_apart, database_url, shared, what) as apart:
         done = 0
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from auditing.export.opening import opened
+from auditing.export.open_export import opened
 from auditing.export.records import DomainEventRecord
-from auditing.verify.findings import Findings
-from auditing.verify.stream_pass import StreamPass
-from auditing.verify.stream_sorter import stream_sorter
+from auditing.findings import Findings
+from auditing.verify.file.stream_sorter import stream_sorter
+from auditing.verify.judging.stream_pass import StreamPass
 
 
 def verify_streams_of_file(findings: Findings, told: Callable[[int], None], path: Path, folder: Path) -> None:

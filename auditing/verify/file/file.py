@@ -7,16 +7,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from auditing.export.ndjson_reader import FileBroken
-from auditing.export.opening import ExportFile, opened
+from auditing.export.open_export import ExportFile, opened
 from auditing.export.records import DomainEventRecord, End, Head, PublicKey, Record, SealRecord
-from auditing.verify.file_seals import FileSeals, Kept, PartSeals, WholeSeals
-from auditing.verify.file_streams import verify_streams_of_file
-from auditing.verify.findings import REPORTED_FINDINGS, Findings, Report, Rule, place_of
-from auditing.verify.history_pass import HistoryPass
-from auditing.verify.kept_seal import KeptSeal
-from auditing.verify.purchases import OF_RESERVATIONS
-from auditing.verify.stream_sorter import Creations, NoRoom, creations
-from auditing.verify.streams_apart import streams_apart
+from auditing.findings import REPORTED_FINDINGS, Findings, Report, Rule, place_of
+from auditing.verify.database.kept_seal import KeptSeal
+from auditing.verify.database.stream_process import streams_apart
+from auditing.verify.file.file_seals import FileSeals, Kept, PartSeals, WholeSeals
+from auditing.verify.file.file_streams import verify_streams_of_file
+from auditing.verify.file.stream_sorter import Creations, NoRoom, creations
+from auditing.verify.judging.history_pass import HistoryPass
+from auditing.verify.rules.cross_stream_rules import OF_RESERVATIONS
 from eventstore.reading import StoredRow
 from eventstore.seals.seal_keys import Jwk, thumbprint
 from eventstore.seals.seals import SealInvalid, key_id_of

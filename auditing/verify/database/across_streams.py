@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from auditing.verify import reading
-from auditing.verify.findings import Findings, Rule
-from auditing.verify.table_check import TableCheck
+from auditing.findings import Findings, Rule
+from auditing.verify.database import one_moment
+from auditing.verify.database.table_check import TableCheck
 from eventstore.postgres.connections import Connection
 from eventstore.reading import Recorded
 from projections.projector.folding import Rows, touches
@@ -43,7 +43,7 @@ class AcrossStreams:
         for table in self._tables.values():
             check = TableCheck(self._findings, table)
             check.demand(self._rows[table.name])
-            async for part in reading.of_table(connection, table).rest():
+            async for part in one_moment.of_table(connection, table).rest():
                 check.compare(part)
             check.settle()
 

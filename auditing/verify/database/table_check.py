@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Set
 from typing import Any
 
-from auditing.verify.findings import Findings, Rule
+from auditing.findings import Findings, Rule
 from projections.projector.folding import Rows
 from projections.tables.table import Row, Table
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from auditing.export.records import SealRecord
-from auditing.verify.findings import Findings, Rule
-from auditing.verify.kept_seal import KeptSeal
-from auditing.verify.seal_pass import SIGNED_COLUMNS, SealPass
+from auditing.findings import Findings, Rule
+from auditing.verify.database.kept_seal import KeptSeal
+from auditing.verify.judging.seal_pass import SIGNED_COLUMNS, SealPass
 from eventstore.reading import StoredRow
 from eventstore.seals.merkle import leaf_hash, root_with_proof
 from eventstore.seals.seal_keys import Jwk

@@ -9,7 +9,7 @@ import msgspec
 from psycopg import sql
 from psycopg.rows import args_row, tuple_row
 
-from auditing.verify.snapshot_check import StoredSnapshot
+from auditing.verify.judging.snapshot_check import StoredSnapshot
 from domain.ticketed_event import EventCreated
 from eventstore.codec import decode
 from eventstore.postgres.connections import BY_INDEX, Connection, connect

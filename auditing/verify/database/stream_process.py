@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import psycopg
 
-from auditing.verify.collecting import sparing_collector
-from auditing.verify.findings import Finding, Findings
+from auditing.findings import Finding, Findings
+from auditing.verify.database.garbage_collection import sparing_collector
 from eventstore.errors import Failure
 
 

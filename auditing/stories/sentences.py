@@ -4,8 +4,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from auditing.replay.shortage import Since
-from auditing.replay.words import money, span, taken, tickets
+from auditing.replay.formatting import money, span, taken, tickets
+from auditing.stories.availability import Since
 from domain.aggregate import SYSTEM
 from domain.refusals import spoken
 from domain.ticketed_event import TicketsHeld, TicketsReleased, TicketsSold

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from auditing.verify.findings import Findings, Rule
+from auditing.findings import Findings, Rule
 from domain.ticketed_event import TicketedEvent
 from eventstore.reading import StoredRow
 from eventstore.snapshots import difference

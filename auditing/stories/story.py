@@ -7,10 +7,10 @@ from uuid import UUID
 
 import msgspec
 
-from auditing.replay import sentences
-from auditing.replay.sentences import OfPurchase, Situation
-from auditing.replay.shortage import Shortage, Since
-from auditing.replay.shown import Shown
+from auditing.replay.event_rows import Shown
+from auditing.stories import sentences
+from auditing.stories.availability import Shortage, Since
+from auditing.stories.sentences import OfPurchase, Situation
 from domain.ticketed_event import EventCancelled, TicketsHeld, TicketsReleased, TicketsSold
 from eventstore.reading import Recorded
 from eventstore.writing.refused_attempts import RefusedAttempt

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from auditing.verify.findings import Rule
+from auditing.findings import Rule
 from domain.inventory import Hold
 from domain.ticketed_event import (
     CapacityChanged,

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from auditing.verify.findings import Findings, Rule, place_of
-from auditing.verify.purchases import OF_RESERVATIONS, OF_TICKETS, PARTNERS, disagreement
+from auditing.findings import Findings, Rule, place_of
+from auditing.verify.rules.cross_stream_rules import OF_RESERVATIONS, OF_TICKETS, PARTNERS, disagreement
 from domain.aggregate import DomainEvent
 from domain.reservation import ReservationPlaced
 from domain.ticketed_event import EventCreated

@@ -7,7 +7,7 @@ from typing import BinaryIO, Protocol
 
 from auditing.export.ndjson_reader import FileBroken, NdjsonFile
 from auditing.export.records import Record
-from auditing.verify.findings import Findings
+from auditing.findings import Findings
 
 PARQUET_MAGIC, NDJSON_MAGIC = b"PAR1", b"{"
 

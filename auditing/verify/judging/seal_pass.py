@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from auditing.verify.findings import Findings, Rule
+from auditing.findings import Findings, Rule
 from eventstore.reading import StoredRow
 from eventstore.seals.merkle import leaf_hash, root_hash
 from eventstore.seals.seal_keys import Jwk

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from auditing.verify.findings import Rule
+from auditing.findings import Rule
 from domain.reservation import (
     ReservationCancelled,
     ReservationExpired,

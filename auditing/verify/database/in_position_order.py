@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from auditing.verify import reading
-from auditing.verify.across_streams import AcrossStreams
-from auditing.verify.findings import Findings, Rule
-from auditing.verify.history_pass import HistoryPass
-from auditing.verify.plan import Plan
-from auditing.verify.seal_pass import SealPass
-from auditing.verify.table_check import TableCheck
+from auditing.findings import Findings, Rule
+from auditing.verify.database import one_moment
+from auditing.verify.database.across_streams import AcrossStreams
+from auditing.verify.database.scope import Plan
+from auditing.verify.database.table_check import TableCheck
+from auditing.verify.judging.history_pass import HistoryPass
+from auditing.verify.judging.seal_pass import SealPass
 from eventstore.postgres.connections import Connection
 from eventstore.reading import Recorded, StoredRow
 from eventstore.seals import seal_keys, seals
@@ -23,20 +23,20 @@ async def verify_history(
     connection: Connection, plan: Plan, findings: Findings, told: Callable[[int], None]
 ) -> SealPass:
     """Judge every row that the plan means; `told` gets the number of domain events read after each part."""
-    tables = reading.BY_POSITION if plan.tables_are_ours else ()
-    checks = [(TableCheck(findings, table), reading.of_table(connection, table, plan.after)) for table in tables]
+    tables = one_moment.BY_POSITION if plan.tables_are_ours else ()
+    checks = [(TableCheck(findings, table), one_moment.of_table(connection, table, plan.after)) for table in tables]
     # What several streams make can be told from the whole history only.
     is_whole = plan.tables_are_ours and not plan.after
-    across = AcrossStreams(findings, reading.ACROSS_STREAMS if is_whole else (), plan.folded_through)
+    across = AcrossStreams(findings, one_moment.ACROSS_STREAMS if is_whole else (), plan.folded_through)
     keys: Mapping[str, Jwk] = {key["kid"]: key for key in await seal_keys.published(connection)}
     sealed = SealPass(findings, keys, before=plan.before)
     in_order = HistoryPass(findings, after=plan.after)
-    async for rows in reading.rows(connection, plan.after):
+    async for rows in one_moment.rows(connection, plan.after):
         await _learn_seals(connection, sealed, rows[-1].position)
         sealed.feed(rows)
         recorded = in_order.feed(rows)
         if unknown := in_order.unknown_events():
-            in_order.learn(await reading.creations(connection, unknown))
+            in_order.learn(await one_moment.creations(connection, unknown))
         unreadable = _unreadable(rows, recorded)
         for check, live in checks:
             check.demand(_demanded(check.table, recorded, plan.folded_through))

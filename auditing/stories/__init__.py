@@ -1,0 +1,1 @@
+"""The story of a purchase or of a buyer, in plain English."""

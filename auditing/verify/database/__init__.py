@@ -1,0 +1,1 @@
+"""Proving the history of a database, and all that was made of it."""

@@ -1,0 +1,1 @@
+"""Proving an export where there is no database."""
