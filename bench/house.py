@@ -19,9 +19,9 @@ from psycopg import sql
 from accounts.tokens import Tokens
 from bench.load import Clients, in_python, with_wrk
 from eventstore.postgres.connections import SETTINGS
-from tixxety.embedded_postgres import EmbeddedPostgres
-from tixxety.migrate import migrate
-from tixxety.processes import TiedProcess
+from tixxety.embedded.server import EmbeddedPostgres
+from tixxety.processes.child_process import TiedProcess
+from tixxety.schema.migration import migrate
 
 ROOT = Path(__file__).resolve().parent.parent
 SECRET = "a secret of the bench, and of nothing else"

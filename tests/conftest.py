@@ -14,8 +14,8 @@ import pytest
 import structlog
 from psycopg import sql
 
-from tixxety.embedded_postgres import EmbeddedPostgres
-from tixxety.migrate import migrate
+from tixxety.embedded.server import EmbeddedPostgres
+from tixxety.schema.migration import migrate
 
 EXECUTE_SECONDS = 30
 

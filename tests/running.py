@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx2
 
-from tixxety.processes import TiedProcess
+from tixxety.processes.child_process import TiedProcess
 
 ROOT = Path(__file__).parent.parent
 READY_SECONDS_MAX = 60

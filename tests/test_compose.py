@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from tests.running import ROOT, free_port, running, until_ready
-from tixxety.embedded_postgres import EmbeddedPostgres
+from tixxety.embedded.server import EmbeddedPostgres
 from tixxety.settings import Settings
 
 VARIABLE = re.compile(r"\$(?:\{(?P<name>\w+)(?::\?(?P<message>[^}]*))?\}|(?P<escaped>\$))")

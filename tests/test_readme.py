@@ -64,8 +64,8 @@ def test_the_table_of_routes_is_the_api() -> None:
 def test_the_table_of_commands_is_the_command_line() -> None:
     from typer.main import get_command
 
-    from tixxety import env_file
     from tixxety.cli import app
+    from tixxety.commands import secrets
 
     options = {
         name: {
@@ -76,7 +76,7 @@ def test_the_table_of_commands_is_the_command_line() -> None:
         }
         for name, command in get_command(app).commands.items()  # type: ignore[attr-defined]
     }
-    options["secrets"] = set(OPTION.findall(env_file.parser().format_usage()))
+    options["secrets"] = set(OPTION.findall(secrets.parser().format_usage()))
     # Told once for all of them.
     homeless = {name for name, offered in options.items() if "--home" not in offered}
     assert homeless == {"test", "secrets"}
@@ -89,7 +89,7 @@ def test_the_table_of_commands_is_the_command_line() -> None:
 
 def test_the_table_of_variables_is_what_the_command_line_reads() -> None:
     listed = set(VARIABLE_ROW.findall((ROOT / "docs/operating.md").read_text()))
-    source = "".join(path.read_text() for path in (ROOT / "tixxety").glob("*.py"))
+    source = "".join(path.read_text() for path in (ROOT / "tixxety").rglob("*.py"))
     assert {name.upper() for name in Settings.model_fields} - listed == set()
     assert set(re.findall(r'"(TIXXETY_[A-Z_]+)"', source)) - listed == set()
     assert [name for name in listed if name not in source and name.lower() not in Settings.model_fields] == []

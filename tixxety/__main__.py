@@ -24,9 +24,9 @@ def main() -> None:
     if sys.argv[1:2] == ["secrets"]:
         # Random strings need no environment.
         find_package()
-        from tixxety import env_file
+        from tixxety.commands import secrets
 
-        sys.exit(env_file.main(sys.argv[2:]))
+        sys.exit(secrets.main(sys.argv[2:]))
     enter_environment([str(PACKAGE), *sys.argv[1:]])
     run_command_line()
 

@@ -17,23 +17,26 @@ from accounts.tokens import ROLES
 from domain.refusals import Refusal
 from eventstore.errors import Failure as StoreFailure
 from eventstore.postgres.connections import WORKER_ROLE
-from tixxety import __version__, env_file, logs, testing
-from tixxety.analysts import analyst_url
-from tixxety.exporting import export
-from tixxety.failures import Failure
-from tixxety.migrate import migrate as migrate_database
+from tixxety import __version__
+from tixxety.commands import secrets as env_file
+from tixxety.commands import test as testing
+from tixxety.commands.analyst_url import analyst_url
+from tixxety.commands.export import export
+from tixxety.commands.rebuild import rebuild
+from tixxety.commands.replay import replay
+from tixxety.commands.seals import newest_seal, rotate_seal_key
+from tixxety.commands.verify import verify
+from tixxety.errors import Failure
 from tixxety.options import Home, expect_current_schema, expect_database
-from tixxety.processes import end_with_uv
-from tixxety.rebuilding import rebuild
-from tixxety.replaying import replay
-from tixxety.rights import expect_worker_rights
-from tixxety.sealing import newest_seal, rotate_seal_key
+from tixxety.processes.child_process import end_with_uv
+from tixxety.processes.stop_signals import run, signal_exit_code
+from tixxety.schema.migration import migrate as migrate_database
+from tixxety.schema.rights import expect_worker_rights
+from tixxety.serving import logs
+from tixxety.serving.up import listen, serve_many
+from tixxety.serving.up import up as run_up
 from tixxety.settings import database, read_settings
-from tixxety.stop_signals import run, signal_exit_code
-from tixxety.terminal import say
-from tixxety.up import listen, serve_many
-from tixxety.up import up as run_up
-from tixxety.verifying import verify
+from tixxety.terminal.say import say
 
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Port = Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes a free one.")]
@@ -114,7 +117,7 @@ def serve(
             if workers > 1:
                 serve_many(opened, workers, environment)
             else:
-                from tixxety.serving import serve_here  # only who answers needs the API's libraries
+                from tixxety.serving.api_process import serve_here  # only who answers needs the API's libraries
 
                 logs.configure("api")
                 serve_here(opened, environment)
@@ -126,7 +129,7 @@ def worker(home: Home = None) -> None:
 
     Any number may run.
     """
-    from tixxety.working import work
+    from tixxety.serving.worker_process import work
 
     settings = read_settings(home)
     with database(settings, brief=False) as url:

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from tixxety.first_process import stay_as_init
-from tixxety.stop_signals import StopRequested, signal_exit_code, stop_signals
-from tixxety.terminal import say
+from tixxety.processes.first_process import stay_as_init
+from tixxety.processes.stop_signals import StopRequested, signal_exit_code, stop_signals
+from tixxety.terminal.say import say
 
 # These run until they are asked to stop, which is then no interruption.
 UNTIL_STOPPED = ("up", "serve", "worker")

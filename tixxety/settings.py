@@ -15,10 +15,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from accounts.tokens import SMALLEST_SECRET_BYTES
 from eventstore.postgres.connections import APP_ROLE
-from tixxety.embedded_logins import login_url, open_logins
-from tixxety.embedded_postgres import embedded_database
-from tixxety.failures import WrongSetting
-from tixxety.home import Home, default_home
+from tixxety.embedded.home import Home, default_home
+from tixxety.embedded.logins import login_url, open_logins
+from tixxety.embedded.server import embedded_database
+from tixxety.errors import WrongSetting
 
 DATABASE_FORM = "must be a PostgreSQL URL such as postgresql://user:password@host:5432/database"
 ORIGIN = re.compile(r"\*|https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")

@@ -15,8 +15,8 @@ def main() -> None:
     name, port, processes = sys.argv[1:]
     if name in OURS:
         # Here, since the others don't need it, and each process of theirs imports this module.
-        from tixxety.serving import serve_here
-        from tixxety.up import listen
+        from tixxety.serving.api_process import serve_here
+        from tixxety.serving.up import listen
 
         serve_here(listen("127.0.0.1", int(port)), dict(os.environ), f"bench.baselines.{name}:create_app")
         return

@@ -4,8 +4,8 @@ import os
 
 from api.express_lane import ExpressLane
 from eventstore.writing import refused_attempts
-from tixxety.serving import create_app as create_audited_app
-from tixxety.working import work
+from tixxety.serving.api_process import create_app as create_audited_app
+from tixxety.serving.worker_process import work
 from workers.sealing import Sealing
 
 NEVER_SECONDS = 10**8

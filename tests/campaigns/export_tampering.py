@@ -21,8 +21,8 @@ from auditing.export.ndjson_reader import FileBroken
 from auditing.verify.file.file import verify_file
 from eventstore.postgres.connections import WORKER_ROLE, connect
 from tests.auditing.sealed_histories import as_ndjson, as_parquet, nobody, sealed_history
-from tixxety.embedded_postgres import EmbeddedPostgres
-from tixxety.migrate import migrate
+from tixxety.embedded.server import EmbeddedPostgres
+from tixxety.schema.migration import migrate
 
 
 class Exports(NamedTuple):

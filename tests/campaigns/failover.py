@@ -27,8 +27,8 @@ from accounts.tokens import Tokens
 from eventstore.postgres.lock_keys import JOBS_KEY, LOCK_CLASS, RUNNER_CLASS
 from tests.running import free_port, running, until_ready
 from tests.tixxety.processes import family
-from tixxety.embedded_postgres import EmbeddedPostgres
-from tixxety.migrate import migrate
+from tixxety.embedded.server import EmbeddedPostgres
+from tixxety.schema.migration import migrate
 
 PROMISED_SECONDS = 15.0
 GIVEN_UP_SECONDS = 60.0

@@ -27,9 +27,9 @@ from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
 from tests.eventstore.silent import silent_holder
 from tests.fault_proxy import FaultProxy
-from tixxety.embedded_postgres import EmbeddedPostgres
-from tixxety.migrate import migrate
-from tixxety.postgres_binaries import look_into, system_folders, wheel_folders
+from tixxety.embedded.binaries import look_into, system_folders, wheel_folders
+from tixxety.embedded.server import EmbeddedPostgres
+from tixxety.schema.migration import migrate
 
 ROOT = Path(__file__).parents[2]
 BUYERS, PAUSE_SECONDS = 4, 0.02

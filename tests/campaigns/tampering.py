@@ -28,8 +28,8 @@ from tests.campaigns.sealed_histories import SealedHistory, make_history
 from tests.campaigns.tampering_history import OF_HISTORY, Expected, Tampering
 from tests.campaigns.tampering_made import OF_SEALS, OF_SNAPSHOTS, OF_TABLES
 from tests.conftest import drop, execute, with_database
-from tixxety.embedded_postgres import EmbeddedPostgres
-from tixxety.migrate import migrate
+from tixxety.embedded.server import EmbeddedPostgres
+from tixxety.schema.migration import migrate
 
 PER_HISTORY = 20
 UNTOUCHED = 100

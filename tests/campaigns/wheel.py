@@ -17,7 +17,7 @@ import typer
 
 from tests.running import ROOT
 from tixxety import __version__
-from tixxety.embedded_postgres import EmbeddedPostgres
+from tixxety.embedded.server import EmbeddedPostgres
 
 BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
 # The last name is ours alone.

@@ -17,8 +17,8 @@ from eventstore.writing import group_commit, writer
 from eventstore.writing.group import Outcome
 from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
-from tixxety.embedded_postgres import EmbeddedPostgres
-from tixxety.migrate import migrate
+from tixxety.embedded.server import EmbeddedPostgres
+from tixxety.schema.migration import migrate
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from eventstore.errors import ReadOnly
 from eventstore.postgres.connections import connect
 from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
-from tixxety.embedded_postgres import EmbeddedPostgres
-from tixxety.migrate import migrate
+from tixxety.embedded.server import EmbeddedPostgres
+from tixxety.schema.migration import migrate
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ from projections.projector.projector import Runner
 from projections.queries import reservations_queries
 from tests.projections.histories import BoxOffice, append
 from tests.projections.waiting import running, until, until_folded
-from tixxety import embedded_postgres
-from tixxety.embedded_postgres import EmbeddedPostgres
-from tixxety.migrate import migrate
-from tixxety.postgres_binaries import find_binaries
+from tixxety.embedded import server as embedded_postgres
+from tixxety.embedded.binaries import find_binaries
+from tixxety.embedded.server import EmbeddedPostgres
+from tixxety.schema.migration import migrate
 
 PAGES = "64"
 FLOOD = "SELECT pg_notify('noise', repeat('x', 7000) || n) FROM generate_series(1, 20) AS n"

@@ -27,7 +27,7 @@ from tests.projections.histories import BoxOffice, append
 from tests.projections.independent_fold import expected_of, shown_by
 from tests.projections.waiting import SECONDS_MAX, lock_holders, running, until, until_folded, until_somebody_leads
 from tests.running import running as running_process
-from tixxety.processes import TiedProcess
+from tixxety.processes.child_process import TiedProcess
 
 RUN = "import asyncio, sys; from projections.projector.projector import Runner; asyncio.run(Runner(sys.argv[1]).run())"
 SET_VERSION = "UPDATE checkpoint SET definitions_version = %s"

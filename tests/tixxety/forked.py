@@ -10,11 +10,11 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 from tests.running import ROOT
-from tixxety.processes import LIBC, tie_to_parent
+from tixxety.processes.child_process import LIBC, tie_to_parent
 
 FORKS = multiprocessing.get_context("forkserver")
 # What runs its own tests in here has pytest as its main module.
-FORKS.set_forkserver_preload(["pytest", "tixxety.cli", "tixxety.serving"])
+FORKS.set_forkserver_preload(["pytest", "tixxety.cli", "tixxety.serving.api_process"])
 SECONDS_MAX = 120.0
 
 

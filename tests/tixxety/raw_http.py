@@ -14,8 +14,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from tests.tixxety.processes import until
-from tixxety.http_connections import Connections
-from tixxety.http_protocol import HttpProtocol
+from tixxety.serving.http_connections import Connections
+from tixxety.serving.http_protocol import HttpProtocol
 
 SECONDS_MAX = 30
 HEAD = b"POST / HTTP/1.1\r\nHost: here\r\n"

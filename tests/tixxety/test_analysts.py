@@ -19,8 +19,8 @@ from projections.tables.all_tables import TABLES
 from tests.projections.histories import BoxOffice, append
 from tests.projections.sold import fill
 from tests.tixxety.forked import run_command as tixxety
-from tixxety.analysts import CONNECTIONS, hand_out, login_of, take_back, unbounded
-from tixxety.migrate import migrate
+from tixxety.commands.analyst_url import CONNECTIONS, hand_out, login_of, take_back, unbounded
+from tixxety.schema.migration import migrate
 
 ELSEWHERE = """
 SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

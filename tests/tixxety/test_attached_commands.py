@@ -12,16 +12,16 @@ import pytest
 
 from tests.running import ROOT
 from tests.tixxety.processes import until
-from tixxety.embedded_postgres import EmbeddedPostgres, can_connect
+from tixxety.embedded.server import EmbeddedPostgres, can_connect
 
 OWNER = """
 import sys, threading
 from pathlib import Path
-from tixxety import embedded_postgres
-from tixxety.stop_signals import StopRequested, stop_signals
-embedded_postgres.ATTACHED_SECONDS_MAX = float(sys.argv[2])
+from tixxety.embedded import server as embedded_server
+from tixxety.processes.stop_signals import StopRequested, stop_signals
+embedded_server.ATTACHED_SECONDS_MAX = float(sys.argv[2])
 try:
-    with stop_signals(), embedded_postgres.embedded_database(Path(sys.argv[1]), durable=False, brief=True) as url:
+    with stop_signals(), embedded_server.embedded_database(Path(sys.argv[1]), durable=False, brief=True) as url:
         print(url, flush=True)
         sys.stdin.read()
 except StopRequested:

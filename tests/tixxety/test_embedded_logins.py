@@ -12,9 +12,9 @@ import psycopg
 import pytest
 
 from eventstore.postgres.connections import APP_ROLE, WORKER_ROLE
-from tixxety.embedded_logins import login_url, open_logins
-from tixxety.embedded_postgres import EmbeddedPostgres, can_connect
-from tixxety.migrate import migrate
+from tixxety.embedded.logins import login_url, open_logins
+from tixxety.embedded.server import EmbeddedPostgres, can_connect
+from tixxety.schema.migration import migrate
 
 CLEAR_TEXT = b"R" + struct.pack("!II", 8, 3)
 MD5 = b"R" + struct.pack("!II4s", 12, 5, b"salt")

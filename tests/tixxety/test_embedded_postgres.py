@@ -15,17 +15,17 @@ import psycopg
 import pytest
 
 from tests.tixxety.processes import all_gone, family, until
-from tixxety.embedded_postgres import EmbeddedPostgres, can_connect, embedded_database
-from tixxety.failures import Failure, PostgresFailed
-from tixxety.postgres_account import Account
-from tixxety.postgres_binaries import Binaries, find_binaries, within_reach
+from tixxety.embedded.account import Account
+from tixxety.embedded.binaries import Binaries, find_binaries, within_reach
+from tixxety.embedded.server import EmbeddedPostgres, can_connect, embedded_database
+from tixxety.errors import Failure, PostgresFailed
 
 ROOT = Path(__file__).parent.parent.parent
 OWNER = """
 import sys, threading
 from pathlib import Path
 from typing import Any
-from tixxety.embedded_postgres import EmbeddedPostgres
+from tixxety.embedded.server import EmbeddedPostgres
 server = EmbeddedPostgres(Path(sys.argv[1]), durable=False)
 print(server.start(), server.pid, flush=True)
 threading.Event().wait()

@@ -12,7 +12,7 @@ import pytest
 
 from tests.running import ROOT
 from tests.tixxety.forked import run_command as tixxety
-from tixxety import env_file
+from tixxety.commands import secrets
 
 PYTHON = getattr(sys, "_base_executable", sys.executable)
 LINES = re.compile(r"([A-Z_]+=[A-Za-z0-9_-]{43}\n)+")
@@ -21,30 +21,30 @@ LINES = re.compile(r"([A-Z_]+=[A-Za-z0-9_-]{43}\n)+")
 def test_they_are_new_each_time(capsys: pytest.CaptureFixture[str]) -> None:
     said = []
     for _ in range(2):
-        assert env_file.main([]) == 0
+        assert secrets.main([]) == 0
         said.append(capsys.readouterr().out)
     assert all(LINES.fullmatch(text) for text in said)
-    assert len({line for text in said for line in text.splitlines()}) == 2 * len(env_file.SECRETS)
+    assert len({line for text in said for line in text.splitlines()}) == 2 * len(secrets.SECRETS)
 
 
 def test_the_file_is_its_owners_and_kept_unless_told_otherwise(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / ".env"
-    assert env_file.main(["--to", str(path)]) == 0
+    assert secrets.main(["--to", str(path)]) == 0
     first = path.read_text()
     path.chmod(0o644)
-    assert env_file.main(["--to", str(path)]) == 2
+    assert secrets.main(["--to", str(path)]) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert path.read_text() == first
-    assert env_file.main(["--to", str(path), "--overwrite"]) == 0
+    assert secrets.main(["--to", str(path), "--overwrite"]) == 0
     assert path.read_text() != first
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert LINES.fullmatch(path.read_text())
 
 
 def test_a_file_that_cannot_be_written_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    assert env_file.main(["--to", "/nowhere/.env"]) == 2
+    assert secrets.main(["--to", "/nowhere/.env"]) == 2
     assert capsys.readouterr().err == "tixxety: There is no folder /nowhere to write .env to.\n"
 
 

@@ -21,8 +21,8 @@ from tests.tixxety.forked import Command
 from tests.tixxety.processes import until
 from tixxety.cli import app
 from tixxety.command_line import UNTIL_STOPPED
-from tixxety.migrate import schema_version
-from tixxety.stop_signals import STOP_SIGNALS
+from tixxety.processes.stop_signals import STOP_SIGNALS
+from tixxety.schema.migration import schema_version
 
 SECRET = "a secret of thirty-two bytes, yes"
 # A row for each command, with arguments that get as far as the database.

@@ -20,10 +20,10 @@ from tests.auditing.sealed_histories import sealed_history
 from tests.running import ROOT
 from tests.tixxety.forked import run_command as tixxety
 from tixxety.cli import sentence_of
-from tixxety.exporting import CannotExport, export
-from tixxety.stop_signals import StopRequested
-from tixxety.verifying import CannotVerify, verify
-from tixxety.whole_files import FileUnwritable, written_whole
+from tixxety.commands.export import CannotExport, export
+from tixxety.commands.verify import CannotVerify, verify
+from tixxety.processes.stop_signals import StopRequested
+from tixxety.terminal.atomic_files import FileUnwritable, written_whole
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 
 from projections.errors import ParquetMissing
 from tests.running import ROOT
-from tixxety.failures import PostgresFailed
-from tixxety.postgres_binaries import find_binaries
+from tixxety.embedded.binaries import find_binaries
+from tixxety.errors import PostgresFailed
 
 WITHOUT_PYARROW = """
 import sys
@@ -47,8 +47,8 @@ def test_without_pyarrow_parquet_says_what_to_install(arguments: list[str], tmp_
 
 
 def test_without_postgresql_the_embedded_server_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tixxety.postgres_binaries.wheel_folders", lambda: iter(()))
-    monkeypatch.setattr("tixxety.postgres_binaries.SYSTEM_PATTERNS", ())
+    monkeypatch.setattr("tixxety.embedded.binaries.wheel_folders", lambda: iter(()))
+    monkeypatch.setattr("tixxety.embedded.binaries.SYSTEM_PATTERNS", ())
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(PostgresFailed, match=r"was not found on this machine; install it, or tixxety\[embedded\], or"):
         find_binaries(None)

@@ -13,8 +13,8 @@ import pytest
 
 from tests.running import ROOT, free_port, until_ready
 from tests.tixxety.processes import until
-from tixxety.processes import TiedProcess
-from tixxety.stop_signals import STOP_SIGNALS
+from tixxety.processes.child_process import TiedProcess
+from tixxety.processes.stop_signals import STOP_SIGNALS
 
 SECRET = "a secret of thirty-two bytes, yes"
 UNSHARE = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]

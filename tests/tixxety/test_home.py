@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tixxety.home import Home
+from tixxety.embedded.home import Home
 
 # Root's server runs under another account, which has to pass.
 CLOSED = 0o711 if os.geteuid() == 0 else 0o700

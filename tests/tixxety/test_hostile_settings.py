@@ -15,8 +15,8 @@ from projections.projector.projector import FOLD_SETTINGS
 from tests.conftest import drop, execute, with_database
 from tests.tixxety.forked import run_command as tixxety
 from tests.tixxety.test_migrate import sell
-from tixxety.failures import WrongEncoding
-from tixxety.migrate import migrate, schema_version
+from tixxety.errors import WrongEncoding
+from tixxety.schema.migration import migrate, schema_version
 
 SETTINGS = {
     "datestyle": "German, DMY",

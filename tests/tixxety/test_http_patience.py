@@ -13,8 +13,8 @@ from starlette.types import Receive, Scope, Send
 
 from tests.box_office import until
 from tests.tixxety.raw_http import HEAD, Client, Connect, expect_problem, serving
-from tixxety import http_connections, http_protocol
-from tixxety.http_connections import Connections
+from tixxety.serving import http_connections, http_protocol
+from tixxety.serving.http_connections import Connections
 
 GET = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
 HEALTH = b"GET /health/live HTTP/1.1\r\nHost: here\r\n\r\n"

@@ -7,7 +7,7 @@ from tests.running import ROOT
 
 WORKER = """
 import logging
-from tixxety import logs
+from tixxety.serving import logs
 logs.configure("worker")
 logging.getLogger("apscheduler.scheduler").warning("skipped: maximum number of running instances reached")
 logging.getLogger("apscheduler.executors.default").error("a job raised an exception")

@@ -18,9 +18,9 @@ from eventstore.schema_version import SCHEMA_VERSION, steps
 from eventstore.writing.group_commit import GroupCommit
 from projections.schema import make_schema as projections_schema
 from tests import box_office
-from tixxety import analysts
-from tixxety.guards import ADVISORY_FUNCTIONS, OPEN_LOCKS, SILENT_STAYS
-from tixxety.migrate import NO_ANALYSTS, NO_ROLE, expect_this_version, migrate, schema_version
+from tixxety.commands import analyst_url
+from tixxety.schema.guards import ADVISORY_FUNCTIONS, OPEN_LOCKS, SILENT_STAYS
+from tixxety.schema.migration import NO_ANALYSTS, NO_ROLE, expect_this_version, migrate, schema_version
 
 TABLES = """
 SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -128,7 +128,7 @@ def own_role(server_url: str, login: MakeLogin, monkeypatch: pytest.MonkeyPatch)
 def own_analysts(server_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The same for the role of the analysts."""
     name = f"analysts_{uuid4().hex}"
-    for module in (projections_schema, analysts):
+    for module in (projections_schema, analyst_url):
         monkeypatch.setattr(module, "ANALYST_ROLE", name)
     yield name
     run(server_url, sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
@@ -264,8 +264,8 @@ def test_a_login_that_may_not_create_the_role_of_the_analysts_is_told(
 ) -> None:
     url = database(login("NOCREATEROLE"))
     assert migrate(url) == [NO_ROLE, NO_ANALYSTS, OPEN_LOCKS]
-    with pytest.raises(analysts.NoLogin, match=f"no role {own_analysts} yet: run tixxety migrate"):
-        analysts.hand_out(url, "ann")
+    with pytest.raises(analyst_url.NoLogin, match=f"no role {own_analysts} yet: run tixxety migrate"):
+        analyst_url.hand_out(url, "ann")
 
 
 def test_a_login_that_may_create_roles_hands_out_logins_to_analysts(
@@ -274,12 +274,12 @@ def test_a_login_that_may_create_roles_hands_out_logins_to_analysts(
     url = database(login("CREATEROLE"))
     assert migrate(url) == [OPEN_LOCKS]
     for _ in range(2):
-        assert rows(analysts.hand_out(url, "ann"), "SELECT position FROM freshness") == [(0,)]
+        assert rows(analyst_url.hand_out(url, "ann"), "SELECT position FROM freshness") == [(0,)]
     other = login("NOCREATEROLE")
     run(server_url, sql.SQL("GRANT {} TO {}").format(sql.Identifier(own_role), sql.Identifier(other)))
-    with pytest.raises(analysts.NoLogin, match="may not make, change or drop the role"):
-        analysts.hand_out(as_login(url, other, urlsplit(url).path[1:]), "ben")
-    analysts.take_back(url, "ann")
+    with pytest.raises(analyst_url.NoLogin, match="may not make, change or drop the role"):
+        analyst_url.hand_out(as_login(url, other, urlsplit(url).path[1:]), "ben")
+    analyst_url.take_back(url, "ann")
     assert own_role in [name for (name,) in rows(server_url, "SELECT rolname FROM pg_roles")]
 
 

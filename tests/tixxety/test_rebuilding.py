@@ -11,9 +11,8 @@ from projections.checkpoint import DEFINITIONS_VERSION
 from projections.errors import SwapHeldUp
 from projections.rebuilding.differences import Difference, Differences
 from projections.rebuilding.rebuild import Progress
-from tixxety import rebuilding
-from tixxety.migrate import REBUILD_DUE, migrate
-from tixxety.rebuilding import Report, rebuild, rebuild_first
+from tixxety.commands.rebuild import Report, rebuild, rebuild_first
+from tixxety.schema.migration import REBUILD_DUE, migrate
 
 CHECKPOINT = "SELECT definitions_version FROM projections.checkpoint"
 
@@ -86,7 +85,7 @@ def test_up_rebuilds_older_tables_first(database_url: str, capsys: pytest.Captur
 def test_up_serves_on_older_tables_where_they_can_not_be_rebuilt_now(
     database_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rebuilding, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("tixxety.commands.rebuild.PATIENCE_SECONDS", 0.1)
     make_older(database_url)
     with psycopg.connect(database_url) as reader:
         reader.execute("SELECT count(*) FROM projections.events")
@@ -99,7 +98,7 @@ def test_elsewhere_than_on_a_terminal_progress_is_lines_with_rate_and_time_left(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
-    monkeypatch.setattr("tixxety.rebuilding.time.monotonic", lambda: now)
+    monkeypatch.setattr("tixxety.commands.rebuild.time.monotonic", lambda: now)
     report = Report(None)
     for step, position in (("fold", 0), ("fold", 1_000), ("fold", 50_000), ("index", 200_000)):
         report.tell(Progress(step, position, 200_000))  # type: ignore[arg-type]

@@ -9,9 +9,9 @@ import pytest
 
 from bench.filling import filling
 from tests.tixxety.forked import run_command as tixxety
-from tixxety.failures import WrongArgument
-from tixxety.replay_tables import BAR_CELLS, bar
-from tixxety.replaying import id_of, instant_of, look, play, position_of, replay, speed_of
+from tixxety.commands.replay import id_of, instant_of, look, play, position_of, replay, speed_of
+from tixxety.errors import WrongArgument
+from tixxety.terminal.replay_tables import BAR_CELLS, bar
 
 YESTERDAY = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
 

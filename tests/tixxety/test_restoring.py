@@ -15,10 +15,10 @@ import pytest
 from eventstore.postgres.connections import APP_ROLE, WORKER_ROLE
 from tests.running import ROOT
 from tests.tixxety.test_migrate import sell
-from tixxety.embedded_postgres import DATABASE, EmbeddedPostgres
-from tixxety.migrate import migrate
-from tixxety.postgres_binaries import find_binaries, look_into, system_folders
-from tixxety.rights import expect_worker_rights
+from tixxety.embedded.binaries import find_binaries, look_into, system_folders
+from tixxety.embedded.server import DATABASE, EmbeddedPostgres
+from tixxety.schema.migration import migrate
+from tixxety.schema.rights import expect_worker_rights
 
 RIGHTS = """
 SELECT c.relname, c.relacl::text, array_agg(a.attacl::text ORDER BY a.attnum)

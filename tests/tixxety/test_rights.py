@@ -21,9 +21,9 @@ from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
 from tests.tixxety.forked import run_command as tixxety
 from tests.tixxety.test_migrate import MakeDatabase, MakeLogin, as_login, database, login, own_analysts, own_role, run
-from tixxety.failures import Failure
-from tixxety.migrate import migrate
-from tixxety.rights import FUNCTION_RIGHTS, HISTORY_RIGHTS, expect_worker_rights
+from tixxety.errors import Failure
+from tixxety.schema.migration import migrate
+from tixxety.schema.rights import FUNCTION_RIGHTS, HISTORY_RIGHTS, expect_worker_rights
 from workers import main as worker_process
 from workers.ageing import Ageing
 from workers.sealing import Sealing

@@ -12,8 +12,8 @@ from eventstore.postgres.connections import WORKER_ROLE, connect
 from eventstore.seals import seals
 from tests.projections.histories import BoxOffice, append
 from tests.tixxety.forked import run_command as tixxety
-from tixxety.failures import Failure
-from tixxety.sealing import read_newest
+from tixxety.commands.seals import read_newest
+from tixxety.errors import Failure
 
 
 async def seal_three_times(database_url: str) -> None:

@@ -8,8 +8,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from tests.tixxety.raw_http import running
-from tixxety.http_connections import DESCRIPTORS_KEPT, MOST_CONNECTIONS, SPARE_CONNECTIONS, Connections
-from tixxety.serving import server
+from tixxety.serving.api_process import server
+from tixxety.serving.http_connections import DESCRIPTORS_KEPT, MOST_CONNECTIONS, SPARE_CONNECTIONS, Connections
 from tixxety.settings import Settings
 
 

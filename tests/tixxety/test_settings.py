@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tixxety.failures import WrongSetting
-from tixxety.home import Home, default_home
+from tixxety.embedded.home import Home, default_home
+from tixxety.errors import WrongSetting
 from tixxety.settings import Settings, read_settings
 
 SECRET = "a secret of thirty-two bytes, yes"

@@ -13,7 +13,7 @@ import uvloop
 
 from tests.running import ROOT
 from tests.tixxety.processes import until
-from tixxety.stop_signals import STOP_SIGNALS, StopRequested, run, stop_signals, stops_requested
+from tixxety.processes.stop_signals import STOP_SIGNALS, StopRequested, run, stop_signals, stops_requested
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 
@@ -93,7 +93,7 @@ def test_under_nohup_a_hangup_stays_ignored_and_in_a_shells_background_an_interr
 ) -> None:
     code = f"""
 import asyncio, os, signal
-from tixxety.stop_signals import StopRequested, run, stop_signals
+from tixxety.processes.stop_signals import StopRequested, run, stop_signals
 async def work():
     os.kill(os.getpid(), {int(ignored)})
     await asyncio.sleep(0)

@@ -10,10 +10,10 @@ import psutil
 import pytest
 
 from tests.tixxety.processes import all_gone, until
-from tixxety import supervisor
-from tixxety.failures import Failure
-from tixxety.processes import TiedProcess
-from tixxety.supervisor import Keeper, Program, stop_programs, supervise
+from tixxety.errors import Failure
+from tixxety.processes import supervisor
+from tixxety.processes.child_process import TiedProcess
+from tixxety.processes.supervisor import Keeper, Program, stop_programs, supervise
 
 ROOT = Path(__file__).parent.parent.parent
 FOREVER = "import threading; print('up', flush=True); threading.Event().wait()"
@@ -125,10 +125,10 @@ def test_each_start_asks_for_its_environment() -> None:
 def test_a_child_ends_with_a_parent_that_is_killed(kernel_ties: bool) -> None:
     code = f"""
 import os, signal, subprocess, threading
-from tixxety import processes
+from tixxety.processes import child_process
 if not {kernel_ties}:
-    processes.LIBC = None  # as on a system whose kernel cannot do it
-child = processes.TiedProcess({python(DEAF)!r}, when_orphaned=signal.SIGKILL, stdout=subprocess.DEVNULL)
+    child_process.LIBC = None  # as on a system whose kernel cannot do it
+child = child_process.TiedProcess({python(DEAF)!r}, when_orphaned=signal.SIGKILL, stdout=subprocess.DEVNULL)
 print(child.pid, flush=True)
 threading.Event().wait()
 """
@@ -143,7 +143,7 @@ threading.Event().wait()
 def test_children_are_made_in_the_main_thread_only() -> None:
     code = """
 import signal, threading
-from tixxety.processes import TiedProcess
+from tixxety.processes.child_process import TiedProcess
 def make():
     try:
         TiedProcess(["true"], when_orphaned=signal.SIGKILL)

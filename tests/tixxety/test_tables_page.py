@@ -2,13 +2,13 @@
 
 from eventstore.postgres.connections import WORKER_ROLE, connect
 from projections.schema.example_queries import EXAMPLES
+from tests.pages.tables_page import PAGE, page
 from tests.projections.histories import BoxOffice
 from tests.projections.sold import fill
-from tixxety.tables_page import PAGE, page
 
 
 def test_the_page_is_the_one_that_would_be_written(database_url: str) -> None:
-    assert PAGE.read_text() == page(database_url), "run python -m tixxety.tables_page"
+    assert PAGE.read_text() == page(database_url), "run python -m tests.pages.tables_page"
 
 
 async def test_each_example_asks_its_table_and_is_answered(database_url: str) -> None:

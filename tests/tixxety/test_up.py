@@ -23,7 +23,7 @@ import pytest
 from eventstore.schema_version import SCHEMA_VERSION
 from tests.tixxety.forked import Command, run_command
 from tests.tixxety.processes import all_gone, family, runs, until
-from tixxety.embedded_postgres import EmbeddedPostgres, embedded_database
+from tixxety.embedded.server import EmbeddedPostgres, embedded_database
 
 OPEN = "Ctrl-C closes it."
 LOGINS = """

@@ -8,7 +8,7 @@ import pytest
 from eventstore.postgres.connections import WORKER_ROLE, connect
 from tests.campaigns.sealed_histories import SealedHistory, make_history
 from tests.tixxety.forked import run_command as tixxety
-from tixxety.progress import lines
+from tixxety.terminal.progress import lines
 
 CHANGE = "SET session_replication_role = replica; UPDATE projections.reservations SET quantity = quantity + 1"
 SEED = 5
@@ -67,7 +67,7 @@ def test_elsewhere_than_on_a_terminal_progress_is_lines(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = iter((0.0, 1.0, 10.0, 11.0))
-    monkeypatch.setattr("tixxety.progress.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("tixxety.terminal.progress.time.monotonic", lambda: next(clock))
     tell = lines("verifying")
     for done in (1, 5_000, 6_000):
         tell(done, 20_000)

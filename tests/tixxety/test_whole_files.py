@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tixxety.whole_files import FileUnwritable, written_whole
+from tixxety.terminal.atomic_files import FileUnwritable, written_whole
 
 
 @pytest.fixture

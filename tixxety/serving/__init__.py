@@ -1,0 +1,1 @@
+"""What runs until it is stopped: `up`, the API's process and its HTTP, the worker's process, and their logs."""
