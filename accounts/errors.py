@@ -1,6 +1,6 @@
 """What can be wrong with an account, its login or its roles."""
 
-from domain.refusals import Refusal
+from domain.errors import Refusal
 from eventstore.errors import Failure
 
 

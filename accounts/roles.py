@@ -5,7 +5,7 @@ from accounts.emails import sought_email
 from accounts.errors import UnknownAccount, UnknownRole
 from accounts.tokens import ADMIN, ROLES, Account
 from domain.commands import Actor
-from domain.refusals import AccountClosed
+from domain.errors import AccountClosed
 from eventstore.postgres.connections import Connection, connect_as_owner
 
 

@@ -13,8 +13,8 @@ from typing import Annotated
 
 import typer
 
+from bench.box_office import open_house
 from bench.context import SMOKE_SCALE_MAX, Bench
-from bench.house import open_house
 from bench.measuring import Comparison
 from bench.report import as_dict, table
 from bench.scenarios import (

@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from bench.house import House
+from bench.box_office import House
 
 # Up to here it is the smoke: no figure means anything.
 SMOKE_SCALE_MAX = 0.001

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import httpx2
 
 from accounts.tokens import Tokens
-from bench.house import SECRET, House, connect
+from bench.box_office import SECRET, House, connect
 from bench.load import Load, request
 from bench.measuring import Measured
 from tests.proof import faults

@@ -16,7 +16,7 @@ from domain.commands import (
     WithdrawReservation,
 )
 from domain.decision import Decision
-from domain.refusals import EventNotFound, ReservationNotFound
+from domain.errors import EventNotFound, ReservationNotFound
 from domain.reservation import Reservation
 from domain.ticketed_event import TicketedEvent
 

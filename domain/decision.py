@@ -6,7 +6,7 @@ from uuid import UUID
 
 from domain.aggregate import SYSTEM, DomainEvent
 from domain.commands import Command
-from domain.refusals import IdempotencyKeyReused
+from domain.errors import IdempotencyKeyReused
 from domain.reservation import ReservationRecord
 from domain.ticketed_event import EventRecord
 

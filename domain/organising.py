@@ -11,8 +11,7 @@ from msgspec import UNSET
 from domain.commands import AnyCommand, CancelEvent, ChangeEvent, CreateEvent
 from domain.decision import Decision, Draft, replay, unchanged
 from domain.due_holds import check_due_holds, expire_holds
-from domain.inventory import Stock
-from domain.refusals import (
+from domain.errors import (
     CapacityBelowTaken,
     EventEnded,
     EventExists,
@@ -22,6 +21,7 @@ from domain.refusals import (
     TicketTypeNotFound,
     TicketTypeRequired,
 )
+from domain.inventory import Stock
 from domain.ticketed_event import (
     CapacityChanged,
     EventCancelled,

@@ -13,8 +13,7 @@ from domain.commands import (
 )
 from domain.decision import Decision, Draft, replay, unchanged
 from domain.due_holds import check_due_holds, expire_holds
-from domain.inventory import Stock
-from domain.refusals import (
+from domain.errors import (
     EventEnded,
     EventIsCancelled,
     EventNotFound,
@@ -28,6 +27,7 @@ from domain.refusals import (
     TicketTypeNotFound,
     TicketTypeRequired,
 )
+from domain.inventory import Stock
 from domain.reservation import (
     Reservation,
     ReservationCancelled,

@@ -1,6 +1,6 @@
 """The smoke of the greedy campaign: beside a small storm of one account another buyer is told nothing but yes."""
 
-from bench.house import open_house
+from bench.box_office import open_house
 from bench.rushes import opened
 from tests.campaigns.greedy import share
 

@@ -14,7 +14,7 @@ import psycopg
 import typer
 
 from accounts.tokens import ROLES
-from domain.refusals import Refusal
+from domain.errors import Refusal
 from eventstore.errors import Failure as StoreFailure
 from eventstore.postgres.connections import WORKER_ROLE
 from tixxety import __version__

@@ -9,9 +9,9 @@ from eventstore.postgres.tasks import first_to_end
 from eventstore.writing.group_commit import GroupCommit
 from projections.projector.checkpoint_watcher import Follower
 from projections.projector.projector import Runner
-from workers.ageing import Ageing
 from workers.expiry import Expiry
 from workers.jobs import Job, Jobs
+from workers.refusal_retention import Ageing
 from workers.sealing import Sealing
 from workers.snapshots import Snapshots
 

@@ -15,7 +15,7 @@ from api.http.json_bodies import StrictJsonRoute
 from api.http.problems import refusals
 from api.plumbing.authentication import CurrentAccount
 from api.plumbing.services import TheServices
-from domain.refusals import AccountClosed
+from domain.errors import AccountClosed
 from eventstore.errors import Overloaded
 
 LONGEST_FORM_FIELD = 1_000

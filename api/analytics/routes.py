@@ -14,7 +14,7 @@ from api.http.errors import AnalystsOnly
 from api.http.inputs import USUAL_PAGE, Id, Instant, PageLimit
 from api.http.problems import refusals
 from api.plumbing.authentication import CurrentAccount, TheReader
-from domain.refusals import EventNotFound
+from domain.errors import EventNotFound
 from projections.queries import sales_queries
 from projections.queries.sales_queries import Bucket, Sales
 

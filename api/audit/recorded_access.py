@@ -13,7 +13,7 @@ from api.plumbing.authentication import CurrentAccount, lent
 from api.plumbing.read_your_writes import Lent
 from api.plumbing.services import RequestId, Services, TheServices
 from auditing.replay import access_log as reads
-from domain.refusals import AccountClosed
+from domain.errors import AccountClosed
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from api.http.problems import refusals
 from auditing.replay import as_of
 from auditing.replay.errors import BeyondTheEnd, InTheFuture, NoStory, NoSuchReservation, NotCreatedYet
 from auditing.stories import story_finder
-from domain.refusals import EventNotFound
+from domain.errors import EventNotFound
 from eventstore.seals import seal_keys, seals
 
 MEDIA_TYPE = "application/json"

@@ -14,7 +14,7 @@ from auditing.replay import domain_events
 from auditing.replay.as_of import Moment
 from auditing.stories.story_finder import Story
 from domain.aggregate import SYSTEM
-from domain.refusals import spoken
+from domain.errors import spoken
 from eventstore.seals.seals import ListedSeal
 
 Type = Literal[

@@ -21,7 +21,7 @@ from api.http.write_responses import LOCATION_DOCUMENTED, POSITION_DOCUMENTED, R
 from api.plumbing.authentication import CurrentAccount, TheReader
 from api.plumbing.services import RequestId, TheServices
 from domain.commands import CancelEvent
-from domain.refusals import (
+from domain.errors import (
     AccountClosed,
     CapacityBelowTaken,
     EventEnded,

@@ -1,6 +1,6 @@
 """What HTTP itself brings about: the refusals and failures that the domain and the event store know nothing of."""
 
-from domain.refusals import Refusal
+from domain.errors import Refusal
 from eventstore.errors import Failure, Overloaded
 
 

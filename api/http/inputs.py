@@ -25,7 +25,7 @@ from pydantic import (
 
 from api.http.currencies import IN_USE, NO_CURRENCY
 from api.http.text import composed, expect_visible
-from domain.refusals import spoken
+from domain.errors import spoken
 
 LARGEST_POSITION = 2**63 - 1
 LARGEST_PAGE = 200

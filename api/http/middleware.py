@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.http.errors import BodyTooLarge, InternalError, RequestTimeout, Stopping, UnsupportedContentCoding
 from api.http.problems import problem_response
 from api.http.rate_limits import RateLimits
-from domain.refusals import Refusal
+from domain.errors import Refusal
 from eventstore.errors import Failure
 
 LARGEST_BODY_BYTES = 256 * 1024

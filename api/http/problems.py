@@ -19,7 +19,7 @@ from api.http import errors as http
 from api.http.failure_log import Troubles
 from api.http.inputs import unusable
 from auditing.replay import errors as auditing
-from domain import refusals as domain
+from domain import errors as domain
 from eventstore import errors as failures
 from eventstore.postgres.connections import CONNECTION_LOST
 

@@ -15,7 +15,7 @@ from api.http.inputs import MinPosition
 from api.plumbing import read_your_writes
 from api.plumbing.read_your_writes import Lent
 from api.plumbing.services import Services, TheServices
-from domain.refusals import AccountClosed
+from domain.errors import AccountClosed
 from eventstore import reading
 from eventstore.postgres.connections import Connection
 

@@ -16,7 +16,7 @@ from api.plumbing.authentication import CurrentAccount, TheReader, check_account
 from api.plumbing.services import RequestId, Services, TheServices
 from api.reservations.schemas import NewReservation, Payment, ReservationAnswer, ReservationPage, json_of
 from domain.commands import CancelReservation, PayReservation
-from domain.refusals import (
+from domain.errors import (
     EventEnded,
     EventIsCancelled,
     EventNotFound,

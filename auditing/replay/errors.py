@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from domain.refusals import Refusal
+from domain.errors import Refusal
 
 
 class InTheFuture(Refusal):

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from uuid import UUID
 
-from domain.refusals import EventNotFound
+from domain.errors import EventNotFound
 from domain.ticketed_event import EventCreated
 from eventstore import reading
 from eventstore.postgres.connections import Connection

@@ -10,7 +10,7 @@ from auditing.replay.event_rows import Shown
 from auditing.replay.formatting import plain
 from auditing.replay.streams import Connected
 from domain.aggregate import SYSTEM
-from domain.refusals import spoken
+from domain.errors import spoken
 from domain.ticketed_event import (
     CapacityChanged,
     EventCancelled,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from auditing.replay.formatting import money, span, taken, tickets
 from auditing.stories.availability import Since
 from domain.aggregate import SYSTEM
-from domain.refusals import spoken
+from domain.errors import spoken
 from domain.ticketed_event import TicketsHeld, TicketsReleased, TicketsSold
 from eventstore.writing.refused_attempts import RefusedAttempt
 from projections.tables.events import EventRow

@@ -7,7 +7,7 @@ from auditing.replay import streams
 from auditing.replay.errors import NoStory, NoSuchReservation
 from auditing.replay.streams import Connected
 from auditing.stories.story import Entry, Telling
-from domain.refusals import EventNotFound
+from domain.errors import EventNotFound
 from domain.reservation import ReservationPlaced
 from eventstore import reading
 from eventstore.writing import refused_attempts

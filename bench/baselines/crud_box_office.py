@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from bench.house import House
+from bench.box_office import House
 from bench.measuring import Measured
 from bench.rushes import HUGE, rush_baseline
 

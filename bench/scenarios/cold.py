@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 import httpx2
 
 from bench import rushes
+from bench.box_office import connect
 from bench.context import Bench
 from bench.filling import filling
-from bench.house import connect
 from bench.measuring import Comparison, Measure, Measured, in_turn
 from tests.proof import faults
 

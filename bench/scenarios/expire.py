@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 import uuid_utils.compat
 
 from bench import rushes
+from bench.box_office import READY_SECONDS_MAX, House, connect
 from bench.context import Bench
 from bench.filling import filling
-from bench.house import READY_SECONDS_MAX, House, connect
 from bench.measuring import Comparison, Goal, Measured, in_turn
 from bench.scenarios.fold import runner_works
 from domain.commands import ExpireReservation

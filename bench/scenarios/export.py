@@ -13,8 +13,8 @@ from auditing.export.ndjson_reader import NdjsonFile
 from auditing.export.write_export import Ndjson, export
 from auditing.verify.database.garbage_collection import sparing_collector
 from auditing.verify.file.file import verify_file
+from bench.box_office import ROOT, connect
 from bench.context import Bench
-from bench.house import ROOT, connect
 from bench.measuring import Comparison, Goal, Measured, in_turn
 from bench.scenarios.fold import fill
 from bench.scenarios.verify import MEGABYTE, by_memory

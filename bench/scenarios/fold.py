@@ -13,9 +13,9 @@ import psycopg
 from psycopg import sql
 
 from bench import rushes
+from bench.box_office import House, connect
 from bench.context import Bench
 from bench.filling import filling
-from bench.house import House, connect
 from bench.measuring import Comparison, Goal, Measured, in_turn
 from eventstore.postgres.connections import connect as connect_async
 from projections import checkpoint

@@ -8,9 +8,9 @@ import psycopg
 
 from bench import rushes
 from bench.baselines import crud_box_office
+from bench.box_office import House
 from bench.context import Bench
 from bench.filling import filling
-from bench.house import House
 from bench.load import request
 from bench.measuring import Comparison, Measure, Measured, in_turn
 

@@ -8,8 +8,8 @@ from contextlib import suppress
 
 import psutil
 
+from bench.box_office import ROOT, connect
 from bench.context import Bench
-from bench.house import ROOT, connect
 from bench.measuring import Comparison, Goal, Measured, in_turn
 from bench.rushes import until_folded
 from bench.scenarios.fold import DOMAIN_EVENTS, fill, folded_by_worker

@@ -5,8 +5,8 @@ import json
 import subprocess
 import sys
 
+from bench.box_office import ROOT
 from bench.context import Bench
-from bench.house import ROOT
 from bench.measuring import Comparison, Goal, Measured, in_turn
 from bench.scenarios.fold import fill
 from eventstore.postgres.connections import BY_INDEX, WORKER_ROLE

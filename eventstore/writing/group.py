@@ -24,8 +24,8 @@ from domain.commands import (
 from domain.decide import decide
 from domain.decision import Decision
 from domain.due_holds import TooManyDueHolds, expire_due
+from domain.errors import AccountClosed, Refusal
 from domain.organising import new_name
-from domain.refusals import AccountClosed, Refusal
 from domain.reservation import Reservation, ReservationRecord
 from domain.ticketed_event import EventCreated, EventRecord, TicketedEvent
 from eventstore.codec import decode, encode

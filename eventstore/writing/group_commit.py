@@ -11,7 +11,7 @@ import psycopg
 import structlog
 
 from domain.commands import AnyCommand
-from domain.refusals import ReservationNotFound
+from domain.errors import ReservationNotFound
 from domain.reservation import ReservationPlaced, ReservationRecord
 from eventstore.codec import decode
 from eventstore.errors import DatabaseAway, DecisionFailed, EventBusy, Failure, Overloaded, failed_by, failure_of

@@ -10,8 +10,8 @@ import msgspec
 from psycopg.rows import args_row
 
 from domain.commands import AnyCommand, CancelReservation, PayReservation
+from domain.errors import Refusal
 from domain.inventory import Stock
-from domain.refusals import Refusal
 from domain.ticketed_event import TicketedEvent
 from eventstore.postgres.connections import Connection
 from eventstore.writing import binary_parameters as binary

@@ -17,7 +17,7 @@ from accounts.errors import UnknownAccount, UnknownRole
 from accounts.passwords import ARGON2ID, HASHES_WAITING, NICENESS
 from accounts.roles import actor_of, grant, revoke
 from accounts.weak_passwords import SHORTEST_PASSWORD, common_passwords
-from domain.refusals import AccountClosed
+from domain.errors import AccountClosed
 from tests.api.conftest import PASSWORD, LogIn, log_in, problem_of
 
 ADA = {"email": "ada@example.com", "password": PASSWORD, "name": "Ada"}

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from api.express_lane import ExpressLane
-from domain.refusals import Refusal
+from domain.errors import Refusal
 from tests.api.conftest import AtOnce, LoggedIn, LogIn, problem_of
 from tests.api.programme import UNKNOWN_ID, crowd, new_event, ticket_type
 

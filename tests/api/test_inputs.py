@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from api.http.inputs import Body, Currency, Id, Instant, MinPosition, Text
 from api.http.text import same_looking
-from domain.refusals import spoken
+from domain.errors import spoken
 
 INSTANT = TypeAdapter(Instant)
 TEXT = TypeAdapter(Annotated[str, Text(1, 5)])

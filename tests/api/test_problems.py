@@ -15,8 +15,8 @@ from api.http import errors as http
 from api.http.middleware import RequestIds
 from api.http.problems import PROBLEM_TYPES, facts_of, install
 from auditing.replay import errors as auditing
-from domain import refusals as domain
-from domain.refusals import InvalidRequest, LimitPerBuyer, Refusal, SoldOut
+from domain import errors as domain
+from domain.errors import InvalidRequest, LimitPerBuyer, Refusal, SoldOut
 from eventstore import errors
 from eventstore.errors import Failure
 from eventstore.postgres import pools

@@ -12,7 +12,7 @@ from auditing.replay import as_of, streams
 from auditing.replay.as_of import Moment
 from auditing.replay.errors import BeyondTheEnd, InTheFuture, NotCreatedYet
 from auditing.replay.streams import always
-from domain.refusals import EventNotFound
+from domain.errors import EventNotFound
 from eventstore.postgres.connections import Connection, connect
 from tests.projections.histories import BoxOffice, Command, append, with_ends
 from tests.projections.independent_fold import Books

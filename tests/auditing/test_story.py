@@ -25,8 +25,8 @@ from domain.commands import (
     WithdrawReservation,
 )
 from domain.decide import decide
+from domain.errors import LimitPerBuyer, Refusal, SoldOut
 from domain.inventory import TicketType
-from domain.refusals import LimitPerBuyer, Refusal, SoldOut
 from domain.ticketed_event import EventDetails, Limits, SalesWindow
 from eventstore.reading import Recorded
 from eventstore.writing.refused_attempts import Keeping, Refusals, RefusedAttempt
@@ -270,7 +270,7 @@ def test_every_refusal_has_a_sentence_even_when_nothing_else_is_known(code: str)
 
 
 def test_every_code_that_a_command_can_be_refused_with_has_its_reason() -> None:
-    from domain import refusals
+    from domain import errors as refusals
 
     kinds = [kind for kind in vars(refusals).values() if isinstance(kind, type) and issubclass(kind, Refusal)]
     codes = {kind.code for kind in kinds if kind is not Refusal} - {"not-authenticated"}

@@ -6,7 +6,7 @@ import pytest
 
 from auditing.replay.streams import always
 from auditing.replay.timeline import RELEASED, Step, Timeline, steps, what_happened
-from domain.refusals import EventNotFound
+from domain.errors import EventNotFound
 from eventstore.postgres.connections import connect
 from eventstore.reading import Recorded
 from tests.auditing.test_as_of import history

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from bench import rushes
-from bench.house import House, open_house
+from bench.box_office import House, open_house
 from bench.load import Load
 from bench.rushes import HUGE, Site
 from tests.tixxety.processes import until

@@ -9,9 +9,9 @@ from domain.aggregate import DomainEvent
 from domain.commands import AnyCommand, ChangeEvent, CreateEvent, ReserveTickets
 from domain.decide import decide
 from domain.decision import Decision
+from domain.errors import LimitPerBuyer, Refusal
 from domain.inventory import Hold
 from domain.organising import new_name
-from domain.refusals import LimitPerBuyer, Refusal
 from domain.reservation import Reservation
 from domain.ticketed_event import TicketedEvent, TicketsReleased
 from eventstore.codec import decode, encode

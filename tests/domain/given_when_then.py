@@ -11,8 +11,8 @@ from domain.aggregate import Aggregate, DomainEvent
 from domain.commands import AnyCommand
 from domain.decide import decide
 from domain.decision import Decision
+from domain.errors import Refusal
 from domain.inventory import Stock
-from domain.refusals import Refusal
 from domain.reservation import Reservation
 from domain.ticketed_event import TicketedEvent
 from tests.domain.builders import NOON

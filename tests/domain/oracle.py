@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from domain import refusals
+from domain import errors
 from domain.aggregate import DomainEvent
 from domain.commands import (
     AnyCommand,
@@ -20,7 +20,7 @@ from domain.commands import (
     ReserveTickets,
     WithdrawReservation,
 )
-from domain.refusals import Refusal
+from domain.errors import Refusal
 from domain.reservation import ReservationPaid
 from domain.ticketed_event import EventDetails, SalesWindow
 from tests.domain.bookkeeping import Books, Claim, EventBook
@@ -32,10 +32,10 @@ Expected = Refusal | str | None
 def expected(books: Books, command: AnyCommand, at: datetime) -> Expected:
     """The answer to any command but those of an organiser's desk that have several objections at once."""
     if is_at_another_event(books, command):
-        return refusals.ReservationNotFound()
+        return errors.ReservationNotFound()
     if earlier := earlier_work(books, command):
         same = is_same_request(earlier, command) or earlier.idempotency == command.idempotency
-        return None if same else refusals.IdempotencyKeyReused()
+        return None if same else errors.IdempotencyKeyReused()
     match command:
         case ReserveTickets():
             return expected_of_reserving(books, command, at)
@@ -45,7 +45,7 @@ def expected(books: Books, command: AnyCommand, at: datetime) -> Expected:
             raise AssertionError("see `objections`")
     claim = books.claims.get(command.reservation_id)
     if claim is None or (command.actor and command.actor.account_id != claim.held.buyer_id):
-        return refusals.ReservationNotFound()
+        return errors.ReservationNotFound()
     is_due, book = at >= claim.held.hold_expires_at, books.events[claim.event_id]
     match command:
         case PayReservation():
@@ -88,21 +88,21 @@ def is_same_request(domain_event: DomainEvent, command: AnyCommand) -> bool:
 def expected_of_reserving(books: Books, command: ReserveTickets, at: datetime) -> Expected:
     book, buyer_id, type_id = books.events.get(command.event_id), command.actor.account_id, command.ticket_type_id
     if book is None:
-        return refusals.EventNotFound()
+        return errors.EventNotFound()
     if type_id is None and len(book.capacities) > 1:
-        return refusals.TicketTypeRequired()
+        return errors.TicketTypeRequired()
     type_id = type_id or next(iter(book.capacities))
     if type_id not in book.capacities:
-        return refusals.TicketTypeNotFound()
+        return errors.TicketTypeNotFound()
     if refusal := refusal_of_selling(book, at):
         return refusal
     kept = [c for c in books.claims_of(command.event_id) if c.state == "sold" or at < c.held.hold_expires_at]
     buyers = sum(c.held.quantity for c in kept if c.held.buyer_id == buyer_id)
     available = book.capacities[type_id] - sum(c.held.quantity for c in kept if c.held.ticket_type_id == type_id)
     if buyers + command.quantity > book.limits.max_per_buyer:
-        return refusals.LimitPerBuyer(book.limits.max_per_buyer, buyers, None)
+        return errors.LimitPerBuyer(book.limits.max_per_buyer, buyers, None)
     if available < command.quantity:
-        return refusals.SoldOut(available)
+        return errors.SoldOut(available)
     return "held"
 
 
@@ -119,46 +119,46 @@ def is_each_hold_needed(books: Books, command: ReserveTickets, taken_back: list[
 def refusal_of_selling(book: EventBook, at: datetime) -> Refusal | None:
     opens_at, closes_at = book.window.sales_open_at, book.window.sales_close_at
     if book.is_cancelled:
-        return refusals.EventIsCancelled()
+        return errors.EventIsCancelled()
     if at >= book.details.ends_at:
-        return refusals.EventEnded()
+        return errors.EventEnded()
     if opens_at and at < opens_at:
-        return refusals.SalesNotOpen(opens_at)
+        return errors.SalesNotOpen(opens_at)
     if closes_at and at >= closes_at:
-        return refusals.SalesClosed()
+        return errors.SalesClosed()
     return None
 
 
 def expected_of_paying(books: Books, command: PayReservation, claim: Claim, is_due: bool) -> Expected:
     if claim.state == "sold":
         paid = next(e for e in books.streams[command.reservation_id] if isinstance(e, ReservationPaid))
-        return None if paid.payment_reference == command.payment_reference else refusals.NotPayable("paid")
+        return None if paid.payment_reference == command.payment_reference else errors.NotPayable("paid")
     if claim.state in ("buyer", "event-cancelled"):
-        return refusals.NotPayable("cancelled")
+        return errors.NotPayable("cancelled")
     if claim.state == "expired" or is_due:
-        return refusals.HoldExpired(claim.held.hold_expires_at)
-    return refusals.EventIsCancelled() if books.events[claim.event_id].is_cancelled else "sold"
+        return errors.HoldExpired(claim.held.hold_expires_at)
+    return errors.EventIsCancelled() if books.events[claim.event_id].is_cancelled else "sold"
 
 
 def expected_of_cancelling(claim: Claim, book: EventBook, at: datetime, is_due: bool) -> Expected:
     if claim.state in ("buyer", "event-cancelled"):
         return None
     if claim.state == "expired" or (claim.state == "held" and is_due):
-        return refusals.HoldExpired(claim.held.hold_expires_at)
+        return errors.HoldExpired(claim.held.hold_expires_at)
     if claim.state == "sold" and at >= book.details.ends_at:
-        return refusals.EventEnded()
+        return errors.EventEnded()
     return "cancelled"
 
 
 def expected_of_cancelling_the_event(books: Books, command: CancelEvent, at: datetime) -> Expected:
     book = books.events.get(command.event_id)
     if book is None:
-        return refusals.EventNotFound()
+        return errors.EventNotFound()
     if command.actor.account_id != book.created.organiser_id and not command.actor.is_admin:
-        return refusals.NotTheOrganiser()
+        return errors.NotTheOrganiser()
     if book.is_cancelled:
         return None
-    return refusals.EventEnded() if at >= book.details.ends_at else "event cancelled"
+    return errors.EventEnded() if at >= book.details.ends_at else "event cancelled"
 
 
 def objections(books: Books, command: CreateEvent | ChangeEvent, at: datetime, is_name_taken: bool) -> set[str]:

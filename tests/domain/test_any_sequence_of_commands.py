@@ -23,8 +23,8 @@ from domain.commands import (
     WithdrawReservation,
 )
 from domain.decision import Decision
+from domain.errors import IdempotencyKeyReused
 from domain.inventory import TicketType
-from domain.refusals import IdempotencyKeyReused
 from domain.ticketed_event import EventDetails, Limits, SalesWindow
 from tests.domain.box_office import BoxOffice
 from tests.domain.builders import ADMIN, ANN, INSTANT, NOON, ORGANISER, UNKNOWN_TYPE_ID, key

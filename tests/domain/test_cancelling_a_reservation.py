@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.refusals import EventEnded, HoldExpired, ReservationNotFound
+from domain.errors import EventEnded, HoldExpired, ReservationNotFound
 from tests.domain.builders import ADMIN, BOB, END, HOLD_OVER, INSTANT, ORGANISER, after, created, event_cancelled, key
 from tests.domain.given_when_then import given
 from tests.domain.purchase import ANNS, BOBS

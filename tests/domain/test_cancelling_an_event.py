@@ -1,6 +1,6 @@
 """An organiser calls an event off; then its reservations are ended one by one."""
 
-from domain.refusals import EventEnded, EventIsCancelled, EventNotFound, HoldExpired, NotTheOrganiser
+from domain.errors import EventEnded, EventIsCancelled, EventNotFound, HoldExpired, NotTheOrganiser
 from tests.domain.builders import (
     ADMIN,
     ANN,

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from domain.organising import name_of, new_name
-from domain.refusals import (
+from domain.errors import (
     CapacityBelowTaken,
     EventEnded,
     EventExists,
@@ -16,6 +15,7 @@ from domain.refusals import (
     TicketTypeNotFound,
     TicketTypeRequired,
 )
+from domain.organising import name_of, new_name
 from tests.domain.builders import (
     ADMIN,
     ANN,

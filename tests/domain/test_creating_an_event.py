@@ -7,8 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from domain.commands import Actor
+from domain.errors import EventExists, InvalidRequest
 from domain.organising import new_name
-from domain.refusals import EventExists, InvalidRequest
 from domain.ticketed_event import SalesWindow
 from tests.domain.builders import (
     ANN,

@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from domain.aggregate import SYSTEM
-from domain.refusals import LimitPerBuyer, SoldOut
+from domain.errors import LimitPerBuyer, SoldOut
 from tests.domain.builders import (
     ANN,
     BOB,

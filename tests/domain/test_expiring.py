@@ -3,7 +3,7 @@
 import pytest
 
 from domain.aggregate import SYSTEM
-from domain.refusals import ReservationNotFound
+from domain.errors import ReservationNotFound
 from domain.reservation import Reservation
 from tests.domain.builders import (
     DOORS,

@@ -7,7 +7,7 @@ import pytest
 
 from domain.commands import AnyCommand
 from domain.decision import Decision
-from domain.refusals import EventExists, IdempotencyKeyReused, LimitPerBuyer, NotPayable, SoldOut
+from domain.errors import EventExists, IdempotencyKeyReused, LimitPerBuyer, NotPayable, SoldOut
 from tests.domain.builders import (
     END,
     HOLD_OVER,

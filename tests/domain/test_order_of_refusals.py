@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from domain.commands import CancelReservation, PayReservation
-from domain.refusals import (
+from domain.errors import (
     EventEnded,
     EventIsCancelled,
     EventNotFound,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.refusals import EventIsCancelled, HoldExpired, NotPayable, ReservationNotFound
+from domain.errors import EventIsCancelled, HoldExpired, NotPayable, ReservationNotFound
 from tests.domain.builders import (
     ADMIN,
     BOB,

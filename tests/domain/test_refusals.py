@@ -7,13 +7,13 @@ from uuid import UUID
 
 import pytest
 
-from domain import refusals
-from domain.refusals import Refusal
+from domain import errors
+from domain.errors import Refusal
 from tests.domain.builders import NOON, STANDING_ID
 from tests.domain.purchase import ANNS
 
 REFUSALS = sorted(
-    (cls for _, cls in inspect.getmembers(refusals, inspect.isclass) if issubclass(cls, Refusal) and cls != Refusal),
+    (cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, Refusal) and cls != Refusal),
     key=lambda cls: cls.__name__,
 )
 EXAMPLES: dict[str, Any] = {
@@ -89,10 +89,10 @@ def test_the_sentence_tells_numbers_and_words_among_the_facts(cls: type[Refusal]
             assert str(value) in refusal.detail
 
 
-@pytest.mark.parametrize("cls", [refusals.SalesNotOpen, refusals.HoldExpired])
+@pytest.mark.parametrize("cls", [errors.SalesNotOpen, errors.HoldExpired])
 def test_the_sentence_tells_instants_in_utc(cls: type[Any]) -> None:
     assert "at 2030-06-01T12:30:15Z." in cls(datetime(2030, 6, 1, 12, 30, 15, tzinfo=UTC)).detail
 
 
 def test_braces_in_a_fact_are_only_text() -> None:
-    assert "{field} {0} is odd" in refusals.InvalidRequest("{field}", "{0} is odd").detail
+    assert "{field} {0} is odd" in errors.InvalidRequest("{field}", "{0} is odd").detail

@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.refusals import (
+from domain.errors import (
     EventEnded,
     EventNotFound,
     LimitPerBuyer,

@@ -1,6 +1,6 @@
 """Time comes in with each command, and never runs backwards in a stream."""
 
-from domain.refusals import EventEnded, HoldExpired, SoldOut
+from domain.errors import EventEnded, HoldExpired, SoldOut
 from tests.domain.builders import (
     CONCERT,
     DOORS,

@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from domain.decide import decide
-from domain.refusals import AccountClosed, EventNotFound, LimitPerBuyer, SoldOut
+from domain.errors import AccountClosed, EventNotFound, LimitPerBuyer, SoldOut
 from domain.ticketed_event import TicketedEvent, TicketsHeld
 from eventstore.errors import EventBusy
 from eventstore.postgres.connections import Connection, pool

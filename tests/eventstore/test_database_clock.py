@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.refusals import EventEnded, HoldExpired, SalesNotOpen
+from domain.errors import EventEnded, HoldExpired, SalesNotOpen
 from domain.ticketed_event import SalesWindow
 from eventstore.postgres.connections import Connection
 from eventstore.writing.group_commit import GroupCommit

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from domain.commands import AnyCommand, ChangeEvent, CreateEvent
-from domain.refusals import LimitPerBuyer, SoldOut
+from domain.errors import LimitPerBuyer, SoldOut
 from domain.ticketed_event import TicketsHeld
 from eventstore.errors import DatabaseAway, EventBusy
 from eventstore.postgres import connections

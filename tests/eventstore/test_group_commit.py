@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from domain.commands import AnyCommand, ReserveTickets
-from domain.refusals import (
+from domain.errors import (
     AccountClosed,
     EventNotFound,
     HoldExpired,

@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from domain import due_holds
-from domain.refusals import CapacityBelowTaken, SoldOut
+from domain.errors import CapacityBelowTaken, SoldOut
 from domain.ticketed_event import CapacityChanged, TicketsReleased
 from eventstore.postgres.connections import Connection
 from eventstore.writing import group

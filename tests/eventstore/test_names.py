@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from domain.commands import AnyCommand, CreateEvent
-from domain.refusals import EventExists, EventNotFound
+from domain.errors import EventExists, EventNotFound
 from domain.ticketed_event import EventCreated, EventRecord
 from eventstore.postgres.connections import Connection, connect
 from eventstore.writing import unique_event_names

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
-from domain.refusals import (
+from domain.errors import (
     CapacityBelowTaken,
     EventNotFound,
     HoldExpired,

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from domain.commands import AnyCommand, CreateEvent
-from domain.refusals import IdempotencyKeyReused, LimitPerBuyer, SoldOut
+from domain.errors import IdempotencyKeyReused, LimitPerBuyer, SoldOut
 from domain.reservation import ReservationPlaced
 from domain.ticketed_event import EventCancelled, EventCreated, EventRecord, TicketsHeld
 from eventstore.postgres.connections import Connection

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from domain.commands import AnyCommand
 from domain.decide import decide
-from domain.refusals import Refusal
+from domain.errors import Refusal
 from domain.reservation import Reservation
 from domain.ticketed_event import TicketedEvent
 from eventstore import snapshots

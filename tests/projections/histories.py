@@ -20,8 +20,8 @@ from domain.commands import (
     WithdrawReservation,
 )
 from domain.decide import decide
+from domain.errors import Refusal
 from domain.inventory import TicketType
-from domain.refusals import Refusal
 from domain.ticketed_event import EventDetails, Limits, SalesWindow
 from eventstore.codec import encode
 from eventstore.postgres.connections import Connection

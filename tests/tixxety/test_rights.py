@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
 
-from domain.refusals import EventExists
+from domain.errors import EventExists
 from eventstore import snapshots
 from eventstore.postgres import connections
 from eventstore.postgres.connections import APP_ROLE, WORKER_ROLE, connect
@@ -25,7 +25,7 @@ from tixxety.errors import Failure
 from tixxety.schema.migration import migrate
 from tixxety.schema.rights import FUNCTION_RIGHTS, HISTORY_RIGHTS, expect_worker_rights
 from workers import main as worker_process
-from workers.ageing import Ageing
+from workers.refusal_retention import Ageing
 from workers.sealing import Sealing
 from workers.snapshots import Snapshots
 

@@ -18,7 +18,7 @@ from tests import box_office
 from tests.fault_proxy import FaultProxy
 from tests.workers.conftest import Worker
 from tests.workers.test_sealing import OLD_REFUSALS
-from workers.ageing import Ageing
+from workers.refusal_retention import Ageing
 from workers.sealing import Sealing
 from workers.snapshots import Snapshots
 

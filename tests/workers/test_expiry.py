@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from domain.commands import AnyCommand, ReserveTickets
-from domain.refusals import SoldOut
+from domain.errors import SoldOut
 from domain.reservation import ReservationCancelled, ReservationExpired, ReservationPlaced
 from domain.ticketed_event import TicketsReleased
 from eventstore.postgres.connections import Connection

@@ -6,7 +6,7 @@ from collections import Counter
 from uuid import UUID
 
 from domain.commands import ReserveTickets
-from domain.refusals import HoldExpired
+from domain.errors import HoldExpired
 from domain.reservation import ReservationExpired, ReservationPaid
 from eventstore.postgres.connections import Connection
 from eventstore.writing.group import Outcome

@@ -10,7 +10,7 @@ from eventstore.seals import seals
 from tests import box_office
 from tests.projections.histories import BoxOffice, append
 from tests.workers.conftest import Worker
-from workers.ageing import Ageing
+from workers.refusal_retention import Ageing
 from workers.sealing import Sealing
 
 OLD_REFUSALS = """

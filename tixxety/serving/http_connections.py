@@ -14,7 +14,7 @@ import structlog
 
 from api.http.errors import NoConnectionLeft, TooManyConnections
 from api.http.rate_limits import IPV6_NETWORK_BITS
-from domain.refusals import Refusal
+from domain.errors import Refusal
 from eventstore.errors import Failure
 
 MOST_CONNECTIONS = 16_384

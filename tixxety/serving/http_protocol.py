@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from api.http.errors import HeadersTooLarge, MalformedRequest, RequestTimeout
 from api.http.middleware import REQUEST_ID_HEADER, give_up
 from api.http.problems import MEDIA_TYPE, document
-from domain.refusals import Refusal
+from domain.errors import Refusal
 from eventstore.errors import Failure
 from tixxety.serving.http_connections import Connections
 

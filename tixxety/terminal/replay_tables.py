@@ -14,7 +14,7 @@ from rich.text import Text
 from auditing.replay.as_of import Moment
 from auditing.replay.formatting import plain
 from auditing.replay.timeline import Step
-from domain.refusals import spoken
+from domain.errors import spoken
 
 WIDTH_ELSEWHERE = 140
 MOST_HOLDS_SHOWN = 20
