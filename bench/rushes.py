@@ -13,7 +13,7 @@ from accounts.tokens import Tokens
 from bench.box_office import SECRET, House, connect
 from bench.load import Load, request
 from bench.measuring import Measured
-from tests.proof import faults
+from tests.proof.proof import faults
 
 FOLDED_SECONDS_MAX = 120
 LONG_HOLD_SECONDS = 86_400

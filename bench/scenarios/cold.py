@@ -11,7 +11,7 @@ from bench.box_office import connect
 from bench.context import Bench
 from bench.filling import filling
 from bench.measuring import Comparison, Measure, Measured, in_turn
-from tests.proof import faults
+from tests.proof.proof import faults
 
 SNAPSHOT, TAIL, EMPTY = "from its snapshot", "from its whole stream", "an event just on sale"
 RESERVATIONS = 100_000

@@ -15,7 +15,7 @@ from bench.measuring import Comparison, Goal, Measured, in_turn
 from bench.scenarios.fold import runner_works
 from domain.commands import ExpireReservation
 from eventstore.writing.group_commit import GroupCommit
-from tests.proof import faults
+from tests.proof.proof import faults
 
 OURS, SAME, LONE = "within one second", "at the same instant", "ten a second"
 BACKLOG, ONE_BY_ONE = "tixxety", "one command a transaction"

@@ -23,7 +23,7 @@ from projections.projector.batches import Batches
 from projections.projector.projector import FOLD_SETTINGS
 from projections.queries.reservations_queries import READINESS, READINESS_VALUES
 from projections.tables.all_tables import TABLES
-from tests.proof import faults
+from tests.proof.proof import faults
 
 OURS, ONE_BY_ONE = "tixxety", "one command a transaction"
 RUSHED, QUIET = "in a rush, 64 connections", "200 reservations/s"

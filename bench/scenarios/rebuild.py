@@ -13,7 +13,7 @@ from bench.context import Bench
 from bench.measuring import Comparison, Goal, Measured, in_turn
 from bench.rushes import until_folded
 from bench.scenarios.fold import DOMAIN_EVENTS, fill, folded_by_worker
-from tests.proof import faults
+from tests.proof.proof import faults
 
 REBUILT, CAUGHT_UP = "tixxety rebuild", "a worker catches up from nothing"
 MOST_SECONDS = 30.0

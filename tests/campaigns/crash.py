@@ -20,7 +20,7 @@ from uuid import uuid4
 import httpx2
 import psycopg
 
-from tests.proof import faults
+from tests.proof.proof import faults
 from tests.running import free_port, running, until_ready
 
 VICTIMS = ("api", "worker", "postgres", "up")

@@ -26,7 +26,7 @@ from psycopg.conninfo import make_conninfo
 from accounts.tokens import Tokens
 from eventstore.postgres.lock_keys import JOBS_KEY, LOCK_CLASS, RUNNER_CLASS
 from tests.running import free_port, running, until_ready
-from tests.tixxety.processes import family
+from tests.tixxety.waiting_for_processes import family
 from tixxety.embedded.server import EmbeddedPostgres
 from tixxety.schema.migration import migrate
 

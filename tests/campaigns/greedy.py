@@ -16,7 +16,7 @@ from bench import rushes
 from bench.box_office import House, open_house
 from bench.load import Load
 from bench.rushes import HUGE, Site
-from tests.tixxety.processes import until
+from tests.tixxety.waiting_for_processes import until
 
 LEAST_SHARE = 0.5
 BUYER_CONNECTIONS = 2

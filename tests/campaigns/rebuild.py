@@ -24,7 +24,7 @@ from bench.scenarios.fold import fill
 from eventstore.postgres.connections import Connection, connect
 from projections import checkpoint
 from tests.projections.waiting import until_folded
-from tests.proof import faults
+from tests.proof.proof import faults
 from tests.running import ROOT, free_port, running, until_ready
 
 DOMAIN_EVENTS = 100_000

@@ -25,7 +25,7 @@ from eventstore.errors import Failure
 from eventstore.postgres.connections import Connection, connect
 from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
-from tests.eventstore.silent import silent_holder
+from tests.eventstore.silent_process import silent_holder
 from tests.fault_proxy import FaultProxy
 from tixxety.embedded.binaries import look_into, system_folders, wheel_folders
 from tixxety.embedded.server import EmbeddedPostgres

@@ -6,7 +6,10 @@ import pytest
 from hypothesis import Phase, settings
 
 pytest.register_assert_rewrite(
-    "tests.domain.given_when_then", "tests.domain.bookkeeping", "tests.domain.oracle", "tests.domain.box_office"
+    "tests.domain.given_when_then",
+    "tests.domain.any_commands.bookkeeping",
+    "tests.domain.any_commands.oracle",
+    "tests.domain.any_commands.box_office",
 )
 
 WITHOUT_EXPLANATIONS = [phase for phase in Phase if phase is not Phase.explain]

@@ -16,7 +16,7 @@ import pytest
 
 from eventstore.postgres.sessions import SharedSessions, expect_own_sessions
 from tests.running import ROOT, free_port
-from tests.tixxety.processes import until
+from tests.tixxety.waiting_for_processes import until
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 CONFIGURATION = """
