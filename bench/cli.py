@@ -13,7 +13,6 @@ from typing import Annotated
 
 import typer
 
-from bench.box_office import open_house
 from bench.context import SMOKE_SCALE_MAX, Bench
 from bench.measuring import Comparison
 from bench.report import as_dict, table
@@ -34,6 +33,7 @@ from bench.scenarios import (
     two,
     verify,
 )
+from bench.testbed import open_testbed
 
 SCENARIOS: dict[str, ModuleType] = {
     "hot": hot,
@@ -90,8 +90,8 @@ def measure(
     durable = scale > SMOKE_SCALE_MAX
     if not durable:
         say(f"commits are not durable at this scale, the figures mean nothing; up to {SMOKE_SCALE_MAX:g} it is a smoke")
-    with open_house(round(BUYERS_PER_SECOND * seconds), wrk, durable=durable) as house:
-        bench = Bench(house, seconds, repeats, random.Random(seed), scale)
+    with open_testbed(round(BUYERS_PER_SECOND * seconds), wrk, durable=durable) as testbed:
+        bench = Bench(testbed, seconds, repeats, random.Random(seed), scale)
         for name in chosen:
             began = time.monotonic()
             found = SCENARIOS[name].measure(bench)

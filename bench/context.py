@@ -1,9 +1,9 @@
-"""What a scenario is given: the house, how long and how often to measure, and how large to make what it measures."""
+"""What a scenario is given: the testbed, how long and how often to measure, and how large to make what it measures."""
 
 import random
 from dataclasses import dataclass
 
-from bench.box_office import House
+from bench.testbed import Testbed
 
 # Up to here it is the smoke: no figure means anything.
 SMOKE_SCALE_MAX = 0.001
@@ -13,7 +13,7 @@ SMOKE_SCALE_MAX = 0.001
 class Bench:
     """One run of the bench. `scale` is 1, or far less for the smoke, which only shows that all parts still fit."""
 
-    house: House
+    testbed: Testbed
     seconds: float
     repeats: int
     dice: random.Random

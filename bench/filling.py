@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import uuid_utils.compat
 
-from bench.box_office import connect
+from bench.testbed import connect
 from domain.commands import Actor, AnyCommand, CreateEvent, PayReservation, ReserveTickets
 from domain.decide import decide
 from domain.inventory import TicketType

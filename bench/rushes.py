@@ -10,9 +10,9 @@ from uuid import UUID, uuid4
 import httpx2
 
 from accounts.tokens import Tokens
-from bench.box_office import SECRET, House, connect
 from bench.load import Load, request
 from bench.measuring import Measured
+from bench.testbed import SECRET, Testbed, connect
 from tests.proof.proof import faults
 
 FOLDED_SECONDS_MAX = 120
@@ -38,9 +38,9 @@ FROM (SELECT count(DISTINCT command_position) AS commands FROM stored_events
 
 @dataclass(frozen=True)
 class Site:
-    """A box office of ours that runs: its API, its database, and the house that it is in."""
+    """A box office of ours that runs: its API, its database, and the testbed that it is in."""
 
-    house: House
+    testbed: Testbed
     url: str
     database_url: str
     http: httpx2.Client = field(default_factory=lambda: httpx2.Client(timeout=30))
@@ -60,7 +60,7 @@ class Site:
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """The answer to one POST of the first account, which has to succeed."""
-        headers = {"Authorization": f"Bearer {self.house.tokens[0]}"}
+        headers = {"Authorization": f"Bearer {self.testbed.tokens[0]}"}
         answer = self.http.post(self.url + path, json=body, headers=headers).raise_for_status()
         told: dict[str, Any] = answer.json()
         return told
@@ -89,21 +89,21 @@ def until_folded(database_url: str) -> int:
 
 @contextmanager
 def opened(
-    house: House, processes: int = 1, fill: Callable[[str], None] | None = None, *, audited: bool = True
+    testbed: Testbed, processes: int = 1, fill: Callable[[str], None] | None = None, *, audited: bool = True
 ) -> Iterator[Site]:
     """A box office of ours with a worker, on a database that `fill` may fill before; `audited` as it always is."""
-    database_url = house.database()
+    database_url = testbed.database()
     with ExitStack() as stack:
-        stack.callback(house.drop, database_url)
+        stack.callback(testbed.drop, database_url)
         if fill is not None:
             fill(database_url)
         if audited:
-            stack.enter_context(house.worker(database_url))
-            url = stack.enter_context(house.api(database_url, processes))
+            stack.enter_context(testbed.worker(database_url))
+            url = stack.enter_context(testbed.api(database_url, processes))
         else:
-            stack.enter_context(house.program(["-m", "bench.baselines.unaudited"], database_url))
-            url = stack.enter_context(house.baseline("unaudited", database_url))
-        site = Site(house, url, database_url)
+            stack.enter_context(testbed.program(["-m", "bench.baselines.unaudited"], database_url))
+            url = stack.enter_context(testbed.baseline("unaudited", database_url))
+        site = Site(testbed, url, database_url)
         site.head()
         yield site
 
@@ -139,8 +139,8 @@ def rush(
     """
     event_ids = [str(body["event_id"]) for body in bodies]
     before = site.head()
-    asked = wishes(site.url, tokens or site.house.tokens[1:], bodies)
-    load = site.house.clients(site.url, asked, connections, seconds, by_status=refusals_expected, pace=pace).load()
+    asked = wishes(site.url, tokens or site.testbed.tokens[1:], bodies)
+    load = site.testbed.clients(site.url, asked, connections, seconds, by_status=refusals_expected, pace=pace).load()
     with connect(site.database_url) as connection:
         ((recorded, distinct),) = connection.execute(RECORDED, (before, event_ids)).fetchall()
         ((group_p50, group_max),) = connection.execute(GROUPS, (before,)).fetchall()
@@ -155,7 +155,7 @@ def rush(
 
 
 def rush_baseline(
-    house: House,
+    testbed: Testbed,
     url: str,
     connections: int,
     seconds: float,
@@ -163,8 +163,8 @@ def rush_baseline(
     refusals_expected: bool = False,
 ) -> Measured:
     """The same on a baseline; what it has recorded is for the caller to check."""
-    asked = wishes(url, house.tokens, bodies)
-    load = house.clients(url, asked, connections, seconds, by_status=refusals_expected).load()
+    asked = wishes(url, testbed.tokens, bodies)
+    load = testbed.clients(url, asked, connections, seconds, by_status=refusals_expected).load()
     return Measured(load.per_second, seen_of(load, len(asked), refusals_expected), [])
 
 
@@ -182,7 +182,7 @@ def seen_of(load: Load, buyers: int, refusals_expected: bool) -> dict[str, float
     return {"p50_ms": load.p50_ms, "p99_ms": load.p99_ms, "errors": errors}
 
 
-def unseen_tokens(house: House) -> list[str]:
+def unseen_tokens(testbed: Testbed) -> list[str]:
     """New tokens of all buyers, that no process has verified yet."""
     tokens = Tokens(SECRET)
-    return [tokens.make(buyer, ["analyst"]) for buyer in house.buyers]
+    return [tokens.make(buyer, ["analyst"]) for buyer in testbed.buyers]

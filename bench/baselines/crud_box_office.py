@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from bench.box_office import House
 from bench.measuring import Measured
 from bench.rushes import HUGE, rush_baseline
+from bench.testbed import Testbed
 
 TABLES = Path(__file__).with_name("crud.sql")
 OPEN = "INSERT INTO events (id, title, starts_at, total) VALUES (%s, 'Rush', now() + interval '30 days', %s)"
@@ -41,7 +41,7 @@ WHERE sold > total OR sold <> (SELECT coalesce(sum(quantity), 0) FROM reservatio
 class CrudBoxOffice:
     """A CRUD box office that runs."""
 
-    house: House
+    testbed: Testbed
     url: str
     database_url: str
 
@@ -69,7 +69,7 @@ class CrudBoxOffice:
         event_id = self.open_event()
         ids = [uuid4() for _ in range(count)]
         with psycopg.connect(self.database_url) as connection:
-            connection.execute(HOLD, {"ids": ids, "buyers": self.house.buyers[:count], "event_id": event_id})
+            connection.execute(HOLD, {"ids": ids, "buyers": self.testbed.buyers[:count], "event_id": event_id})
             connection.execute(COUNT, (count, event_id))
         return ids
 
@@ -82,20 +82,20 @@ class CrudBoxOffice:
     ) -> Measured:
         """Distinct buyers reserve as fast as they are answered."""
         bodies = [{"event_id": str(event_id)} for event_id in event_ids or [self.open_event()]]
-        measured = rush_baseline(self.house, self.url, connections, seconds, bodies, refusals_expected)
+        measured = rush_baseline(self.testbed, self.url, connections, seconds, bodies, refusals_expected)
         with psycopg.connect(self.database_url) as connection:
             ((wrong,),) = connection.execute(WRONG).fetchall()
         return measured._replace(faults=[f"{wrong} events count wrongly"] if wrong else [])
 
 
 @contextmanager
-def opened(house: House, processes: int = 1) -> Iterator[CrudBoxOffice]:
+def opened(testbed: Testbed, processes: int = 1) -> Iterator[CrudBoxOffice]:
     """For the duration of the block."""
-    database_url = house.empty_database()
+    database_url = testbed.empty_database()
     with psycopg.connect(database_url) as connection:
         connection.execute(TABLES.read_text())
     try:
-        with house.baseline("crud", database_url, processes) as url:
-            yield CrudBoxOffice(house, url, database_url)
+        with testbed.baseline("crud", database_url, processes) as url:
+            yield CrudBoxOffice(testbed, url, database_url)
     finally:
-        house.drop(database_url)
+        testbed.drop(database_url)

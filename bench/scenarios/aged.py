@@ -26,7 +26,7 @@ def measure(bench: Bench) -> list[Comparison]:
                 for _ in range(bench.scaled(RESERVATIONS)):
                     filled.reserve(event, uuid4(), now)
 
-    with rushes.opened(bench.house, fill=fill) as site:
+    with rushes.opened(bench.testbed, fill=fill) as site:
 
         def aged(seconds: float = bench.seconds) -> Measured:
             wish = {"event_id": str(aged_ids.pop()), "quantity": 1}

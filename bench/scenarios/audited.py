@@ -14,8 +14,8 @@ OURS, AGAIN, WITHOUT = "tixxety", "tixxety again (A/A)", "without seals and refu
 def measure(bench: Bench) -> list[Comparison]:
     """Answers a second, with and without."""
     with ExitStack() as stack:
-        audited = stack.enter_context(rushes.opened(bench.house))
-        unaudited = stack.enter_context(rushes.opened(bench.house, audited=False))
+        audited = stack.enter_context(rushes.opened(bench.testbed))
+        unaudited = stack.enter_context(rushes.opened(bench.testbed, audited=False))
 
         def accepted(site: Site) -> Measure:
             return lambda: rushes.rush(site, [{"event_id": site.open_event()["id"]}], CONNECTIONS, bench.seconds)

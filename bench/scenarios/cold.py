@@ -7,10 +7,10 @@ from uuid import UUID, uuid4
 import httpx2
 
 from bench import rushes
-from bench.box_office import connect
 from bench.context import Bench
 from bench.filling import filling
 from bench.measuring import Comparison, Measure, Measured, in_turn
+from bench.testbed import connect
 from tests.proof.proof import faults
 
 SNAPSHOT, TAIL, EMPTY = "from its snapshot", "from its whole stream", "an event just on sale"
@@ -23,8 +23,8 @@ FORGET = "DELETE FROM snapshots"
 
 def measure(bench: Bench) -> list[Comparison]:
     """Milliseconds until the first answer."""
-    house = bench.house
-    database_url = house.database()
+    testbed = bench.testbed
+    database_url = testbed.database()
     now = datetime.now(UTC)
     with filling(database_url) as filled:
         empty, aged = filled.open_event(now), filled.open_event(now)
@@ -35,8 +35,8 @@ def measure(bench: Bench) -> list[Comparison]:
         def measured() -> Measured:
             if snapshot:
                 until_snapshot(bench, database_url, event_id)
-            with house.api(database_url) as url:
-                headers = {"Authorization": f"Bearer {house.tokens[0]}"}
+            with testbed.api(database_url) as url:
+                headers = {"Authorization": f"Bearer {testbed.tokens[0]}"}
                 # Not the process's very first request, only the first one for this event.
                 httpx2.get(f"{url}/auth/me", headers=headers)
                 began = time.perf_counter()
@@ -57,10 +57,10 @@ def measure(bench: Bench) -> list[Comparison]:
     }
     comparison = Comparison(f"cold: {bench.scaled(RESERVATIONS):,} reservations", "ms to the first answer", EMPTY)
     in_turn(comparison, variants, bench.repeats, bench.dice)
-    with house.worker(database_url):
+    with testbed.worker(database_url):
         rushes.until_folded(database_url)
     comparison.faults_of_history = faults(database_url)
-    house.drop(database_url)
+    testbed.drop(database_url)
     return [comparison]
 
 
@@ -69,7 +69,7 @@ def until_snapshot(bench: Bench, database_url: str, event_id: UUID) -> None:
     if bench.scaled(RESERVATIONS) < RESERVATIONS:
         return
     deadline = time.monotonic() + SNAPSHOT_SECONDS_MAX
-    with bench.house.worker(database_url), connect(database_url) as connection:
+    with bench.testbed.worker(database_url), connect(database_url) as connection:
         connection.autocommit = True
         while connection.execute(TAKEN, (event_id,)).fetchone() is None:
             if time.monotonic() > deadline:

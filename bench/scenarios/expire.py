@@ -8,11 +8,11 @@ from uuid import UUID, uuid4
 import uuid_utils.compat
 
 from bench import rushes
-from bench.box_office import READY_SECONDS_MAX, House, connect
 from bench.context import Bench
 from bench.filling import filling
 from bench.measuring import Comparison, Goal, Measured, in_turn
 from bench.scenarios.fold import runner_works
+from bench.testbed import READY_SECONDS_MAX, Testbed, connect
 from domain.commands import ExpireReservation
 from eventstore.writing.group_commit import GroupCommit
 from tests.proof.proof import faults
@@ -34,22 +34,22 @@ DUE_NOW = "SELECT event_id, reservation_id FROM reservations WHERE status = 'res
 
 def measure(bench: Bench) -> list[Comparison]:
     """Milliseconds late, and expired reservations a second."""
-    house = bench.house
+    testbed = bench.testbed
     due = bench.scaled(DUE)
     late = Comparison(
         f"expire: {due:,} holds that fall due", "ms late at p99", LONE, [Goal(OURS, None, 1_000.0, at_least=False)]
     )
     variants = {
-        OURS: lambda: lateness(house, due, timedelta(seconds=1) / due),
-        SAME: lambda: lateness(house, due, timedelta(0)),
-        LONE: lambda: lateness(house, min(20, due), timedelta(milliseconds=100)),
+        OURS: lambda: lateness(testbed, due, timedelta(seconds=1) / due),
+        SAME: lambda: lateness(testbed, due, timedelta(0)),
+        LONE: lambda: lateness(testbed, min(20, due), timedelta(milliseconds=100)),
     }
     in_turn(late, variants, bench.repeats, bench.dice)
     late.faults_of_history = []  # each run has looked through its own
     backlog = Comparison(f"expire: a backlog of {bench.scaled(OVERDUE):,}", "expired/s", ONE_BY_ONE)
     pair = {
-        BACKLOG: lambda: swept(house, bench.scaled(OVERDUE)),
-        ONE_BY_ONE: lambda: asyncio.run(expired_one_by_one(house, bench.scaled(ONE_BY_ONE_COMMANDS))),
+        BACKLOG: lambda: swept(testbed, bench.scaled(OVERDUE)),
+        ONE_BY_ONE: lambda: asyncio.run(expired_one_by_one(testbed, bench.scaled(ONE_BY_ONE_COMMANDS))),
     }
     in_turn(backlog, pair, 1, bench.dice)
     return [late, backlog]
@@ -64,25 +64,25 @@ def fill(database_url: str, holds: int, due_at: datetime, apart: timedelta) -> N
             filled.reserve(events[number % EVENTS], uuid4(), placed_at + number * apart)
 
 
-def lateness(house: House, holds: int, apart: timedelta) -> Measured:
+def lateness(testbed: Testbed, holds: int, apart: timedelta) -> Measured:
     """How late they are expired by a worker that was there before they fell due."""
-    database_url = house.database()
-    with house.worker(database_url):
+    database_url = testbed.database()
+    with testbed.worker(database_url):
         until_worker_works(database_url)
         # Filling takes about 30 us a hold; then they have to be folded before they fall due.
         due_at = datetime.now(UTC) + timedelta(seconds=AHEAD_SECONDS + holds / 10_000)
         fill(database_url, holds, due_at, apart)
         until_expired(database_url)
         measured = told(database_url, holds)
-    house.drop(database_url)
+    testbed.drop(database_url)
     return measured
 
 
-def swept(house: House, holds: int) -> Measured:
+def swept(testbed: Testbed, holds: int) -> Measured:
     """How fast a worker that was away takes back what fell due meanwhile."""
-    database_url = house.database()
+    database_url = testbed.database()
     fill(database_url, holds, datetime.now(UTC) - timedelta(minutes=5), timedelta(0))
-    with house.worker(database_url):
+    with testbed.worker(database_url):
         rushes.until_folded(database_url)
         began = time.monotonic()
         with connect(database_url) as connection:
@@ -90,7 +90,7 @@ def swept(house: House, holds: int) -> Measured:
         until_expired(database_url)
         seconds = time.monotonic() - began
     measured = told(database_url, holds)
-    house.drop(database_url)
+    testbed.drop(database_url)
     return measured._replace(figure=left / seconds, seen={"seconds": seconds})
 
 
@@ -132,11 +132,11 @@ def until_expired(database_url: str) -> None:
             connection.execute("SELECT pg_sleep(0.02)")
 
 
-async def expired_one_by_one(house: House, holds: int) -> Measured:
+async def expired_one_by_one(testbed: Testbed, holds: int) -> Measured:
     """The same commands, each in a transaction of its own."""
-    database_url = house.database()
+    database_url = testbed.database()
     fill(database_url, holds, datetime.now(UTC) - timedelta(minutes=5), timedelta(0))
-    with house.worker(database_url):
+    with testbed.worker(database_url):
         rushes.until_folded(database_url)
     with connect(database_url) as connection:
         due: list[tuple[UUID, UUID]] = connection.execute(DUE_NOW, (holds,)).fetchall()
@@ -148,5 +148,5 @@ async def expired_one_by_one(house: House, holds: int) -> Measured:
                 ExpireReservation(event_id=event_id, reservation_id=reservation_id, request_id=request_id)
             )
     seconds = time.monotonic() - began
-    house.drop(database_url)
+    testbed.drop(database_url)
     return Measured(len(due) / seconds, {"seconds": seconds}, [])

@@ -13,11 +13,11 @@ from auditing.export.ndjson_reader import NdjsonFile
 from auditing.export.write_export import Ndjson, export
 from auditing.verify.database.garbage_collection import sparing_collector
 from auditing.verify.file.file import verify_file
-from bench.box_office import ROOT, connect
 from bench.context import Bench
 from bench.measuring import Comparison, Goal, Measured, in_turn
 from bench.scenarios.fold import fill
 from bench.scenarios.verify import MEGABYTE, by_memory
+from bench.testbed import ROOT, connect
 from bench.verifying import KILOBYTE, most_bytes
 from eventstore.postgres.connections import BY_INDEX, WORKER_ROLE
 from eventstore.postgres.connections import connect as connect_async
@@ -32,16 +32,16 @@ COPY_OUT = "COPY (SELECT * FROM stored_events ORDER BY notification_id) TO STDOU
 
 def measure(bench: Bench) -> list[Comparison]:
     """Domain events a second, in processes of their own; and megabytes of resident memory at two sizes."""
-    house = bench.house
-    large, small = house.database(), house.database()
+    testbed = bench.testbed
+    large, small = testbed.database(), testbed.database()
     sizes = {large: bench.scaled(DOMAIN_EVENTS), small: bench.scaled(DOMAIN_EVENTS // 5)}
-    files = {large: house.folder / "large.ndjson", small: house.folder / "small.ndjson"}
+    files = {large: testbed.folder / "large.ndjson", small: testbed.folder / "small.ndjson"}
     written = {}
     for database_url, domain_events in sizes.items():
         fill(database_url, domain_events)
         asyncio.run(seal(database_url))
         written[database_url] = in_process("ndjson", database_url, files[database_url])
-    other = house.folder / "other"
+    other = testbed.folder / "other"
     writing = Comparison(f"export: writing {sizes[large]:,} domain events", "domain events/s", COPY)
     ways = {NDJSON: "ndjson", PARQUET: "parquet", COPY: "copy"}
     in_turn(
@@ -67,7 +67,7 @@ def measure(bench: Bench) -> list[Comparison]:
             ("verify a file", in_process("verify", small, files[small]), verifying.runs[VERIFY][-1]),
         )
     ]
-    house.drop(large, small)
+    testbed.drop(large, small)
     return [writing, verifying, *memory]
 
 

@@ -13,10 +13,10 @@ import psycopg
 from psycopg import sql
 
 from bench import rushes
-from bench.box_office import House, connect
 from bench.context import Bench
 from bench.filling import filling
 from bench.measuring import Comparison, Goal, Measured, in_turn
+from bench.testbed import Testbed, connect
 from eventstore.postgres.connections import connect as connect_async
 from projections import checkpoint
 from projections.projector.batches import Batches
@@ -44,12 +44,12 @@ def measure(bench: Bench) -> list[Comparison]:
 
 def catching_up(bench: Bench) -> Comparison:
     """Folding from empty tables is also what making them anew costs."""
-    house = bench.house
-    database_url = house.database()
+    testbed = bench.testbed
+    database_url = testbed.database()
     fill(database_url, bench.scaled(DOMAIN_EVENTS))
 
     def ours() -> Measured:
-        return folded_by_worker(house, database_url)
+        return folded_by_worker(testbed, database_url)
 
     def one_by_one() -> Measured:
         empty(database_url)
@@ -62,9 +62,9 @@ def catching_up(bench: Bench) -> Comparison:
         [Goal(OURS, None, 50_000.0)],
     )
     in_turn(comparison, {OURS: ours, ONE_BY_ONE: one_by_one}, bench.repeats, bench.dice)
-    folded_by_worker(house, database_url)
+    folded_by_worker(testbed, database_url)
     comparison.faults_of_history = faults(database_url)
-    house.drop(database_url)
+    testbed.drop(database_url)
     return comparison
 
 
@@ -91,10 +91,10 @@ def runner_works(connection: psycopg.Connection) -> bool:
     return bool(connection.execute(READINESS, READINESS_VALUES).fetchall()[0][2])
 
 
-def folded_by_worker(house: House, database_url: str) -> Measured:
+def folded_by_worker(testbed: Testbed, database_url: str) -> Measured:
     """A worker that starts with empty tables; timed from when its runner has the lock."""
     empty(database_url)
-    with house.worker(database_url), connect(database_url) as connection:
+    with testbed.worker(database_url), connect(database_url) as connection:
         connection.autocommit = True
         began, (head, folded) = 0.0, (1, 0)
         while folded < head:
@@ -119,7 +119,7 @@ async def fold_one_by_one(database_url: str, seconds: float) -> Measured:
 
 def lagging(bench: Bench) -> Comparison:
     """The 99th percentile of how long a domain event waits to be folded."""
-    with rushes.opened(bench.house) as site:
+    with rushes.opened(bench.testbed) as site:
 
         def lag(seconds: float, pace: float = 0) -> Measured:
             site.head()

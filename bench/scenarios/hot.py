@@ -13,12 +13,12 @@ CRUD, ORDINARY, STORELESS = "CRUD", "ordinary route", "store taken out"
 
 def measure(bench: Bench) -> list[Comparison]:
     """Reservations a second."""
-    house, seconds = bench.house, bench.seconds
+    testbed, seconds = bench.testbed, bench.seconds
     with ExitStack() as stack:
-        site = stack.enter_context(rushes.opened(house))
-        crud = stack.enter_context(crud_box_office.opened(house))
-        ordinary = stack.enter_context(house.baseline("ordinary", site.database_url))
-        storeless = stack.enter_context(house.baseline("store_taken_out", site.database_url))
+        site = stack.enter_context(rushes.opened(testbed))
+        crud = stack.enter_context(crud_box_office.opened(testbed))
+        ordinary = stack.enter_context(testbed.baseline("ordinary", site.database_url))
+        storeless = stack.enter_context(testbed.baseline("store_taken_out", site.database_url))
 
         def ours(connections: int, tokens: list[str] | None = None) -> Measure:
             return lambda: rushes.rush(
@@ -30,10 +30,10 @@ def measure(bench: Bench) -> list[Comparison]:
         narrow = {
             OURS: ours(64),
             AGAIN: ours(64),
-            UNSEEN: lambda: ours(64, rushes.unseen_tokens(house))(),
+            UNSEEN: lambda: ours(64, rushes.unseen_tokens(testbed))(),
             CRUD: lambda: crud.rush(64, seconds),
-            ORDINARY: lambda: rushes.rush_baseline(house, ordinary, 64, seconds),
-            STORELESS: lambda: rushes.rush_baseline(house, storeless, 64, seconds),
+            ORDINARY: lambda: rushes.rush_baseline(testbed, ordinary, 64, seconds),
+            STORELESS: lambda: rushes.rush_baseline(testbed, storeless, 64, seconds),
         }
         goals = [Goal(OURS, CRUD, 3.0), Goal(OURS, ORDINARY, 1.0), Goal(OURS, STORELESS, 0.6)]
         first = Comparison("hot: one event, 64 connections", "reservations/s", CRUD, goals)

@@ -10,7 +10,7 @@ EVENTS, CONNECTIONS = 100, 64
 
 def measure(bench: Bench) -> list[Comparison]:
     """Reservations a second."""
-    with rushes.opened(bench.house) as site, crud_box_office.opened(bench.house) as crud:
+    with rushes.opened(bench.testbed) as site, crud_box_office.opened(bench.testbed) as crud:
 
         def ours(seconds: float = bench.seconds) -> Measured:
             bodies = [{"event_id": site.open_event()["id"]} for _ in range(EVENTS)]

@@ -10,10 +10,10 @@ from uuid import uuid4
 import psutil
 from psycopg_pool import AsyncConnectionPool
 
-from bench.box_office import ROOT
 from bench.context import Bench
 from bench.filling import Filling
 from bench.measuring import Comparison, Goal, Measured, in_turn
+from bench.testbed import ROOT
 from eventstore.postgres.connections import Connection
 from eventstore.writing.event_cache import Aggregates
 

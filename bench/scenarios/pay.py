@@ -17,15 +17,15 @@ PAYMENTS_PER_SECOND, PAYING_CONNECTIONS, RUSHING_CONNECTIONS = 200, 16, 64
 
 def measure(bench: Bench) -> list[Comparison]:
     """The slowest hundredth of payments, in milliseconds."""
-    house = bench.house
+    testbed = bench.testbed
     count = round(PAYMENTS_PER_SECOND * (bench.seconds + 1))
-    with rushes.opened(house) as site, crud_box_office.opened(house) as crud:
+    with rushes.opened(testbed) as site, crud_box_office.opened(testbed) as crud:
 
         def held() -> list[UUID]:
             now = datetime.now(UTC)
             with filling(site.database_url) as filled:
                 event = filled.open_event(now)
-                return [filled.reserve(event, buyer, now) for buyer in house.buyers[:count]]
+                return [filled.reserve(event, buyer, now) for buyer in testbed.buyers[:count]]
 
         def quiet() -> Measured:
             return payments(bench, site.url, held(), None, bench.seconds / 3)
@@ -49,8 +49,8 @@ def measure(bench: Bench) -> list[Comparison]:
 
 def rushing(bench: Bench, url: str, wish: dict[str, str]) -> Clients:
     """Clients that reserve meanwhile."""
-    asked = rushes.wishes(url, bench.house.tokens, [wish])
-    return bench.house.clients(url, asked, RUSHING_CONNECTIONS, bench.seconds + 1)
+    asked = rushes.wishes(url, bench.testbed.tokens, [wish])
+    return bench.testbed.clients(url, asked, RUSHING_CONNECTIONS, bench.seconds + 1)
 
 
 def payments(
@@ -59,10 +59,12 @@ def payments(
     """Each reservation is paid once by its buyer, perhaps while others rush."""
     paid = [
         request("POST", url, f"/reservations/{reservation_id}/pay", token)
-        for reservation_id, token in zip(held, bench.house.tokens, strict=False)
+        for reservation_id, token in zip(held, bench.testbed.tokens, strict=False)
     ]
     meanwhile = rush() if rush is not None else None
-    load = bench.house.clients(url, paid, PAYING_CONNECTIONS, seconds or bench.seconds, pace=PAYMENTS_PER_SECOND).load()
+    load = bench.testbed.clients(
+        url, paid, PAYING_CONNECTIONS, seconds or bench.seconds, pace=PAYMENTS_PER_SECOND
+    ).load()
     reserved = meanwhile.load().per_second if meanwhile is not None else 0.0
     seen = {"p50_ms": load.p50_ms, "paid_per_s": load.per_second, "reserved_per_s": reserved}
     return Measured(load.p99_ms, seen | {"errors": load.refused + load.broken}, [])

@@ -8,11 +8,11 @@ import psycopg
 
 from bench import rushes
 from bench.baselines import crud_box_office
-from bench.box_office import House
 from bench.context import Bench
 from bench.filling import filling
 from bench.load import request
 from bench.measuring import Comparison, Measure, Measured, in_turn
+from bench.testbed import Testbed
 
 OURS, CRUD = "tixxety", "CRUD"
 EVENTS, BUYERS, RESERVATIONS, CONNECTIONS = 10_000, 500, 20, 64
@@ -20,8 +20,8 @@ EVENTS, BUYERS, RESERVATIONS, CONNECTIONS = 10_000, 500, 20, 64
 
 def measure(bench: Bench) -> list[Comparison]:
     """Answers a second."""
-    house = bench.house
-    events, buyers = bench.scaled(EVENTS), house.buyers[: bench.scaled(BUYERS)]
+    testbed = bench.testbed
+    events, buyers = bench.scaled(EVENTS), testbed.buyers[: bench.scaled(BUYERS)]
     event_ids: list[UUID] = []
 
     def fill(database_url: str) -> None:
@@ -33,11 +33,11 @@ def measure(bench: Bench) -> list[Comparison]:
                     filled.reserve(event, buyer, now + timedelta(seconds=events))
         event_ids.append(opened[0].id)
 
-    with rushes.opened(house, fill=fill) as site, crud_box_office.opened(house) as crud:
+    with rushes.opened(testbed, fill=fill) as site, crud_box_office.opened(testbed) as crud:
         with psycopg.connect(site.database_url, autocommit=True) as connection:
             connection.execute("VACUUM ANALYZE")
         theirs = crud.fill(events, buyers, min(RESERVATIONS, events))
-        tokens = house.tokens[: len(buyers)]
+        tokens = testbed.tokens[: len(buyers)]
         comparisons = []
         reads: list[tuple[str, str, str, Sequence[str | None]]] = [
             ("GET /events/{id}", f"/events/{event_ids[0]}", f"/events/{theirs}", [None]),
@@ -46,20 +46,20 @@ def measure(bench: Bench) -> list[Comparison]:
         ]
         for name, path, of_crud, seen_tokens in reads:
             variants = {
-                OURS: reading(bench, house, site.url, path, seen_tokens),
-                CRUD: reading(bench, house, crud.url, of_crud, seen_tokens),
+                OURS: reading(bench, testbed, site.url, path, seen_tokens),
+                CRUD: reading(bench, testbed, crud.url, of_crud, seen_tokens),
             }
             comparison = Comparison(f"read: {name}, 64 connections", "answers/s", CRUD)
             comparisons.append(in_turn(comparison, variants, bench.repeats, bench.dice))
     return comparisons
 
 
-def reading(bench: Bench, house: House, url: str, path: str, tokens: Sequence[str | None]) -> Measure:
+def reading(bench: Bench, testbed: Testbed, url: str, path: str, tokens: Sequence[str | None]) -> Measure:
     """The same path again and again, by these accounts in turn."""
 
     def read() -> Measured:
         asked = [request("GET", url, path, token) for token in tokens]
-        load = house.clients(url, asked, CONNECTIONS, bench.seconds / 2).load()
+        load = testbed.clients(url, asked, CONNECTIONS, bench.seconds / 2).load()
         seen = {"p50_ms": load.p50_ms, "p99_ms": load.p99_ms, "errors": load.refused + load.broken}
         return Measured(load.per_second, seen, [])
 

@@ -8,11 +8,11 @@ from contextlib import suppress
 
 import psutil
 
-from bench.box_office import ROOT, connect
 from bench.context import Bench
 from bench.measuring import Comparison, Goal, Measured, in_turn
 from bench.rushes import until_folded
 from bench.scenarios.fold import DOMAIN_EVENTS, fill, folded_by_worker
+from bench.testbed import ROOT, connect
 from tests.proof.proof import faults
 
 REBUILT, CAUGHT_UP = "tixxety rebuild", "a worker catches up from nothing"
@@ -23,17 +23,17 @@ GENERATION = "SELECT generation FROM checkpoint"
 
 def measure(bench: Bench) -> list[Comparison]:
     """Seconds from the command's start to its end, while a worker folds the live tables on."""
-    house = bench.house
-    database_url = house.database()
+    testbed = bench.testbed
+    database_url = testbed.database()
     fill(database_url, bench.scaled(DOMAIN_EVENTS))
 
     def rebuilt() -> Measured:
-        with house.worker(database_url):
+        with testbed.worker(database_url):
             until_folded(database_url)
             return rebuild(database_url)
 
     def caught_up() -> Measured:
-        return Measured(folded_by_worker(house, database_url).seen["seconds"], {}, [])
+        return Measured(folded_by_worker(testbed, database_url).seen["seconds"], {}, [])
 
     comparison = Comparison(
         f"rebuild: {bench.scaled(DOMAIN_EVENTS):,} domain events",
@@ -43,7 +43,7 @@ def measure(bench: Bench) -> list[Comparison]:
     )
     in_turn(comparison, {REBUILT: rebuilt, CAUGHT_UP: caught_up}, bench.repeats, bench.dice)
     comparison.faults_of_history = faults(database_url)
-    house.drop(database_url)
+    testbed.drop(database_url)
     return [comparison]
 
 

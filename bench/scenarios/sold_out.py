@@ -10,7 +10,7 @@ CONNECTIONS, ASKED_FOR_EACH_TICKET = 64, 10
 
 def measure(bench: Bench) -> list[Comparison]:
     """Answers a second, nine tenths of them refusals."""
-    with rushes.opened(bench.house) as site, crud_box_office.opened(bench.house) as crud:
+    with rushes.opened(bench.testbed) as site, crud_box_office.opened(bench.testbed) as crud:
 
         def ours(seconds: float = bench.seconds) -> Measured:
             bodies = rushes.sold_out_but_one_in(site, ASKED_FOR_EACH_TICKET)

@@ -13,11 +13,11 @@ CONNECTIONS = 256
 
 def measure(bench: Bench) -> list[Comparison]:
     """Reservations a second."""
-    house, seconds = bench.house, bench.seconds
+    testbed, seconds = bench.testbed, bench.seconds
     with ExitStack() as stack:
-        two = stack.enter_context(rushes.opened(house, processes=2))
-        one = rushes.Site(house, stack.enter_context(house.api(two.database_url)), two.database_url)
-        crud = stack.enter_context(crud_box_office.opened(house, processes=2))
+        two = stack.enter_context(rushes.opened(testbed, processes=2))
+        one = rushes.Site(testbed, stack.enter_context(testbed.api(two.database_url)), two.database_url)
+        crud = stack.enter_context(crud_box_office.opened(testbed, processes=2))
 
         def ours(site: rushes.Site, seconds: float = seconds) -> Measure:
             return lambda: rushes.rush(site, [{"event_id": site.open_event()["id"]}], CONNECTIONS, seconds)

@@ -5,10 +5,10 @@ import json
 import subprocess
 import sys
 
-from bench.box_office import ROOT
 from bench.context import Bench
 from bench.measuring import Comparison, Goal, Measured, in_turn
 from bench.scenarios.fold import fill
+from bench.testbed import ROOT
 from eventstore.postgres.connections import BY_INDEX, WORKER_ROLE
 from eventstore.postgres.connections import connect as connect_async
 from eventstore.seals import seals
@@ -24,8 +24,8 @@ MEGABYTE = 1_000_000
 
 def measure(bench: Bench) -> list[Comparison]:
     """Domain events a second, in processes of their own; and megabytes of resident memory of all of them together."""
-    house = bench.house
-    large, small = house.database(), house.database()
+    testbed = bench.testbed
+    large, small = testbed.database(), testbed.database()
     sizes = {large: bench.scaled(DOMAIN_EVENTS), small: bench.scaled(DOMAIN_EVENTS // 5)}
     for database_url, domain_events in sizes.items():
         fill(database_url, domain_events)
@@ -47,7 +47,7 @@ def measure(bench: Bench) -> list[Comparison]:
         [Goal(LARGE, SMALL, 1.2, at_least=False)] if bench.scale == 1 else [],
     )
     memory.runs = {SMALL: [by_memory(in_process("verify", small))], LARGE: [by_memory(speed.runs[OURS][-1])]}
-    house.drop(large, small)
+    testbed.drop(large, small)
     return [speed, memory]
 
 

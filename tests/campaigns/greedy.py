@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import psutil
 
 from bench import rushes
-from bench.box_office import House, open_house
 from bench.load import Load
 from bench.rushes import HUGE, Site
+from bench.testbed import Testbed, open_testbed
 from tests.tixxety.waiting_for_processes import until
 
 LEAST_SHARE = 0.5
@@ -52,16 +52,16 @@ class Share(NamedTuple):
 
 def share(site: Site, connections: int, seconds: float) -> Share:
     """Let the buyer reserve alone, and then beside the storm, on a new event."""
-    house = site.house
+    testbed = site.testbed
     event = site.open_event(max_per_buyer=HUGE)
     body = {"event_id": event["id"]}
-    greedy, buyer = (rushes.wishes(site.url, [token], [body]) for token in house.tokens[1:3])
+    greedy, buyer = (rushes.wishes(site.url, [token], [body]) for token in testbed.tokens[1:3])
 
     def buys() -> Load:
-        return house.clients(site.url, buyer, BUYER_CONNECTIONS, seconds, by_status=True).load()
+        return testbed.clients(site.url, buyer, BUYER_CONNECTIONS, seconds, by_status=True).load()
 
     alone = buys()
-    storm = house.clients(site.url, greedy, connections, seconds + 2 * LEAD_SECONDS, by_status=True)
+    storm = testbed.clients(site.url, greedy, connections, seconds + 2 * LEAD_SECONDS, by_status=True)
     until_storming(site, connections)
     return Share(alone, buys(), storm.load())
 
@@ -76,9 +76,9 @@ def until_storming(site: Site, connections: int) -> None:
     until(all_are_open)
 
 
-def campaign(house: House, connections: int, seconds: float, rounds: int) -> list[Share]:
+def campaign(testbed: Testbed, connections: int, seconds: float, rounds: int) -> list[Share]:
     """So many rounds on one box office."""
-    with rushes.opened(house) as site:
+    with rushes.opened(testbed) as site:
         share(site, 1, 1)
         shares = []
         for number in range(1, rounds + 1):
@@ -97,8 +97,8 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=5)
     options.add_argument("--rounds", type=int, default=3)
     chosen = options.parse_args()
-    with open_house(3) as house:
-        shares = campaign(house, chosen.connections, chosen.seconds, chosen.rounds)
+    with open_testbed(3) as testbed:
+        shares = campaign(testbed, chosen.connections, chosen.seconds, chosen.rounds)
     median = statistics.median(one.of_alone for one in shares)
     sys.stdout.write(f"median share {median:.2f}\n")
     sys.exit(1 if median < LEAST_SHARE or any(one.is_overloaded for one in shares) else 0)

@@ -30,8 +30,8 @@ TEMPLATE = "bench_template"
 REGISTER = "COPY accounts (account_id, email, password_hash, name) FROM STDIN"
 
 
-class House:
-    """One PostgreSQL with `buyers` accounts in each of its databases. Use `open_house`.
+class Testbed:
+    """One PostgreSQL with `buyers` accounts in each of its databases. Use `open_testbed`.
 
     `wrk` is that program's path, None where the clients are in Python.
     """
@@ -141,13 +141,13 @@ class House:
 
 
 @contextmanager
-def open_house(buyers: int, wrk: str | None = None, *, durable: bool = True) -> Iterator[House]:
-    """A house with its PostgreSQL, for the duration of the block; not `durable` where the figures don't matter."""
+def open_testbed(buyers: int, wrk: str | None = None, *, durable: bool = True) -> Iterator[Testbed]:
+    """A testbed with its PostgreSQL, for the duration of the block; not `durable` where the figures don't matter."""
     with tempfile.TemporaryDirectory(prefix="tixxety-bench-") as folder, ExitStack() as stack:
         Path(folder).chmod(0o711)
         server = EmbeddedPostgres(Path(folder) / "home", durable=durable)
         stack.callback(server.discard)
-        yield House(Path(folder), server.start(), buyers, wrk)
+        yield Testbed(Path(folder), server.start(), buyers, wrk)
 
 
 @contextmanager
