@@ -91,9 +91,11 @@ def test_no_file_names_a_path_of_somebodys_machine() -> None:
 
 
 def test_every_decision_is_listed_and_fits_on_one_screen() -> None:
-    pages = sorted(path for path in (ROOT / "docs/decisions").glob("*.md") if path.name != "README.md")
-    index = (ROOT / "docs/decisions/README.md").read_text()
-    assert sorted(re.findall(r"^\| \[[^]]+\]\(([^)]+)\)", index, re.MULTILINE)) == [path.name for path in pages]
+    decisions = ROOT / "docs/decisions"
+    pages = sorted(path for path in decisions.rglob("*.md") if path.name != "README.md")
+    index = (decisions / "README.md").read_text()
+    listed = sorted(re.findall(r"^\| \[[^]]+\]\(([^)]+)\)", index, re.MULTILINE))
+    assert listed == sorted(str(path.relative_to(decisions)) for path in pages)
     lengths = {place(path): len(path.read_text().splitlines()) for path in pages}
     assert {name: length for name, length in lengths.items() if length > SCREEN_LINES} == {}
 

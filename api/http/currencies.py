@@ -1,7 +1,7 @@
 """The currencies that tickets can have a price in: ISO 4217, list one, as published on 2026-01-01.
 
 Left out are metals, the code for tests, and funds and units of account that nobody pays a ticket with, such as CHE and
-XDR. `docs/decisions/money.md` says how to bring the list up to date.
+XDR. `docs/decisions/selling/money.md` says how to bring the list up to date.
 """
 
 # Where tickets are free and no currency is said.
