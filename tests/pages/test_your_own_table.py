@@ -1,7 +1,6 @@
 """The page about a table of one's own keeps its word: done as it says, the table is filled, up to date and verified."""
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +9,13 @@ from typing import LiteralString
 import pytest
 
 from eventstore.postgres.connections import PROJECTIONS_SCHEMA, connect
+from tests.pages.recipe_steps import copy_of_the_project, do, steps_of
 from tests.projections.histories import BoxOffice, append
 from tests.projections.rebuilding.watched_rebuild import fold_all, owner
 from tests.projections.test_projection_tables import UNEXPLAINED
 from tests.running import ROOT
 
 PAGE = (ROOT / "docs/your-own-table.md").read_text()
-PACKAGES = ("domain", "eventstore", "projections", "auditing", "accounts", "api", "workers", "tixxety")
 BUYERS = "SELECT buyer_id, reservations, tickets_paid FROM buyers ORDER BY buyer_id"
 BY_RESERVATIONS = """
 SELECT buyer_id, count(*), coalesce(sum(quantity) FILTER (WHERE status = 'paid'), 0)::bigint
@@ -39,24 +38,17 @@ def fenced(language: str) -> list[str]:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """The project with what the page adds to it."""
-    for package in PACKAGES:
-        shutil.copytree(ROOT / package, tmp_path / package)
-    projections = tmp_path / "projections"
-    tables = projections / "tables"
-    (module,) = fenced("python")
-    (its_import,) = re.findall(r"an import \(`([^`]+)`\)", PAGE)
-    (its_line,) = re.findall(r"a line in `TABLES` \(`([^`]+)`\)", PAGE)
-    (tables / "buyers.sql").write_text(fenced("sql")[0])
-    (tables / "buyers.py").write_text(module)
-    contents = (tables / "all_tables.py").read_text()
-    contents = contents.replace("from projections.tables.table ", f"{its_import}\nfrom projections.tables.table ", 1)
-    (tables / "all_tables.py").write_text(contents.removesuffix(")\n") + f"    {its_line}\n)\n")
+    copied = copy_of_the_project(tmp_path / "project")
+    steps = steps_of(PAGE)
+    assert len(steps) == 4
+    for step in steps:
+        do(step, copied)
     version = re.compile(r"^DEFINITIONS_VERSION = (\d+)$", re.MULTILINE)
-    checkpoint = (projections / "checkpoint.py").read_text()
-    raised = version.sub(lambda found: f"DEFINITIONS_VERSION = {int(found[1]) + 1}", checkpoint)
-    assert raised != checkpoint
-    (projections / "checkpoint.py").write_text(raised)
-    return tmp_path
+    checkpoint = copied / "projections/checkpoint.py"
+    raised = version.sub(lambda found: f"DEFINITIONS_VERSION = {int(found[1]) + 1}", checkpoint.read_text())
+    assert raised != checkpoint.read_text()
+    checkpoint.write_text(raised)
+    return copied
 
 
 def done_in(copy: Path, database_url: str, command: str, code: int = 0) -> str:
