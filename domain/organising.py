@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
-from domain.commands import AnyCommand, CancelEvent, ChangeEvent, CreateEvent
+from domain.commands import Actor, AnyCommand, CancelEvent, ChangeEvent, CreateEvent
 from domain.decision import Decision, Draft, replay, unchanged
 from domain.due_holds import check_due_holds, expire_holds
 from domain.errors import (
@@ -91,7 +91,7 @@ def change(command: ChangeEvent, event: TicketedEvent, name_holder_id: UUID | No
 
     Raises `TooManyDueHolds` when a lower capacity needs more of them taken back than one command may.
     """
-    _check_organiser(command, event)
+    _check_organiser(command.actor, event)
     if command.request_id in event.changed_by:
         return Draft(command, at).decision(event.record, event.id, event.version)
     if event.cancelled:
@@ -133,7 +133,7 @@ def cancel(command: CancelEvent, event: TicketedEvent, at: datetime) -> Decision
     cancelled_before = event.cancelled_record
     if cancelled_before and (again := replay(command, event.cancelled, cancelled_before)):
         return again
-    _check_organiser(command, event)
+    _check_organiser(command.actor, event)
     if event.cancelled and cancelled_before:
         return unchanged(event.cancelled, cancelled_before)
     if at >= event.ends_at:
@@ -143,8 +143,8 @@ def cancel(command: CancelEvent, event: TicketedEvent, at: datetime) -> Decision
     return draft.decision(event.record._replace(cancelled=cancelled), event.id, event.version)
 
 
-def _check_organiser(command: ChangeEvent | CancelEvent, event: TicketedEvent) -> None:
-    if command.actor.account_id != event.created.organiser_id and not command.actor.is_admin:
+def _check_organiser(actor: Actor, event: TicketedEvent) -> None:
+    if actor.account_id != event.created.organiser_id and not actor.is_admin:
         raise NotTheOrganiser
 
 
