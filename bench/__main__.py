@@ -2,7 +2,7 @@
 
 import sys
 
-from tixxety.__main__ import enter_environment
+from tixxety.bootstrap import enter_environment
 
 
 def main() -> None:

@@ -60,7 +60,8 @@ def clone(tmp_path: Path) -> Path:
     (tmp_path / "programs").mkdir()
     (tmp_path / "programs" / "python3").symlink_to(PYTHON)
     write_uv(clone, QUICK_UV)
-    shutil.copy(ROOT / "tixxety" / "__main__.py", clone / "tixxety")
+    for name in ("__main__.py", "bootstrap.py"):
+        shutil.copy(ROOT / "tixxety" / name, clone / "tixxety")
     (clone / "tixxety" / "__init__.py").touch()
     (clone / "tixxety" / "command_line.py").write_text(COMMAND_LINE)
     (clone / "pyproject.toml").touch()

@@ -15,7 +15,7 @@ from tixxety.errors import PostgresFailed
 WITHOUT_PYARROW = """
 import sys
 sys.modules["pyarrow"] = None
-from tixxety.__main__ import run_command_line
+from tixxety.bootstrap import run_command_line
 run_command_line()
 """
 

@@ -19,7 +19,8 @@ def main():
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     """A folder of installed packages: a small `tixxety`, whose command line needs its own `api`."""
-    write(tmp_path / "site" / "tixxety" / "__main__.py", (ROOT / "tixxety" / "__main__.py").read_text())
+    for name in ("__main__.py", "bootstrap.py"):
+        write(tmp_path / "site" / "tixxety" / name, (ROOT / "tixxety" / name).read_text())
     write(tmp_path / "site" / "tixxety" / "__init__.py")
     write(tmp_path / "site" / "tixxety" / "command_line.py", COMMAND_LINE)
     write(tmp_path / "site" / "api" / "__init__.py")
@@ -51,7 +52,7 @@ def run(*words: str, folder: Path, path: str) -> "subprocess.CompletedProcess[st
 def test_a_strangers_packages_come_after_our_own(site: Path, tmp_path: Path) -> None:
     write(tmp_path / "elsewhere" / "api" / "__init__.py", "raise SystemExit('a stranger')")
     path = f"{tmp_path / 'elsewhere'}{os.pathsep}{site}"
-    entry_point = "from tixxety.__main__ import run_command_line; run_command_line()"
+    entry_point = "from tixxety.bootstrap import run_command_line; run_command_line()"
     for words in (("-m", "tixxety"), ("-c", entry_point)):
         done = run(*words, folder=tmp_path / "elsewhere", path=path)
         assert (done.stdout, done.stderr) == ("ours\n", "")
