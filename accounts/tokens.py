@@ -8,6 +8,7 @@ from uuid import UUID
 
 import jwt
 
+from accounts import SMALLEST_SECRET_BYTES
 from accounts.errors import NotAuthenticated
 from domain.commands import Actor
 
@@ -15,7 +16,6 @@ AUDITOR, ANALYST, ADMIN = ROLES = ("auditor", "analyst", "admin")
 TOKEN_SECONDS = 3600
 # How far the clock of another process that made a token may be ahead of ours. An end counts to the second.
 LEEWAY_SECONDS = 30
-SMALLEST_SECRET_BYTES = 32
 ISSUER = "tixxety"
 AUDIENCE = "tixxety"
 ALGORITHM = "HS256"

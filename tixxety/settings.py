@@ -13,7 +13,7 @@ import psycopg.conninfo
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from accounts.tokens import SMALLEST_SECRET_BYTES
+from accounts import SMALLEST_SECRET_BYTES
 from eventstore.postgres.connections import APP_ROLE
 from tixxety.embedded.home import Home, default_home
 from tixxety.embedded.logins import login_url, open_logins

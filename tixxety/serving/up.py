@@ -20,7 +20,6 @@ import psycopg
 from eventstore.postgres.connections import APP_ROLE, WORKER_ROLE
 from eventstore.postgres.sessions import expect_own_sessions
 from eventstore.schema_version import unusable
-from tixxety.commands.rebuild import rebuild_first
 from tixxety.embedded.server import EmbeddedPostgres, can_connect, takes_writes
 from tixxety.errors import AlreadyRunning, Failure
 from tixxety.processes.stop_signals import run
@@ -57,14 +56,24 @@ def up(settings: Settings, host: str, port: int) -> None:
             database.postgres.start(attach=False)
         database.environment(APP_ROLE)
         owner_url = settings.migrate_database_url or database.url
-        for note in migrate(owner_url):
-            say(note) if note != REBUILD_DUE else rebuild_first(owner_url)
+        bring_up_to_date(owner_url)
         settings.open_logins(database.url)
         api = program("api", ["serve"], partial(database.environment, APP_ROLE), database.answers, listener)
         worker = program("worker", ["worker"], partial(database.environment, WORKER_ROLE), database.takes_work)
         programs = [api, worker]
         stack.callback(stop_programs, programs)
         keep_open(database, programs, Notice(url, database.postgres))
+
+
+def bring_up_to_date(owner_url: str) -> None:
+    """Migrate, and rebuild the tables for reading where that is due; say what the operator should know."""
+    for note in migrate(owner_url):
+        if note == REBUILD_DUE:
+            from tixxety.schema.rebuild_tables import rebuild_first  # hardly ever due, and takes 0.2 s to load
+
+            rebuild_first(owner_url)
+        else:
+            say(note)
 
 
 def keep_open(database: Database, programs: list[Program], notice: Notice) -> None:

@@ -8,7 +8,6 @@ import pytest
 from eventstore.postgres.connections import WORKER_ROLE, connect
 from tests.campaigns.sealed_histories import SealedHistory, make_history
 from tests.tixxety.forked import run_command as tixxety
-from tixxety.terminal.progress import lines
 
 CHANGE = "SET session_replication_role = replica; UPDATE projections.reservations SET quantity = quantity + 1"
 SEED = 5
@@ -61,14 +60,3 @@ def test_what_is_wrong_is_named_and_ends_with_1(database_url: str, history: Seal
 def test_bad_input_is_one_sentence(database_url: str, arguments: list[str], sentence: str) -> None:
     done = tixxety("verify", *arguments, DATABASE_URL=database_url)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"tixxety: {sentence}\n")
-
-
-def test_elsewhere_than_on_a_terminal_progress_is_lines(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    clock = iter((0.0, 1.0, 10.0, 11.0))
-    monkeypatch.setattr("tixxety.terminal.progress.time.monotonic", lambda: next(clock))
-    tell = lines("verifying")
-    for done in (1, 5_000, 6_000):
-        tell(done, 20_000)
-    assert capsys.readouterr().err == "verifying: 5,000 of 20,000, 500/s, 30 s left\n"
