@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 from typing import NoReturn
 
@@ -48,7 +49,7 @@ def enter_environment(arguments: "list[str]") -> None:
 
 
 def run_command_line() -> None:
-    """Run this clone's command line."""
+    """Run this clone's command line; where it can't be loaded, show why and end with 2."""
     find_package()
     try:
         from tixxety.command_line import main as command_line
@@ -56,7 +57,8 @@ def run_command_line() -> None:
         command_line()
     except ImportError as missing:
         expect_own_packages(missing)
-        raise
+        traceback.print_exc()
+        sys.exit(2)
 
 
 def find_package() -> None:

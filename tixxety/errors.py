@@ -23,3 +23,15 @@ class PostgresFailed(Failure):
 
 class AlreadyRunning(Failure):
     """Another `tixxety up` serves this home."""
+
+
+class FileUnreadable(Failure):
+    """The file cannot be read."""
+
+
+class FileUnwritable(Failure):
+    """The file cannot be written."""
+
+
+class NoLogin(Failure):
+    """The analyst's login can't be made or taken away."""

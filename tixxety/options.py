@@ -1,9 +1,10 @@
-"""What the commands share: the option --home, and the box office that it stands for."""
+"""What the commands share: their options, and the box office that these stand for."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,15 +23,21 @@ Home = Annotated[
         help="Where the embedded mode keeps its data; else TIXXETY_HOME, else the user's data folder.",
     ),
 ]
+Host = Annotated[str, typer.Option(help="The address to listen on.")]
+Port = Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes a free one.")]
+To = Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Where to; by default standard output.")]
 
 
 @contextmanager
-def box_office(home: str | None) -> Iterator[str]:
-    """The URL of the database that the settings mean, for a command that is soon done. Raises SchemaOutdated."""
+def box_office(home: str | None, *, as_owner: bool = False) -> Iterator[str]:
+    """The URL of the database that the settings mean, for a command that is soon done. Raises SchemaOutdated.
+
+    The owner of its tables comes by MIGRATE_DATABASE_URL where that is set.
+    """
     settings = read_settings(home)
     with database(settings, brief=True) as url:
         expect_current_schema(settings, url)
-        yield url
+        yield (settings.migrate_database_url if as_owner else None) or url
 
 
 def expect_database(settings: Settings, database_url: str) -> None:

@@ -164,3 +164,13 @@ def database(settings: Settings, *, brief: bool) -> Iterator[str]:
         return
     with embedded_database(settings.home.path, brief=brief) as url:
         yield url
+
+
+@contextmanager
+def owned_database(settings: Settings) -> Iterator[str]:
+    """The same for who changes schema or keys: MIGRATE_DATABASE_URL comes first, so that no other need be in reach."""
+    if settings.migrate_database_url is not None:
+        yield settings.migrate_database_url
+        return
+    with database(settings, brief=True) as url:
+        yield url

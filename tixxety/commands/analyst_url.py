@@ -15,11 +15,10 @@ from psycopg.errors import DependentObjectsStillExist, InsufficientPrivilege
 
 from eventstore.postgres.connections import PROJECTIONS_SCHEMA, Connection, connect_as_owner
 from projections.schema.make_schema import ANALYST_ROLE
-from tixxety.errors import Failure
-from tixxety.options import Home, expect_current_schema
+from tixxety.errors import NoLogin
+from tixxety.options import Home, box_office
 from tixxety.processes.stop_signals import run
 from tixxety.schema.database_roles import HAS_ROLE, asks, retried, scram_verifier
-from tixxety.settings import database, read_settings
 
 CONNECTIONS = 10
 # What keeps an analyst's slip from hurting others. Each is a default that the login itself may change: what protects
@@ -65,10 +64,6 @@ OTHERS_OPEN = (
 )
 
 
-class NoLogin(Failure):
-    """The login can't be made or taken away."""
-
-
 def analyst_url(
     name: Annotated[str, typer.Argument(help="Whose login: lower-case letters, digits and _.")] = "login",
     revoke: Annotated[bool, typer.Option("--revoke", help="Take the login away instead.")] = False,
@@ -77,18 +72,15 @@ def analyst_url(
     """Make a login that reads the projections alone, or give it a new password, and print its connection string."""
     if not NAME.fullmatch(name):
         raise NoLogin("The name must be 1 to 40 lower-case letters, digits or _, with a letter first.")
-    settings = read_settings(home)
-    with database(settings, brief=True) as url:
-        expect_current_schema(settings, url)
-        owner_url = settings.migrate_database_url or url
+    with box_office(home, as_owner=True) as url:
         if revoke:
-            gone = take_back(owner_url, name)
+            gone = take_back(url, name)
             left = "is no more" if gone else "can't come here any more, but to another database of this server"
             typer.echo(f"The login {login_of(name)} {left}.", err=True)
         else:
-            typer.echo(hand_out(owner_url, name))
+            typer.echo(hand_out(url, name))
             typer.echo("It is shown this once; ask again for a new password.", err=True)
-            for note in unbounded(owner_url, name):
+            for note in unbounded(url, name):
                 typer.echo(note, err=True)
 
 
@@ -117,7 +109,7 @@ def login_of(name: str) -> str:
 
 async def _hand_out(database_url: str, login: str) -> str:
     password = secrets.token_urlsafe(24)
-    async with await _connect(database_url) as connection:
+    async with await connect_as_owner(database_url) as connection:
         if not await asks(connection, HAS_ROLE, role=ANALYST_ROLE):
             raise NoLogin(
                 f"There is no role {ANALYST_ROLE} yet: run tixxety migrate as a login that may create roles, "
@@ -146,7 +138,7 @@ async def _make(connection: Connection, login: str, hashed_password: str) -> Non
 
 
 async def _unbounded(database_url: str, login: str) -> list[str]:
-    async with await _connect(database_url) as connection:
+    async with await connect_as_owner(database_url) as connection:
         notes = [UNLIMITED.format(login=login)] if await asks(connection, IS_UNLIMITED, login=login) else []
         others = await (await connection.execute(OTHER_DATABASES, {"login": login})).fetchall()
         names = ", ".join(name for (name,) in others)
@@ -154,7 +146,7 @@ async def _unbounded(database_url: str, login: str) -> list[str]:
 
 
 async def _take_back(database_url: str, login: str) -> bool:
-    async with await _connect(database_url) as connection:
+    async with await connect_as_owner(database_url) as connection:
         if not await asks(connection, HAS_ROLE, role=login):
             raise NoLogin(f"There is no login {login}.")
 
@@ -184,10 +176,6 @@ async def _done(login: str, attempt: Callable[[], Awaitable[None]]) -> None:
         ) from None
     if not done:
         raise NoLogin(f"Others keep changing the role {login}: try again.")
-
-
-async def _connect(database_url: str) -> Connection:
-    return await connect_as_owner(database_url)
 
 
 def _url(database_url: str, connection: Connection, login: str, password: str) -> str:

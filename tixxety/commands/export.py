@@ -11,8 +11,8 @@ from uuid import UUID
 
 import typer
 
-from tixxety.errors import Failure
-from tixxety.options import Home, box_office
+from tixxety.errors import WrongArgument
+from tixxety.options import Home, To, box_office
 from tixxety.processes.stop_signals import run
 from tixxety.terminal.atomic_files import written_whole
 from tixxety.terminal.progress import Tell, progress_bar
@@ -23,18 +23,13 @@ if TYPE_CHECKING:
 FORMATS = ("ndjson", "parquet", "cloudevents")
 TABLE_FORMATS = ("ndjson", "parquet", "csv")
 
-EventId = Annotated[str | None, typer.Option("--event", metavar="ID", help="Only what is about this event.")]
+EventId = Annotated[UUID | None, typer.Option("--event", metavar="ID", help="Only what is about this event.")]
 TableName = Annotated[
     str | None, typer.Option("--table", metavar="NAME", help="A table of the projections instead of the history.")
 ]
 Format = Annotated[
     str, typer.Option("--format", metavar="FORMAT", help="ndjson or parquet; also cloudevents, or csv for a table.")
 ]
-To = Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Where to; by default standard output.")]
-
-
-class CannotExport(Failure):
-    """What was asked for cannot be exported."""
 
 
 def export(
@@ -45,11 +40,11 @@ def export(
     The history as NDJSON or Parquet can be checked anywhere with tixxety verify --file.
     """
     if table is not None and event is not None:
-        raise CannotExport("Give --event or --table: a table is exported as a whole.")
+        raise WrongArgument("Give --event or --table: a table is exported as a whole.")
     if table is not None:
         export_table(table, form, to, home)
     else:
-        export_history(event_id_of(event) if event is not None else None, form, to, home)
+        export_history(event, form, to, home)
 
 
 def export_history(event_id: UUID | None, form: str, to: Path | None, home: str | None) -> None:
@@ -88,25 +83,17 @@ def progress(to: Path | None) -> AbstractContextManager[Tell]:
     return progress_bar("exporting")
 
 
-def event_id_of(text: str) -> UUID:
-    """Raises CannotExport for what is no UUID."""
-    try:
-        return UUID(text)
-    except ValueError:
-        raise CannotExport(f"{text} is no event's id: give a UUID.") from None
-
-
 def expect_format(form: str, formats: tuple[str, ...], to: Path | None) -> None:
-    """Raises CannotExport for a format that is none of these, or that standard output can't take."""
+    """Raises WrongArgument for a format that is none of these, or that standard output can't take."""
     if form not in formats:
-        raise CannotExport(f"There is no format {form} for this: choose one of {', '.join(formats)}.")
+        raise WrongArgument(f"There is no format {form} for this: choose one of {', '.join(formats)}.")
     if form == "parquet" and to is None:
-        raise CannotExport("Parquet is written to a file: name one with --to.")
+        raise WrongArgument("Parquet is written to a file: name one with --to.")
 
 
 @contextmanager
 def opened(form: str, to: Path | None) -> Iterator[Writer]:
-    """A writer of some format; what it writes is in the file after the block, or nothing is. Raises CannotExport."""
+    """A writer of some format; what it writes is in the file after the block, or nothing is. Raises WrongArgument."""
     from auditing.export.write_export import CloudEvents, Ndjson
 
     expect_format(form, FORMATS, to)

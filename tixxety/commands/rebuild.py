@@ -11,10 +11,9 @@ import typer
 from eventstore.postgres.connections import connect_as_owner
 from projections.rebuilding.rebuild import Rebuilt
 from projections.rebuilding.swap import drop_old as drop_old_tables
-from tixxety.options import Home, expect_current_schema
+from tixxety.options import Home, box_office
 from tixxety.processes.stop_signals import run
 from tixxety.schema.rebuild_tables import PATIENCE_SECONDS, rebuild_tables
-from tixxety.settings import database, read_settings
 
 DropOld = Annotated[bool, typer.Option("--drop-old", help="Only drop the tables that the last rebuild has put aside.")]
 Patience = Annotated[float, typer.Option(min=0, help="How many seconds to wait for readers before the swap.")]
@@ -25,16 +24,13 @@ def rebuild(
     home: Home = None, drop_old: DropOld = False, patience: Patience = PATIENCE_SECONDS, as_json: AsJson = False
 ) -> None:
     """Fold all tables for reading anew from the whole history, while they serve; then swap."""
-    settings = read_settings(home)
-    with database(settings, brief=True) as url:
-        expect_current_schema(settings, url)
-        owner_url = settings.migrate_database_url or url
+    with box_office(home, as_owner=True) as url:
         if drop_old:
-            done = "dropped" if drop_tables_put_aside(owner_url) else "nothing to drop"
+            done = "dropped" if drop_tables_put_aside(url) else "nothing to drop"
             typer.echo(json.dumps({"old_tables": done}) if as_json else f"The tables put aside: {done}.")
             return
         began = time.monotonic()
-        rebuilt = rebuild_tables(owner_url, patience)
+        rebuilt = rebuild_tables(url, patience)
         seconds = time.monotonic() - began
     typer.echo(json.dumps(as_dict(rebuilt, seconds)) if as_json else "\n".join(in_words(rebuilt, seconds)))
 

@@ -8,14 +8,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tixxety.terminal.atomic_files import FileUnwritable, written_whole
+from tixxety.errors import FileUnwritable
+from tixxety.terminal.atomic_files import written_whole
 from tixxety.terminal.say import say
 
 SECRETS = ("POSTGRES_PASSWORD", "DATABASE_PASSWORD", "WORKER_DATABASE_PASSWORD", "JWT_SECRET", "PGADMIN_PASSWORD")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print new secrets, or write them to a file; returns the exit code."""
+    """Print new secrets for compose.yml, or write them to a file that only its owner may read.
+
+    Returns the exit code.
+    """
     asked = parser().parse_args(arguments)
     text = "".join(f"{name}={secrets.token_urlsafe(32)}\n" for name in SECRETS)
     if asked.to is None:
@@ -42,7 +46,7 @@ def write(path: Path, text: str, *, overwrite: bool) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """What may be asked for."""
-    description = "Print new secrets for compose.yml, or write them to a file that only its owner may read."
+    description = (main.__doc__ or "").partition("\n")[0]
     asking = argparse.ArgumentParser(prog="tixxety secrets", description=description)
     asking.add_argument("--to", metavar="FILE", type=Path, help="Where to, such as .env; by default standard output.")
     asking.add_argument("--overwrite", action="store_true", help="Replace a file that is there.")

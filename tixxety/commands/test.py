@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -28,8 +28,11 @@ NOTHING: Mapping[str, str] = {}
 RUNS_SERIALLY = ("-n", "--numprocesses", "--pdb", "--collect-only", "--co")
 
 
-def run_tests(arguments: list[str]) -> int:
-    """Run pytest with these arguments on all cores; returns the exit code. Only TEST_DATABASE_URL is heeded."""
+def main(arguments: Sequence[str]) -> int:
+    """Run the tests on a PostgreSQL of their own; what follows is pytest's.
+
+    They run on all cores; of the settings only TEST_DATABASE_URL is heeded. Returns the exit code.
+    """
     if not (ROOT / "tests").is_dir():
         raise Failure("The tests are part of a clone of the project, not of an installed copy.")
     if url := os.environ.get(SERVER):
@@ -57,7 +60,7 @@ def memory() -> Path | None:
     return MEMORY if enough and os.access(MEMORY, os.W_OK | os.X_OK) else None
 
 
-def run_pytest(arguments: list[str], server_url: str, more: Mapping[str, str] = NOTHING) -> int:
+def run_pytest(arguments: Sequence[str], server_url: str, more: Mapping[str, str] = NOTHING) -> int:
     """Run pytest in the clone's root, with `more` in its environment, in parallel unless the arguments say otherwise.
 
     Returns 0 or 1 where the tests ran, 2 where pytest could not run them, and 128 and the signal that has ended it.

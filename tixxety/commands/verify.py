@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tixxety.errors import Failure
+from tixxety.errors import FileUnreadable, WrongArgument
 from tixxety.options import Home, box_office
 from tixxety.processes.stop_signals import run
 from tixxety.terminal.progress import progress_bar
@@ -34,14 +34,6 @@ ExportFile = Annotated[
 ]
 
 
-class FileUnreadable(Failure):
-    """The file cannot be read."""
-
-
-class CannotVerify(Failure):
-    """What was asked for cannot be verified."""
-
-
 def verify(
     home: Home = None,
     as_json: AsJson = False,
@@ -59,7 +51,7 @@ def verify(
     if file is None:
         report = verify_box_office(home, since_seal, kept)
     elif since_seal is not None:
-        raise CannotVerify("Give --file or --since-seal: a file is verified as a whole.")
+        raise WrongArgument("Give --file or --since-seal: a file is verified as a whole.")
     else:
         from auditing.verify.database.garbage_collection import sparing_collector
         from auditing.verify.file.file import verify_file

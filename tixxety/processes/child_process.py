@@ -11,9 +11,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
-
-import psutil
 
 PR_SET_PDEATHSIG = 1
 # New containers between two collections, and younger collections before an older generation's turn: small steps of
@@ -94,8 +93,8 @@ def tie_to_parent(libc: ctypes.CDLL, parent_pid: int, number: signal.Signals) ->
 def end_with_uv() -> None:
     """Where `uv run` started us, ask for SIGTERM at its end: killed, it would leave us behind (Linux only)."""
     # Nothing is known of the parent 0, which a container's first process has, and whatever is run in it from outside.
-    with contextlib.suppress(psutil.Error):
-        if LIBC is not None and psutil.Process(os.getppid()).name() == "uv":
+    with contextlib.suppress(OSError):
+        if LIBC is not None and Path(f"/proc/{os.getppid()}/comm").read_text() == "uv\n":
             LIBC.prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
 
 

@@ -10,15 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from tixxety.errors import Failure
+from tixxety.errors import FileUnwritable
 
 OWNERS_ALONE = 0o600
 # What the umask leaves of it.
 OPEN_TO_ALL = 0o666
-
-
-class FileUnwritable(Failure):
-    """The file cannot be written."""
 
 
 @contextmanager

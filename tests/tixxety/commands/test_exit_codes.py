@@ -12,15 +12,14 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from typer.main import get_command
 
 from eventstore.postgres.connections import Connection, ServerSilent
 from eventstore.schema_version import SCHEMA_VERSION
 from tests.running import ROOT
 from tests.tixxety.forked import Command
 from tests.tixxety.waiting_for_processes import until
-from tixxety.cli import app
 from tixxety.command_line import UNTIL_STOPPED
+from tixxety.commands.all_commands import COMMANDS
 from tixxety.processes.stop_signals import STOP_SIGNALS
 from tixxety.schema.migration import schema_version
 
@@ -74,8 +73,7 @@ def ends(processes: Running) -> dict[str, tuple[int, str]]:
 
 
 def test_every_command_has_a_row() -> None:
-    commands = get_command(app).commands  # type: ignore[attr-defined]
-    assert set(ASKING_THE_DATABASE) | set(OTHERS_THAT_CAN_NOT) == set(commands)
+    assert set(ASKING_THE_DATABASE) | set(OTHERS_THAT_CAN_NOT) == set(COMMANDS)
 
 
 def test_what_could_not_be_done_ends_with_2_also_when_a_server_says_nothing(tmp_path: Path) -> None:
@@ -139,7 +137,8 @@ def test_a_test_run_that_is_interrupted_says_so(number: signal.Signals, server_u
 
 
 def test_a_mistake_of_ours_ends_with_2_and_its_traceback(tmp_path: Path) -> None:
-    code = "import tixxety.cli as cli; cli.app = None; raise SystemExit(cli.execute())"
+    code = "from tixxety.commands import all_commands; all_commands.app = None\n"
+    code += "from tixxety.command_line import execute; raise SystemExit(execute())"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )

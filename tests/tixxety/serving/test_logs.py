@@ -12,19 +12,9 @@ logs.configure("worker")
 logging.getLogger("apscheduler.scheduler").warning("skipped: maximum number of running instances reached")
 logging.getLogger("apscheduler.executors.default").error("a job raised an exception")
 """
-LOADED = """
-import sys
-import tixxety.cli
-print({"structlog", "fastapi", "uvicorn", "apscheduler", "pyarrow"} & set(sys.modules))
-"""
 
 
 def test_a_job_that_is_still_at_work_is_not_worth_a_line_and_one_that_fails_is() -> None:
     done = subprocess.run([sys.executable, "-c", WORKER], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "skipped" not in done.stderr
     assert "a job raised an exception" in done.stderr
-
-
-def test_a_command_that_logs_nothing_does_not_load_what_serving_needs() -> None:
-    done = subprocess.run([sys.executable, "-c", LOADED], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "set()\n"

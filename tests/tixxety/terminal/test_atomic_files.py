@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tixxety.terminal.atomic_files import FileUnwritable, written_whole
+from tixxety.errors import FileUnwritable
+from tixxety.terminal.atomic_files import written_whole
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The newest seal leaves the box office as a file that anybody can check; its key is rotated on the command line."""
+"""`tixxety newest-seal`: the newest seal leaves the box office as a file that anybody can check."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from eventstore.postgres.connections import WORKER_ROLE, connect
 from eventstore.seals import seals
 from tests.projections.histories import BoxOffice, append
 from tests.tixxety.forked import run_command as tixxety
-from tixxety.commands.seals import read_newest
+from tixxety.commands.newest_seal import read_newest
 from tixxety.errors import Failure
 
 
@@ -59,12 +59,3 @@ async def test_a_seal_that_does_not_hold_is_not_given_out(database_url: str) -> 
         superuser.execute("UPDATE tixxety.seals SET jws = left(jws, -60) || repeat('A', 60) WHERE number = 3")
     with pytest.raises(seals.SealInvalid, match="signature is wrong"):
         await read_newest(database_url)
-
-
-def test_the_key_is_rotated_by_the_login_that_migrates(sealed_url: str) -> None:
-    nowhere = "postgresql://nobody@127.0.0.1:1/nothing"
-    done = tixxety("rotate-seal-key", DATABASE_URL=nowhere, MIGRATE_DATABASE_URL=sealed_url)
-    with psycopg.connect(sealed_url) as connection:
-        keys = connection.execute("SELECT key_id FROM tixxety.seal_keys WHERE retired_at IS NULL").fetchall()
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"Seals are signed with the key {keys[0][0]} from now on.\n"

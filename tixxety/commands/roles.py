@@ -1,0 +1,42 @@
+"""`tixxety grant` and `tixxety revoke`: what an account may do beyond its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+import typer
+from psycopg.errors import InsufficientPrivilege
+
+from accounts import roles
+from accounts.tokens import ROLES
+from tixxety.errors import Failure
+from tixxety.options import Home, box_office
+from tixxety.processes.stop_signals import run
+
+Email = Annotated[str, typer.Argument(help="The account's e-mail.")]
+Role = Annotated[str, typer.Argument(help=f"One of {', '.join(ROLES)}.")]
+
+MAY_NOT_GRANT = "This login may not change roles: set MIGRATE_DATABASE_URL to the one that migrates."
+
+
+def grant(email: Email, role: Role, home: Home = None) -> None:
+    """Give an account a role; it counts at once."""
+    change_roles(home, roles.grant, email, role)
+
+
+def revoke(email: Email, role: Role, home: Home = None) -> None:
+    """Take a role from an account; it counts at once."""
+    change_roles(home, roles.revoke, email, role)
+
+
+def change_roles(
+    home: str | None, change: Callable[[str, str, str], Coroutine[Any, Any, list[str]]], email: str, role: str
+) -> None:
+    """Make one change and print the roles that the account now has."""
+    with box_office(home, as_owner=True) as url:
+        try:
+            left = run(change(url, email, role))
+        except InsufficientPrivilege:
+            raise Failure(MAY_NOT_GRANT) from None
+    typer.echo(f"{email} has {', '.join(left) if left else 'no role'}.")
