@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
+from pydantic import AwareDatetime
 
 from tixxety.errors import WrongArgument
 from tixxety.options import Home, box_office
@@ -18,20 +18,24 @@ from tixxety.processes.stop_signals import run
 if TYPE_CHECKING:
     from auditing.replay.as_of import Moment
 
-SOME_INSTANT = "2030-05-01T19:30:00Z"
+MAX_POSITION = 2**63 - 1
 
 
 def replay(
-    event: Annotated[str, typer.Option("--event", metavar="ID", help="The event.")],
+    event: Annotated[UUID, typer.Option("--event", metavar="ID", help="The event.")],
     at: Annotated[
-        str | None, typer.Option("--at", metavar="INSTANT", help=f"As it was then, e.g. {SOME_INSTANT}.")
+        AwareDatetime | None, typer.Option("--at", metavar="INSTANT", help="As it was then, e.g. 2030-05-01T19:30:00Z.")
     ] = None,
     position: Annotated[
-        str | None, typer.Option("--position", metavar="N", help="As it was at that position of the history.")
+        int | None,
+        typer.Option("--position", metavar="N", min=0, max=MAX_POSITION, help="As it was at that position."),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Play all that happened, a line for each command.")] = False,
     speed: Annotated[
-        str | None, typer.Option("--speed", metavar="X", help="With --follow: X times as fast as it was recorded.")
+        float | None,
+        typer.Option(
+            "--speed", metavar="X", min=0.001, max=1_000_000, help="With --follow: X times as fast as it was recorded."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON; with --follow an object a line.")] = False,
     home: Home = None,
@@ -41,54 +45,11 @@ def replay(
         raise WrongArgument("Give exactly one of --at, --position and --follow.")
     if speed is not None and not follow:
         raise WrongArgument("--speed goes with --follow only.")
-    event_id = id_of(event)
-    if follow:
-        factor = speed_of(speed) if speed is not None else None
-        with box_office(home) as url:
-            run(play(url, event_id, factor, as_json=as_json))
-        return
-    instant = instant_of(at) if at is not None else None
-    number = position_of(position) if position is not None else 0
     with box_office(home) as url:
-        moment = run(look(url, event_id, instant, number))
-    show(moment, as_json=as_json)
-
-
-def id_of(text: str) -> UUID:
-    """Raises WrongArgument for what is no UUID."""
-    try:
-        return UUID(text)
-    except ValueError:
-        raise WrongArgument(f"--event must be an event's id, a UUID, and not {text!r}.") from None
-
-
-def instant_of(text: str) -> datetime:
-    """Raises WrongArgument for what is no instant, or has no zone."""
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        instant = datetime.min  # noqa: DTZ901 - it has no zone and is refused for it
-    if instant.tzinfo is None:
-        raise WrongArgument(f"--at must be an instant with its zone, such as {SOME_INSTANT}, and not {text!r}.")
-    return instant
-
-
-def position_of(text: str) -> int:
-    """Raises WrongArgument for what is no position."""
-    if not (text.isascii() and text.isdecimal() and len(text) < 20):
-        raise WrongArgument(f"--position must be a position of the history, a whole number, and not {text!r}.")
-    return int(text)
-
-
-def speed_of(text: str) -> float:
-    """Raises WrongArgument for what is no factor above 0."""
-    try:
-        factor = float(text)
-    except ValueError:
-        factor = 0.0
-    if not 0 < factor < math.inf:
-        raise WrongArgument(f"--speed must be a number above 0, such as 10, and not {text!r}.")
-    return factor
+        if follow:
+            run(play(url, event, speed, as_json=as_json))
+        else:
+            show(run(look(url, event, at, position or 0)), as_json=as_json)
 
 
 async def look(database_url: str, event_id: UUID, at: datetime | None, position: int) -> Moment:
