@@ -12,7 +12,7 @@ import typer
 from eventstore.errors import SchemaOutdated
 from eventstore.postgres.sessions import expect_own_sessions
 from tixxety.processes.stop_signals import run
-from tixxety.schema.migration import expect_this_version, schema_versions
+from tixxety.schema.version import expect_this_version, schema_versions
 from tixxety.settings import Settings, database, read_settings
 
 Home = Annotated[

@@ -24,7 +24,8 @@ from tixxety.embedded.server import EmbeddedPostgres, can_connect, takes_writes
 from tixxety.errors import AlreadyRunning, Failure
 from tixxety.processes.stop_signals import run
 from tixxety.processes.supervisor import Program, Service, stop_programs, supervise
-from tixxety.schema.migration import REBUILD_DUE, migrate, schema_versions
+from tixxety.schema.migration import REBUILD_DUE, migrate
+from tixxety.schema.version import schema_versions
 from tixxety.serving import logs
 from tixxety.settings import Settings
 from tixxety.terminal.say import say

@@ -13,7 +13,7 @@ from eventstore.errors import SchemaOutdated
 from eventstore.schema_version import SCHEMA_VERSION
 from projections.schema import needed_columns
 from tests.api.health.test_health import readiness
-from tixxety.schema.migration import expect_this_version, schema_versions
+from tixxety.schema.version import expect_this_version, schema_versions
 
 ADD_SERVES_FROM = "ALTER TABLE schema_version ADD COLUMN IF NOT EXISTS serves_from integer NOT NULL DEFAULT 2"
 VERSIONS = "UPDATE schema_version SET version = %s, serves_from = %s"

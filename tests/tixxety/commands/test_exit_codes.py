@@ -21,7 +21,7 @@ from tests.tixxety.waiting_for_processes import until
 from tixxety.command_line import UNTIL_STOPPED
 from tixxety.commands.all_commands import COMMANDS
 from tixxety.processes.stop_signals import STOP_SIGNALS
-from tixxety.schema.migration import schema_version
+from tixxety.schema.version import schema_version
 
 SECRET = "a secret of thirty-two bytes, yes"
 # A row for each command, with arguments that get as far as the database.

@@ -16,7 +16,8 @@ from tests.conftest import drop, execute, with_database
 from tests.tixxety.forked import run_command as tixxety
 from tests.tixxety.schema.test_migration import sell
 from tixxety.errors import WrongEncoding
-from tixxety.schema.migration import migrate, schema_version
+from tixxety.schema.migration import migrate
+from tixxety.schema.version import schema_version
 
 SETTINGS = {
     "datestyle": "German, DMY",

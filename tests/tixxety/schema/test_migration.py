@@ -20,7 +20,8 @@ from projections.schema import make_schema as projections_schema
 from tests import box_office
 from tixxety.commands import analyst_url
 from tixxety.schema.guards import ADVISORY_FUNCTIONS, OPEN_LOCKS, SILENT_STAYS
-from tixxety.schema.migration import NO_ANALYSTS, NO_ROLE, expect_this_version, migrate, schema_version
+from tixxety.schema.migration import NO_ANALYSTS, NO_ROLE, migrate
+from tixxety.schema.version import expect_this_version, schema_version
 
 TABLES = """
 SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
