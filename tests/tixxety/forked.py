@@ -10,12 +10,12 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 from tests.running import ROOT
-from tixxety.commands.all_commands import COMMANDS
+from tixxety.commands.all_commands import COMMANDS, module_of
 from tixxety.processes.child_process import LIBC, tie_to_parent
 
 FORKS = multiprocessing.get_context("forkserver")
 # What runs its own tests in here has pytest as its main module.
-COMMAND_MODULES = {f"tixxety.commands.{module}" for module, _ in COMMANDS.values()}
+COMMAND_MODULES = {module_of(name) for name in COMMANDS}
 FORKS.set_forkserver_preload(["pytest", *sorted(COMMAND_MODULES), "tixxety.serving.api_process"])
 SECONDS_MAX = 120.0
 

@@ -4,13 +4,14 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from subprocess import CompletedProcess
 
 import pytest
 
 from tests.running import ROOT
 from tixxety import __version__
-from tixxety.commands.all_commands import COMMANDS, READ_BY_THEMSELVES, load
+from tixxety.commands.all_commands import COMMANDS, READ_BY_THEMSELVES, module_of
 
 LIBRARIES = {"asyncio", "cryptography", "fastapi", "jwt", "psycopg", "pydantic", "rich", "structlog", "uvicorn"}
 THEN_TELL = """
@@ -34,8 +35,7 @@ def loaded_by(*arguments: str) -> tuple[set[str], set[str]]:
     done = run("-c", THEN_TELL, *arguments)
     assert done.returncode == 0, done.stderr
     modules = set(done.stderr.split())
-    commands = {f"tixxety.commands.{module}" for module, _ in COMMANDS.values()}
-    return LIBRARIES & modules, commands & modules
+    return LIBRARIES & modules, {module_of(name) for name in COMMANDS} & modules
 
 
 def test_version_is_the_packages() -> None:
@@ -45,7 +45,7 @@ def test_version_is_the_packages() -> None:
 def test_help_names_every_command_in_whole_sentences() -> None:
     said = run("-m", "tixxety", "--help").stdout
     assert re.findall(r"^  ([a-z-]+)  ", said.partition("Commands:")[2], re.MULTILINE) == list(COMMANDS)
-    assert all(sentence in " ".join(said.split()) for _, sentence in COMMANDS.values())
+    assert all(sentence in " ".join(said.split()) for sentence in COMMANDS.values())
 
 
 def test_without_a_command_the_help_is_an_error() -> None:
@@ -58,19 +58,18 @@ def test_help_loads_no_command_and_nothing_that_they_need() -> None:
     assert loaded_by("--help") == (set(), set())
 
 
-@pytest.mark.parametrize("command", ["migrate", "grant"])
-def test_a_command_is_loaded_alone_and_without_what_serving_needs(command: str) -> None:
+@pytest.mark.parametrize(("command", "beside"), [("analyst-url", set()), ("migrate", {"cryptography", "jwt"})])
+def test_a_command_is_loaded_alone_and_with_what_it_needs(command: str, beside: set[str]) -> None:
     libraries, commands = loaded_by(command, "--help")
-    assert commands == {f"tixxety.commands.{COMMANDS[command][0]}"}
-    assert not libraries & {"fastapi", "rich", "structlog", "uvicorn"}
+    assert commands == {module_of(command)}
+    assert libraries == {"asyncio", "psycopg", "pydantic"} | beside
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_line_of_a_command_is_the_first_sentence_of_its_docstring(command: str) -> None:
-    module, sentence = COMMANDS[command]
     name = "main" if command in READ_BY_THEMSELVES else command.replace("-", "_")
-    docstring = getattr(sys.modules[f"tixxety.commands.{module}"], name).__doc__ if load(command) else ""
-    assert docstring.partition("\n")[0] == sentence
+    docstring = getattr(import_module(module_of(command)), name).__doc__
+    assert docstring.partition("\n")[0] == COMMANDS[command]
 
 
 @pytest.mark.parametrize("typed", [["upp"], ["serve", "--port", "many"], ["grant"], ["migrate", "--hom", "x"]])

@@ -12,45 +12,32 @@ from typer.main import get_command
 
 from tixxety import __version__
 
-# In the order of the help: the module, and the first sentence of the command's docstring.
+# In the order of the help: the first sentence of each command's docstring.
 COMMANDS = {
-    "up": ("up", "Run everything until Ctrl-C, on an embedded PostgreSQL unless DATABASE_URL is set."),
-    "test": ("test", "Run the tests on a PostgreSQL of their own; what follows is pytest's."),
-    "serve": ("serve", "Run the API until Ctrl-C."),
-    "worker": (
-        "worker",
-        "Fold the projections, expire what was not paid, take snapshots and seal the history, until Ctrl-C.",
-    ),
-    "migrate": (
-        "migrate",
-        "Bring the database to this program's schema; safe to run again, and by many at once.",
-    ),
-    "rebuild": ("rebuild", "Fold all tables for reading anew from the whole history, while they serve; then swap."),
-    "grant": ("roles", "Give an account a role; it counts at once."),
-    "revoke": ("roles", "Take a role from an account; it counts at once."),
-    "verify": ("verify", "Prove the history and all that is made of it, or an export of it."),
+    "up": "Run everything until Ctrl-C, on an embedded PostgreSQL unless DATABASE_URL is set.",
+    "test": "Run the tests on a PostgreSQL of their own; what follows is pytest's.",
+    "serve": "Run the API until Ctrl-C.",
+    "worker": "Fold the projections, expire what was not paid, take snapshots and seal the history, until Ctrl-C.",
+    "migrate": "Bring the database to this program's schema; safe to run again, and by many at once.",
+    "rebuild": "Fold all tables for reading anew from the whole history, while they serve; then swap.",
+    "grant": "Give an account a role; it counts at once.",
+    "revoke": "Take a role from an account; it counts at once.",
+    "verify": "Prove the history and all that is made of it, or an export of it.",
     "analyst-url": (
-        "analyst_url",
-        "Make a login that reads the projections alone, or give it a new password, and print its connection string.",
+        "Make a login that reads the projections alone, or give it a new password, and print its connection string."
     ),
-    "replay": ("replay", "Show an event as it was, from the history alone, or play its whole on-sale."),
-    "secrets": (
-        "secrets",
-        "Print new secrets for compose.yml, or write them to a file that only its owner may read.",
-    ),
-    "export": (
-        "export",
-        "Write the history with its seals, or one event's part of it, or a table, as it is at this moment.",
-    ),
+    "replay": "Show an event as it was, from the history alone, or play its whole on-sale.",
+    "secrets": "Print new secrets for compose.yml, or write them to a file that only its owner may read.",
+    "export": "Write the history with its seals, or one event's part of it, or a table, as it is at this moment.",
     "newest-seal": (
-        "newest_seal",
-        "Print the newest seal with its key, to keep where nobody who can change the database can change it too.",
+        "Print the newest seal with its key, to keep where nobody who can change the database can change it too."
     ),
     "rotate-seal-key": (
-        "rotate_seal_key",
-        "Sign with a new key from now on, and destroy the old one; what it has signed can still be checked.",
+        "Sign with a new key from now on, and destroy the old one; what it has signed can still be checked."
     ),
 }
+# The others have a module of their own name.
+MODULES = {"grant": "roles", "revoke": "roles"}
 # Their `main` reads what follows by itself, and returns the exit code.
 READ_BY_THEMSELVES = ("test", "secrets")
 UNREAD = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -69,7 +56,7 @@ class Commands(TyperGroup):
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Whole sentences, which Typer would cut at the end of a line."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, sentence) for name, (_, sentence) in COMMANDS.items()])
+            formatter.write_dl(list(COMMANDS.items()))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """The command itself in the place of its name in the list."""
@@ -77,9 +64,14 @@ class Commands(TyperGroup):
         return name, load(str(name)), rest
 
 
+def module_of(name: str) -> str:
+    """The full name of the module that has the command."""
+    return f"tixxety.commands.{MODULES.get(name, name.replace('-', '_'))}"
+
+
 def load(name: str) -> TyperCommand:
     """The command with its options, from its module."""
-    module = import_module(f"tixxety.commands.{COMMANDS[name][0]}")
+    module = import_module(module_of(name))
     alone = typer.Typer(**STYLE)
     if name in READ_BY_THEMSELVES:
         alone.command(name, add_help_option=False, context_settings=UNREAD)(passing_on(module.main))
