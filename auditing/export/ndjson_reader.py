@@ -1,6 +1,7 @@
 """Reads an export as NDJSON, a part at a time: every line is a record, in the order of the format."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
 from itertools import islice
@@ -25,6 +26,7 @@ from eventstore.errors import Failure
 PART_LINES = 2_048
 # Far longer than any that we write; what has none such is no export.
 LINE_BYTES = 16_000_000
+NDJSON_MAGIC, PARQUET_MAGIC = b"{", b"PAR1"
 
 FOLLOWERS: dict[type[Record] | None, tuple[type[Record], ...]] = {
     None: (Head,),
@@ -38,6 +40,22 @@ FOLLOWERS: dict[type[Record] | None, tuple[type[Record], ...]] = {
 
 class FileBroken(Failure):
     """The file is no whole export."""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator["NdjsonFile"]:
+    """The export in a file. The block raises `FileBroken` for what can't be read, or is no export as NDJSON."""
+    try:
+        with path.open("rb") as file:
+            begins = file.read(len(PARQUET_MAGIC))
+            file.seek(0)
+            if begins == PARQUET_MAGIC:
+                raise FileBroken(f"{path} is Parquet, which is for analysis: only an export as NDJSON proves itself.")
+            if not begins.startswith(NDJSON_MAGIC):
+                raise FileBroken(f"{path} is {'something else than an export' if begins else 'empty'}.")
+            yield NdjsonFile(file, path)
+    except OSError as error:
+        raise FileBroken(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
 class NdjsonFile:

@@ -1,26 +1,18 @@
-"""Writes an export as Parquet: one row per domain event, and beside the columns what proves them."""
+"""Writes an export as Parquet, for analysis: one row per domain event, without what proves them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO, Self
 
-from auditing.export.records import (
-    DomainEventRecord,
-    Head,
-    PublicKey,
-    Record,
-    SealRecord,
-    Unexportable,
-    lines,
-)
+from auditing.export.records import DomainEventRecord, Head, Record, Unexportable, lines
 from projections.exporting.arrow import pa, pq
 from projections.tables import audit_trail
 from projections.tables.audit_trail import AuditRow
 
 # Held in memory by whoever writes or reads.
 GROUP_ROWS = 32_768
-# Keys of the file's metadata; each value is JSON lines, as in an export as NDJSON.
-HEAD, KEYS, FIRST_SEALS, END = "tixxety.export", "tixxety.keys", "tixxety.seals", "tixxety.end"
+# Key of the file's metadata: what was exported, and when, as in the first line of an export as NDJSON.
+HEAD = "tixxety.export"
 
 SCHEMA = pa.schema(
     [
@@ -35,22 +27,16 @@ SCHEMA = pa.schema(
         pa.field("actor_id", pa.string()),
         pa.field("request_id", pa.string(), nullable=False),
         pa.field("state", pa.string(), nullable=False),
-        # The seals that come after this row, as JSON lines: in the footer they would have to be held in memory.
-        pa.field("seals", pa.string()),
     ]
 )
-STORED = ("position", "command_position", "stream", "version", "type", "state")
-FROM_STATE = ("recorded_at", "event_id", "reservation_id", "actor_id", "request_id")
 
 
 class Parquet:
     """Writes to a file that can be sought in, in groups of rows. A context: what is missing is written at its end."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._writer = pq.ParquetWriter(file, SCHEMA, compression="zstd", write_page_checksum=True)
+        self._writer = pq.ParquetWriter(file, SCHEMA, compression="zstd")
         self._group: list[DomainEventRecord] = []
-        self._seals: dict[int, bytes] = {}
-        self._metadata = {HEAD: b"", KEYS: b"", FIRST_SEALS: b"", END: b""}
 
     def __enter__(self) -> Self:
         return self
@@ -58,51 +44,36 @@ class Parquet:
     def __exit__(self, kind: type[BaseException] | None, _: object, __: TracebackType | None) -> None:
         if kind is None:
             self._write_group()
-            self._writer.add_key_value_metadata(self._metadata)
         self._writer.close()
 
     def write(self, records: Sequence[Record], _lines: bytes) -> None:
         """The next records. Raises `Unexportable` for a domain event that can't be read."""
         for record in records:
             if isinstance(record, DomainEventRecord):
-                # A full group waits for the next domain event, since seals may follow its last one.
-                if len(self._group) >= GROUP_ROWS:
-                    self._write_group()
                 self._group.append(record)
-            elif isinstance(record, SealRecord) and self._group:
-                place = len(self._group) - 1
-                self._seals[place] = self._seals.get(place, b"") + lines([record])
-            else:
-                key = _metadata_key(record)
-                self._metadata[key] += lines([record])
+            elif isinstance(record, Head):
+                self._writer.add_key_value_metadata({HEAD: lines([record])})
+            if len(self._group) >= GROUP_ROWS:
+                self._write_group()
 
     def _write_group(self) -> None:
-        columns = from_state(map(audit_row, self._group)) | {
+        said = list(map(audit_row, self._group))
+        columns = {
             "position": [record.position for record in self._group],
             "command_position": [record.command_position for record in self._group],
             "stream": [str(record.stream) for record in self._group],
             "version": [record.version for record in self._group],
             "type": [record.type for record in self._group],
+            "recorded_at": [row.recorded_at for row in said],
+            "event_id": [str(row.event_id) for row in said],
+            "reservation_id": [str(row.reservation_id) if row.reservation_id else None for row in said],
+            "actor_id": [row.actor_id for row in said],
+            "request_id": [str(row.request_id) for row in said],
             "state": [bytes(record.state) for record in self._group],
-            "seals": [self._seals.get(place) for place in range(len(self._group))],
         }
         if self._group:
             self._writer.write_table(pa.table(columns, schema=SCHEMA), row_group_size=GROUP_ROWS)
         self._group.clear()
-        self._seals.clear()
-
-
-def from_state(rows: Iterable[AuditRow]) -> dict[str, list[Any]]:
-    """The columns that repeat what a state says, so that it need not be taken apart by those who look through it."""
-    columns: dict[str, list[Any]] = {name: [] for name in FROM_STATE}
-    recorded_at, event_id, reservation_id, actor_id, request_id = columns.values()
-    for row in rows:
-        recorded_at.append(row.recorded_at)
-        event_id.append(str(row.event_id))
-        reservation_id.append(str(row.reservation_id) if row.reservation_id else None)
-        actor_id.append(row.actor_id)
-        request_id.append(str(row.request_id))
-    return columns
 
 
 def audit_row(record: DomainEventRecord) -> AuditRow:
@@ -112,15 +83,3 @@ def audit_row(record: DomainEventRecord) -> AuditRow:
         return audit_trail.fold(None, position, position, domain_event)
     except Exception as error:
         raise Unexportable(record.position) from error
-
-
-def _metadata_key(record: Record) -> str:
-    match record:
-        case Head():
-            return HEAD
-        case PublicKey():
-            return KEYS
-        case SealRecord():
-            return FIRST_SEALS
-        case _:
-            return END

@@ -1,4 +1,4 @@
-"""`tixxety export`: the history, or one event's part of it, in a file that proves itself."""
+"""`tixxety export`: the history, or one event's part of it, in a file that proves itself or for analysis."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def export(
 ) -> None:
     """Write the history with its seals, or one event's part of it, or a table, as it is at this moment.
 
-    The history as NDJSON or Parquet can be checked anywhere with tixxety verify --file.
+    The history as NDJSON can be checked anywhere with tixxety verify --file; other formats prove nothing.
     """
     if table is not None and event is not None:
         raise WrongArgument("Give --event or --table: a table is exported as a whole.")
@@ -57,7 +57,8 @@ def export_history(event_id: UUID | None, form: str, to: Path | None, home: str 
         tell = stack.enter_context(progress(to))
         end = run(write_export(url, event_id, writer, tell))
     if to is not None:
-        typer.echo(f"{to} has {end.domain_events:,} domain events and {end.seals:,} seals.", err=True)
+        proof = f"{end.seals:,} seals" if form == "ndjson" else "nothing that proves them"
+        typer.echo(f"{to} has {end.domain_events:,} domain events and {proof}.", err=True)
 
 
 def export_table(name: str, form: str, to: Path | None, home: str | None) -> None:

@@ -6,8 +6,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from auditing.export.ndjson_reader import FileBroken
-from auditing.export.open_export import ExportFile, opened
+from auditing.export.ndjson_reader import FileBroken, NdjsonFile, opened
 from auditing.export.records import DomainEventRecord, End, Head, PublicKey, Record, SealRecord
 from auditing.findings import REPORTED_FINDINGS, Findings, Report, Rule, place_of
 from auditing.verify.database.kept_seal import KeptSeal
@@ -41,7 +40,7 @@ def verify_file(path: Path, *, kept: KeptSeal | None, told: Told) -> Report:
     findings = Findings()
     with ExitStack() as stack:
         folder = stack.enter_context(temporary_folder())
-        file = stack.enter_context(opened(path, findings))
+        file = stack.enter_context(opened(path))
         one = FileVerification(findings, stack.enter_context(creations(folder)), kept)
         if path.stat().st_size < APART_FROM_BYTES:
             _verify_history(file, one, lambda: told(one.position // 2, one.total), path)
@@ -69,7 +68,7 @@ def temporary_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def _verify_history(file: ExportFile, one: "FileVerification", told: Callable[[], None], path: Path) -> None:
+def _verify_history(file: NdjsonFile, one: "FileVerification", told: Callable[[], None], path: Path) -> None:
     """All but the streams. Raises `FileBroken`."""
     for records in file.records():
         one.take(records)

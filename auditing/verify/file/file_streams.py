@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from auditing.export.open_export import opened
+from auditing.export.ndjson_reader import opened
 from auditing.export.records import DomainEventRecord
 from auditing.findings import Findings
 from auditing.verify.file.stream_sorter import stream_sorter

@@ -141,10 +141,9 @@ async def test_nothing_that_is_recorded_meanwhile_is_in_it(connection: Connectio
     assert of_kind(file.getvalue(), "seal")[-1]["last_position"] < before < await reading.head(connection)
 
 
-async def test_parquet_says_the_same(connection: Connection, database_url: str) -> None:
+async def test_parquet_has_the_same_rows_and_no_proof(connection: Connection, database_url: str) -> None:
     await sealed_history(connection, seed=6)
     file = io.BytesIO(await as_parquet(database_url))
-    exported = await as_ndjson(database_url)
     table = pq.read_table(file)
     stored = await reading.rows_after(connection, 0, 10_000)
     columns = ("position", "command_position", "stream", "version", "type", "state")
@@ -152,12 +151,9 @@ async def test_parquet_says_the_same(connection: Connection, database_url: str) 
         (row.position, row.command_position, str(row.stream_id), row.version, row.topic, row.state.decode())
         for row in stored
     ]
-    in_rows = [json.loads(line) for text in table["seals"].to_pylist() if text for line in text.splitlines()]
-    assert in_rows == of_kind(exported, "seal")
     metadata = pq.read_metadata(file).metadata
-    assert [json.loads(line) for line in metadata[b"tixxety.keys"].splitlines()] == of_kind(exported, "key")
     assert json.loads(metadata[b"tixxety.export"])["head"] == len(stored)
-    assert json.loads(metadata[b"tixxety.end"])["domain_events"] == len(stored)
+    assert all("seal" not in name for name in (*table.column_names, *map(bytes.decode, metadata)))
 
 
 async def test_parquet_has_columns_for_what_a_state_says(connection: Connection, database_url: str) -> None:

@@ -40,8 +40,8 @@ def sealed_url(database_url: str) -> str:
 
 
 def test_what_is_exported_is_verified_where_there_is_no_database(sealed_url: str, tmp_path: Path) -> None:
-    file = tmp_path / "history.parquet"
-    done = tixxety("export", "--format", "parquet", "--to", str(file), DATABASE_URL=sealed_url)
+    file = tmp_path / "history.ndjson"
+    done = tixxety("export", "--to", str(file), DATABASE_URL=sealed_url)
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr.startswith(f"{file} has ")
     nowhere = {"DATABASE_URL": "no URL at all", "TIXXETY_HOME": str(tmp_path / "home")}
@@ -49,6 +49,17 @@ def test_what_is_exported_is_verified_where_there_is_no_database(sealed_url: str
     assert (verified.returncode, verified.stderr) == (0, "")
     assert json.loads(verified.stdout)["ok"]
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_parquet_is_for_analysis_and_verify_says_what_proves(sealed_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "history.parquet"
+    done = tixxety("export", "--format", "parquet", "--to", str(file), DATABASE_URL=sealed_url)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.endswith("domain events and nothing that proves them.\n")
+    verified = tixxety("verify", "--file", str(file))
+    assert (verified.returncode, verified.stdout) == (2, "")
+    told = f"tixxety: {file} is Parquet, which is for analysis: only an export as NDJSON proves itself.\n"
+    assert verified.stderr == told
 
 
 def test_a_reader_who_has_seen_enough_ends_the_export(sealed_url: str) -> None:
