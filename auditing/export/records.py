@@ -10,12 +10,10 @@ import msgspec
 from eventstore.errors import Failure
 from eventstore.reading import StoredRow
 from eventstore.seals.seal_keys import Jwk
-from eventstore.seals.seals import Seal
+from eventstore.seals.seals import Count, Seal
 
 FORMAT_VERSION = 1
 Scope = Literal["everything", "event"]
-# As PostgreSQL and the hash of a domain event have them.
-Count = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 Topic = Annotated[str, msgspec.Meta(max_length=1_000)]
 
 
@@ -89,7 +87,7 @@ class SealRecord(_Record, frozen=True, tag="seal"):
     missing: tuple[str, ...] | None = None
 
     def as_seal(self) -> Seal:
-        """The seal as it was stored, where its whole range was exported."""
+        """The seal as it was stored, but for the fingerprints of what was not exported."""
         return Seal(self.number, self.first_position, self.last_position, self.sealed_at, self.jws, self.fingerprints)
 
 

@@ -60,8 +60,8 @@ def root_with_proof(size: int, shown: dict[int, bytes], missing: Iterator[bytes]
     def walk(low: int, high: int, some: Sequence[int]) -> bytes:
         if not some:
             return next(missing)
-        if high - low == 1:
-            return shown[low]
+        if len(some) == high - low:
+            return root_hash([shown[place] for place in some])
         middle = low + _left_size(high - low)
         left = walk(low, middle, [place for place in some if place < middle])
         return sha256(NODE + left + walk(middle, high, [place for place in some if place >= middle])).digest()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jwt
 import msgspec
@@ -16,6 +16,9 @@ from eventstore.postgres.connections import Connection
 from eventstore.seals import seal_keys
 from eventstore.seals.merkle import leaf_hash, root_hash
 from eventstore.seals.seal_keys import Jwk, SigningKey
+
+# As PostgreSQL and the hash of a domain event have them.
+Count = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
 ALGORITHM = "EdDSA"
 TYPE = "tixxety-seal"
@@ -79,9 +82,9 @@ class ListedSeal(NamedTuple):
 class Claims(msgspec.Struct, frozen=True):
     """What a seal says. Hashes are in hexadecimal; `previous_sha256` is that of the JWS before, zeros for the first."""
 
-    number: int
-    first_position: int
-    last_position: int
+    number: Count
+    first_position: Count
+    last_position: Count
     root_sha256: str
     previous_sha256: str
     sealed_at: datetime

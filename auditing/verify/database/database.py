@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from auditing.findings import REPORTED_FINDINGS, Findings, Report, Rule
+from auditing.findings import REPORTED_FINDINGS, Findings, Report
 from auditing.verify.database import one_moment
 from auditing.verify.database.garbage_collection import sparing_collector
 from auditing.verify.database.in_position_order import verify_history
 from auditing.verify.database.in_stream_order import verify_streams, verify_streams_apart
-from auditing.verify.database.kept_seal import KeptSeal
+from auditing.verify.database.kept_seal import KeptSeal, KeptSealCheck
 from auditing.verify.database.protection import append_only, expect_tables_unaltered
 from auditing.verify.database.scope import Plan, plan
 from auditing.verify.database.stream_process import streams_apart
@@ -53,7 +53,10 @@ async def verify_moment(
     what = await plan(connection, since_seal)
     findings = Findings()
     if kept is not None:
-        await _look_for(connection, kept, findings)
+        check = KeptSealCheck(findings, kept)
+        for seal in await seals.after(connection, kept.claims.number - 1, 1):
+            check.look(seal.number, seal.jws)
+        check.end()
     if database_url is None or what.head - what.after < APART_FROM_POSITIONS:
         sealed = await _one_after_the_other(connection, what, findings, told)
     else:
@@ -83,19 +86,6 @@ async def _apart(database_url: str, connection: Connection, what: Plan, findings
         sealed = await verify_history(connection, what, findings, tell)
         await apart.ended(lambda: told((done + min(apart.rows, total)) // 2, total), findings)
     return sealed
-
-
-async def _look_for(connection: Connection, kept: KeptSeal, findings: Findings) -> None:
-    """The kept seal has to be among the database's, letter by letter."""
-    claims = kept.claims
-    there = next((s for s in await seals.after(connection, claims.number - 1, 1) if s.number == claims.number), None)
-    if there is None:
-        sentence = f"Seal {claims.number}, which was kept, is gone; it covered up to position {claims.last_position}."
-    elif there.jws != kept.jws:
-        sentence = f"Seal {claims.number} is not the one that was kept: it was made again."
-    else:
-        return
-    findings.add(claims.first_position, Rule.SEAL_MISSING, f"seal {claims.number}", sentence)
 
 
 async def _report(connection: Connection, what: Plan, sealed: SealPass, findings: Findings) -> Report:

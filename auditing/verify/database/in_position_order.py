@@ -65,7 +65,8 @@ async def _learn_seals(connection: Connection, sealed: SealPass, position: int |
     while position is None or sealed.learned_through < position:
         number = sealed.newest.number if sealed.newest else 0
         more = await seals.after(connection, number, SEALS_AHEAD)
-        sealed.learn(more)
+        for seal in more:
+            sealed.learn(seal)
         if len(more) < SEALS_AHEAD:
             return
 

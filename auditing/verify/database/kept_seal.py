@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from auditing.findings import Findings, Rule
 from eventstore.postgres.connections import Connection
 from eventstore.seals import seal_keys, seals
 from eventstore.seals.seal_keys import Jwk
-from eventstore.seals.seals import Claims, SealInvalid, check, key_id_of
+from eventstore.seals.seals import Claims, SealInvalid, check, key_id_of, sha256_of
 
 
 class SealFile(msgspec.Struct, frozen=True):
@@ -51,3 +52,36 @@ async def newest(connection: Connection) -> NewestSeal | None:
     claims = check(seal.jws, keys)
     key = keys[key_id_of(seal.jws)]
     return NewestSeal(seal.jws, key, claims.number, claims.last_position, claims.sealed_at)
+
+
+class KeptSealCheck:
+    """Looks for a seal that was kept elsewhere among those that there are."""
+
+    def __init__(self, findings: Findings, kept: KeptSeal) -> None:
+        # Whether anything could be said about it.
+        self.is_known = False
+        self._findings = findings
+        self._kept = kept
+
+    def look(self, number: int, jws: str) -> None:
+        """It has to be there letter by letter, or be bound to the one before it."""
+        claims = self._kept.claims
+        if number not in (claims.number - 1, claims.number):
+            return
+        self.is_known = True
+        if number == claims.number and jws != self._kept.jws:
+            self._tell(f"Seal {claims.number} is not the one that was kept: it was made again.")
+        if number == claims.number - 1 and sha256_of(jws) != claims.previous_sha256:
+            self._tell(f"Seal {number} is not the one that the kept seal {claims.number} was bound to.")
+
+    def end(self) -> None:
+        """There are no more seals, and it has to be one of them."""
+        if not self.is_known:
+            self.is_known = True
+            claims = self._kept.claims
+            what = f"it covered up to position {claims.last_position}"
+            self._tell(f"Seal {claims.number}, which was kept, is gone; {what}.")
+
+    def _tell(self, sentence: str) -> None:
+        claims = self._kept.claims
+        self._findings.add(claims.first_position, Rule.SEAL_MISSING, f"seal {claims.number}", sentence)

@@ -9,12 +9,12 @@ from pathlib import Path
 from auditing.export.ndjson_reader import FileBroken, NdjsonFile, opened
 from auditing.export.records import DomainEventRecord, End, Head, PublicKey, Record, SealRecord
 from auditing.findings import REPORTED_FINDINGS, Findings, Report, Rule, place_of
-from auditing.verify.database.kept_seal import KeptSeal
+from auditing.verify.database.kept_seal import KeptSeal, KeptSealCheck
 from auditing.verify.database.stream_process import streams_apart
-from auditing.verify.file.file_seals import FileSeals, Kept, PartSeals, WholeSeals
 from auditing.verify.file.file_streams import verify_streams_of_file
 from auditing.verify.file.stream_sorter import Creations, NoRoom, creations
 from auditing.verify.judging.history_pass import HistoryPass
+from auditing.verify.judging.seal_pass import SealPass
 from auditing.verify.rules.cross_stream_rules import OF_RESERVATIONS
 from eventstore.reading import StoredRow
 from eventstore.seals.seal_keys import Jwk, thumbprint
@@ -86,7 +86,7 @@ class FileVerification:
         self.rows = 0
         self._findings = findings
         self._created = created
-        self._kept = Kept(findings, kept) if kept else None
+        self._kept = KeptSealCheck(findings, kept) if kept else None
         self._keys: dict[str, Jwk] = {}
         self._seal_count = 0
         self._after_seal = 0
@@ -142,18 +142,19 @@ class FileVerification:
             self._tell(f"The file ends at position {self.position}; the history ended at {head.head}.")
         if not is_everything and not self._has_event:
             self._tell(f"The file has nothing of the event {head.event_id}.")
-        if is_everything and self._kept is not None and not self._kept.is_known:
-            self._kept.missing()
+        if is_everything and self._kept is not None:
+            self._kept.end()
 
     def report(self) -> Report:
         """What was found, by this machine's clock."""
+        newest = self._seals.newest
         return Report(
             ok=self._findings.count == 0,
             verified_at=datetime.now(UTC),
             head=self._head.head,
             domain_events=self.rows,
             since_seal=None,
-            newest_seal=self._seals.newest,
+            newest_seal=newest.number if newest else None,
             sealed_through=self._seals.sealed_through,
             unsealed=self._after_seal,
             signed_by=sorted(self._signed_by),
@@ -165,8 +166,7 @@ class FileVerification:
         self._head = head
         is_everything = head.scope == "everything"
         self._history = HistoryPass(self._findings, gapless=is_everything)
-        kind = WholeSeals if is_everything else PartSeals
-        self._seals: FileSeals = kind(self._findings, self._keys)
+        self._seals = SealPass(self._findings, self._keys, gapless=is_everything)
 
     def _learn_key(self, key: PublicKey) -> None:
         jwk = key.as_jwk()
@@ -200,11 +200,12 @@ class FileVerification:
     def _close(self, seal: SealRecord) -> None:
         self._seal_count += 1
         self._after_seal = 0
-        self._seals.close(seal)
+        # Of everything nothing is missing, whatever the file says.
+        self._seals.learn(seal.as_seal(), (self._head.scope == "event" and seal.missing) or ())
         with suppress(SealInvalid):
             self._signed_by.add(key_id_of(seal.jws))
         if self._kept is not None:
-            self._kept.look(seal)
+            self._kept.look(seal.number, seal.jws)
 
     def _tell(self, sentence: str) -> None:
         self._findings.add(None, Rule.FILE_ALTERED, "file", sentence)

@@ -8,10 +8,13 @@ from hashlib import sha256
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt.algorithms import OKPAlgorithm
 
 from auditing.export.ndjson_reader import FileBroken
-from auditing.export.records import End, Head, domain_event_record, lines
+from auditing.export.records import End, Head, PublicKey, SealRecord, domain_event_record, lines
 from auditing.findings import Report, Rule
 from auditing.verify.database.kept_seal import KeptSeal, newest, read
 from auditing.verify.file import file as verify_file_module
@@ -26,7 +29,7 @@ from tests.auditing.broken_histories import rules_broken, stored
 from tests.auditing.sealed_histories import as_cloud_events, as_ndjson, nobody, sealed_history
 from tests.auditing.verify.test_rules import BROKEN_RULES
 from tests.campaigns.export_tampering import exports, one_round
-from tests.domain.builders import NOON
+from tests.domain.builders import CONCERT, NOON, created
 from tests.projections.histories import BoxOffice, append
 
 ROUNDS = 20
@@ -261,6 +264,22 @@ async def test_seals_of_one_event_out_of_their_order_are_named(
     for wrong in (later_first, twice):
         found = verify(with_end(b"".join(wrong))).findings
         assert (begins, Rule.SEAL_HOLE) in {(finding.position, finding.rule) for finding in found}
+
+
+@pytest.mark.parametrize(("scope", "last_position"), [("everything", 2**70), ("event", 2**62), ("event", 2**12_000)])
+def test_a_seal_of_a_range_that_nobody_can_have_is_named(verify: Verify, scope: str, last_position: int) -> None:
+    """Whoever forges a file may sign whatever he likes with a key of his own."""
+    private_key = Ed25519PrivateKey.generate()
+    public_key = OKPAlgorithm.to_jwk(private_key.public_key(), as_dict=True) | {"use": "sig", "alg": "EdDSA"}
+    key = seal_keys.SigningKey(seal_keys.thumbprint(public_key), private_key)
+    claims = seals.Claims(1, 1, last_position, "a" * 64, seals.NONE_BEFORE, NOON)
+    exported = written(stored([created()]), CONCERT if scope == "event" else None)
+    head, row, _ = exported.splitlines(keepends=True)
+    seal = SealRecord(1, 1, 2, NOON, seals.sign(key, claims), b"", ("a" * 64,))
+    report = verify(with_end(head + lines([PublicKey(kid=key.key_id, **public_key)]) + row + lines([seal])))
+    assert {finding.rule for finding in report.findings} <= {Rule.SEAL_INVALID, Rule.SEAL_ALTERED, Rule.SEAL_BROKEN}
+    assert msgspec.json.encode(report)
+    assert not report.ok
 
 
 async def test_large_files_are_verified_in_two_processes(
