@@ -9,9 +9,9 @@ import msgspec
 from psycopg import sql
 from psycopg.rows import args_row, tuple_row
 
+from auditing.verify.judging.history_pass import creation
 from auditing.verify.judging.snapshot_check import StoredSnapshot
 from domain.ticketed_event import EventCreated
-from eventstore.codec import decode
 from eventstore.postgres.connections import BY_INDEX, Connection, connect
 from eventstore.reading import StoredRow
 from eventstore.snapshots import SHAPE_VERSION
@@ -42,7 +42,7 @@ FROM (SELECT DISTINCT originator_id FROM stored_events WHERE notification_id > %
 JOIN stored_events s USING (originator_id) ORDER BY s.originator_id, s.originator_version
 """
 CREATIONS = """
-SELECT originator_id, originator_version, topic, state FROM stored_events
+SELECT originator_id, state FROM stored_events
 WHERE originator_id = ANY(%(ids)s::uuid[]) AND originator_version = 1 AND topic = %(topic)s
 """
 SNAPSHOTS = """
@@ -109,13 +109,7 @@ async def creations(connection: Connection, event_ids: Iterable[UUID]) -> list[E
     """How these events began; those that did not are left out."""
     values = {"ids": list(event_ids), "topic": EventCreated.TOPIC}
     found = await (await connection.execute(CREATIONS, values, binary=True)).fetchall()
-    created = []
-    for row in found:
-        try:
-            created.append(decode(*row))
-        except msgspec.MsgspecError:
-            continue
-    return [one for one in created if isinstance(one, EventCreated)]
+    return [it for row in found if (it := creation(*row))]
 
 
 def snapshots(connection: Connection, grown_after: int) -> "Beside[StoredSnapshot]":

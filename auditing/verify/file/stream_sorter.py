@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import LiteralString
 from uuid import UUID
 
-import msgspec
-
+from auditing.verify.judging.history_pass import creation
 from domain.ticketed_event import EventCreated
-from eventstore.codec import decode
 from eventstore.errors import Failure
 from eventstore.reading import StoredRow
 
@@ -69,14 +67,8 @@ class Creations:
 
     def of(self, event_ids: Iterable[UUID]) -> list[EventCreated]:
         """Of these events, as far as that was among the rows."""
-        created = []
-        for event_id in event_ids:
-            for (state,) in self._database.execute(CREATION, (event_id.bytes,)):
-                try:
-                    created.append(decode(event_id, 1, EventCreated.TOPIC, state))
-                except msgspec.MsgspecError:
-                    continue
-        return [one for one in created if isinstance(one, EventCreated)]
+        found = [(id_, self._database.execute(CREATION, (id_.bytes,)).fetchone()) for id_ in event_ids]
+        return [it for id_, row in found if row is not None and (it := creation(id_, *row))]
 
 
 @contextmanager

@@ -4,15 +4,27 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
+
 from auditing.findings import Findings, Rule, place_of
 from auditing.verify.rules.cross_stream_rules import OF_RESERVATIONS, OF_TICKETS, PARTNERS, disagreement
 from domain.aggregate import DomainEvent
 from domain.reservation import ReservationPlaced
 from domain.ticketed_event import EventCreated
+from eventstore.codec import decode
 from eventstore.reading import Recorded, StoredRow
 
 # About 40 MB; what is forgotten is asked for again.
 KNOWN_PRICES = 100_000
+
+
+def creation(event_id: UUID, state: bytes) -> EventCreated | None:
+    """How an event began; None where what is stored says nothing, which is a finding at its own position."""
+    try:
+        created = decode(event_id, 1, EventCreated.TOPIC, state)
+    except (msgspec.MsgspecError, ValueError, LookupError, TypeError):
+        return None
+    return created if isinstance(created, EventCreated) else None
 
 
 class Price(NamedTuple):

@@ -48,7 +48,7 @@ class SnapshotCheck:
             return
         try:
             part = difference(event, snapshot.state)
-        except (msgspec.MsgspecError, LookupError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, LookupError) as error:
             self._tell(row.position, snapshot, f"The snapshot can't be read: {error}.")
             return
         if part:

@@ -258,6 +258,19 @@ async def test_verifying_in_the_middle_of_sales_finds_nothing(database_url: str)
     assert reports[-1].head == reports[-1].projections_position
 
 
+@pytest.mark.parametrize(
+    ("table", "place", "rule"),
+    [("stored_events", "notification_id = 1", Rule.UNREADABLE), ("snapshots", "true", Rule.SNAPSHOT_DIFFERS)],
+)
+async def test_text_that_is_no_utf_8_is_named(
+    sealed_url: str, history: SealedHistory, table: str, place: str, rule: Rule
+) -> None:
+    text = "position('EUR'::bytea IN state)"
+    damaged = f"overlay(state PLACING '\\xe5'::bytea FROM {text})"
+    await alter(sealed_url, f"UPDATE {table} SET state = {damaged} WHERE {text} > 0 AND {place}")
+    assert rule in {finding.rule for finding in (await verify(sealed_url)).findings}
+
+
 async def test_a_table_that_was_altered_is_one_sentence(sealed_url: str, history: SealedHistory) -> None:
     await alter(sealed_url, "ALTER TABLE seals ALTER COLUMN jws DROP NOT NULL")
     with pytest.raises(TableAltered, match="The column jws of the table seals may be empty"):

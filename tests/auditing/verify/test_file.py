@@ -30,6 +30,7 @@ from tests.auditing.sealed_histories import as_cloud_events, as_ndjson, nobody, 
 from tests.auditing.verify.test_rules import BROKEN_RULES
 from tests.campaigns.export_tampering import exports, one_round
 from tests.domain.builders import CONCERT, NOON, created
+from tests.domain.purchase import ANNS
 from tests.projections.histories import BoxOffice, append
 
 ROUNDS = 20
@@ -51,7 +52,7 @@ def verify(tmp_path: Path) -> Verify:
 
 def with_end(records: bytes) -> bytes:
     """Lines with an end that is right."""
-    kinds = [json.loads(line)["kind"] for line in records.splitlines()]
+    kinds = [json.loads(line.decode(errors="replace"))["kind"] for line in records.splitlines()]
     return records + lines([End(kinds.count("domain-event"), kinds.count("seal"), sha256(records).hexdigest())])
 
 
@@ -100,6 +101,14 @@ def test_a_rule_that_is_broken_is_named_as_in_the_database(verify: Verify) -> No
         found = verify(written(stored(*commands))).findings
         assert {(finding.position, finding.rule) for finding in found} == broken, name
         assert broken == rules_broken(stored(*commands))
+
+
+def test_text_that_is_no_utf_8_is_named(verify: Verify) -> None:
+    exported = written(stored([created()], ANNS.reserved()))
+    head, first, *others, _ = exported.splitlines(keepends=True)
+    damaged = first.replace(b'"title":"', b'"title":"\xe5')
+    found = verify(with_end(b"".join([head, damaged, *others]))).findings
+    assert (1, Rule.UNREADABLE) in {(finding.position, finding.rule) for finding in found}
 
 
 async def test_a_sealed_domain_event_that_was_altered_is_named(
