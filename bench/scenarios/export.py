@@ -11,8 +11,8 @@ from pathlib import Path
 
 from auditing.export.ndjson_reader import NdjsonFile
 from auditing.export.write_export import Ndjson, export
-from auditing.verify.database.garbage_collection import sparing_collector
 from auditing.verify.file.file import verify_file
+from auditing.verify.garbage_collection import sparing_collector
 from bench.context import Bench
 from bench.measuring import Comparison, Goal, Measured, in_turn
 from bench.scenarios.fold import fill

@@ -7,8 +7,8 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from auditing.findings import Finding, Findings, Rule
-from auditing.verify.judging.history_pass import HistoryPass
-from auditing.verify.judging.stream_pass import StreamPass
+from auditing.verify.checks.history_pass import HistoryPass
+from auditing.verify.checks.stream_pass import StreamPass
 from domain.aggregate import DomainEvent
 from eventstore.codec import encode
 from eventstore.reading import StoredRow

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from random import Random
 from uuid import UUID
 
-from auditing.verify.database.kept_seal import KeptSeal
+from auditing.verify.checks.kept_seal import KeptSeal
 from eventstore import snapshots
 from eventstore.postgres.connections import Connection
 from eventstore.seals import seal_keys, seals

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import typer
 
-from auditing.verify.database import kept_seal
-from auditing.verify.database.kept_seal import NewestSeal
+from auditing.verify.checks import kept_seal
+from auditing.verify.checks.kept_seal import NewestSeal
 from eventstore.postgres.connections import connect
 from tixxety.errors import Failure
 from tixxety.options import Home, To, box_office

@@ -15,7 +15,7 @@ from tixxety.terminal.progress import progress_bar
 
 if TYPE_CHECKING:
     from auditing.findings import Finding, Report
-    from auditing.verify.database.kept_seal import KeptSeal
+    from auditing.verify.checks.kept_seal import KeptSeal
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report as one JSON document.")]
 SinceSeal = Annotated[
@@ -53,8 +53,8 @@ def verify(
     elif since_seal is not None:
         raise WrongArgument("Give --file or --since-seal: a file is verified as a whole.")
     else:
-        from auditing.verify.database.garbage_collection import sparing_collector
         from auditing.verify.file.file import verify_file
+        from auditing.verify.garbage_collection import sparing_collector
 
         with sparing_collector(), progress_bar("verifying") as told:
             report = verify_file(file, kept=kept, told=told)
@@ -72,7 +72,7 @@ def verify_box_office(home: str | None, since_seal: int | None, kept: KeptSeal |
 
 def read_seal(path: Path) -> KeptSeal:
     """The seal in a file. Raises FileUnreadable, and SealInvalid for what is no seal."""
-    from auditing.verify.database import kept_seal
+    from auditing.verify.checks import kept_seal
 
     try:
         return kept_seal.read(path.read_bytes())

@@ -4,15 +4,15 @@ from collections.abc import Callable
 from datetime import datetime
 
 from auditing.findings import REPORTED_FINDINGS, Findings, Report
+from auditing.verify.checks.kept_seal import KeptSeal, KeptSealCheck
+from auditing.verify.checks.seal_pass import SealPass
 from auditing.verify.database import one_moment
-from auditing.verify.database.garbage_collection import sparing_collector
-from auditing.verify.database.in_position_order import verify_history
-from auditing.verify.database.in_stream_order import verify_streams, verify_streams_apart
-from auditing.verify.database.kept_seal import KeptSeal, KeptSealCheck
+from auditing.verify.database.database_history import verify_history
+from auditing.verify.database.database_streams import verify_streams, verify_streams_apart
+from auditing.verify.database.plan import Plan, plan
 from auditing.verify.database.protection import append_only, expect_tables_unaltered
-from auditing.verify.database.scope import Plan, plan
-from auditing.verify.database.stream_process import streams_apart
-from auditing.verify.judging.seal_pass import SealPass
+from auditing.verify.garbage_collection import sparing_collector
+from auditing.verify.stream_process import streams_apart
 from eventstore.postgres.connections import Connection
 from eventstore.seals import seals
 

@@ -9,8 +9,8 @@ import msgspec
 from psycopg import sql
 from psycopg.rows import args_row, tuple_row
 
-from auditing.verify.judging.history_pass import creation
-from auditing.verify.judging.snapshot_check import StoredSnapshot
+from auditing.verify.checks.history_pass import creation
+from auditing.verify.checks.snapshot_check import StoredSnapshot
 from domain.ticketed_event import EventCreated
 from eventstore.postgres.connections import BY_INDEX, Connection, connect
 from eventstore.reading import StoredRow

@@ -9,13 +9,13 @@ from pathlib import Path
 from auditing.export.ndjson_reader import FileBroken, NdjsonFile, opened
 from auditing.export.records import DomainEventRecord, End, Head, PublicKey, Record, SealRecord
 from auditing.findings import REPORTED_FINDINGS, Findings, Report, Rule, place_of
-from auditing.verify.database.kept_seal import KeptSeal, KeptSealCheck
-from auditing.verify.database.stream_process import streams_apart
+from auditing.verify.checks.history_pass import HistoryPass
+from auditing.verify.checks.kept_seal import KeptSeal, KeptSealCheck
+from auditing.verify.checks.seal_pass import SealPass
 from auditing.verify.file.file_streams import verify_streams_of_file
 from auditing.verify.file.stream_sorter import Creations, NoRoom, creations
-from auditing.verify.judging.history_pass import HistoryPass
-from auditing.verify.judging.seal_pass import SealPass
 from auditing.verify.rules.cross_stream_rules import OF_RESERVATIONS
+from auditing.verify.stream_process import streams_apart
 from eventstore.reading import StoredRow
 from eventstore.seals.seal_keys import Jwk, thumbprint
 from eventstore.seals.seals import SealInvalid, key_id_of

@@ -6,8 +6,8 @@ from pathlib import Path
 from auditing.export.ndjson_reader import opened
 from auditing.export.records import DomainEventRecord
 from auditing.findings import Findings
+from auditing.verify.checks.stream_pass import StreamPass
 from auditing.verify.file.stream_sorter import stream_sorter
-from auditing.verify.judging.stream_pass import StreamPass
 
 
 def verify_streams_of_file(findings: Findings, told: Callable[[int], None], path: Path, folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import LiteralString
 from uuid import UUID
 
-from auditing.verify.judging.history_pass import creation
+from auditing.verify.checks.history_pass import creation
 from domain.ticketed_event import EventCreated
 from eventstore.errors import Failure
 from eventstore.reading import StoredRow

@@ -16,7 +16,7 @@ from jwt.algorithms import OKPAlgorithm
 from auditing.export.ndjson_reader import FileBroken
 from auditing.export.records import End, Head, PublicKey, SealRecord, domain_event_record, lines
 from auditing.findings import Report, Rule
-from auditing.verify.database.kept_seal import KeptSeal, newest, read
+from auditing.verify.checks.kept_seal import KeptSeal, newest, read
 from auditing.verify.file import file as verify_file_module
 from auditing.verify.file import stream_sorter
 from auditing.verify.file.file import APART_FROM_BYTES, SealElsewhere, verify_file

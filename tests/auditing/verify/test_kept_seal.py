@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from auditing.verify.database.kept_seal import read
+from auditing.verify.checks.kept_seal import read
 from eventstore.postgres.connections import Connection, connect
 from eventstore.seals import seal_keys
 from eventstore.seals.seals import NONE_BEFORE, Claims, SealInvalid, sign

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from auditing.findings import KEPT_FINDINGS, Findings, Rule
-from auditing.verify.judging.history_pass import HistoryPass
+from auditing.verify.checks.history_pass import HistoryPass
 from eventstore.reading import StoredRow
 from tests.auditing.broken_histories import found_in, rules_broken, stored
 from tests.domain.builders import CONCERT, OTHER_CONCERT, SEATED, created
@@ -115,7 +115,7 @@ def test_the_price_of_an_event_that_was_created_before_is_asked_for() -> None:
 
 
 def test_prices_that_were_forgotten_are_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("auditing.verify.judging.history_pass.KNOWN_PRICES", 0)
+    monkeypatch.setattr("auditing.verify.checks.history_pass.KNOWN_PRICES", 0)
     rows = stored([created()], [created(event_id=OTHER_CONCERT, ticket_types=(SEATED,))], ANNS.reserved())
     asked = HistoryPass(Findings())
     asked.feed(rows)

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable
 
 from auditing.findings import Findings
+from auditing.verify.checks.stream_pass import StreamPass
 from auditing.verify.database import one_moment
-from auditing.verify.database.scope import Plan
+from auditing.verify.database.plan import Plan
 from auditing.verify.database.table_check import TableCheck
-from auditing.verify.judging.stream_pass import StreamPass
 from eventstore.postgres.connections import Connection
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from auditing.findings import Findings, Rule, place_of
-from auditing.verify.judging.snapshot_check import SnapshotCheck, StoredSnapshot
+from auditing.verify.checks.snapshot_check import SnapshotCheck, StoredSnapshot
 from auditing.verify.rules.event_rules import EventRules
 from auditing.verify.rules.reservation_rules import ReservationRules
 from domain.aggregate import DomainEvent

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import psycopg
 
 from auditing.findings import Finding, Findings
-from auditing.verify.database.garbage_collection import sparing_collector
+from auditing.verify.garbage_collection import sparing_collector
 from eventstore.errors import Failure
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from auditing.findings import Findings, Rule
+from auditing.verify.checks.history_pass import HistoryPass
+from auditing.verify.checks.seal_pass import SealPass
 from auditing.verify.database import one_moment
 from auditing.verify.database.across_streams import AcrossStreams
-from auditing.verify.database.scope import Plan
+from auditing.verify.database.plan import Plan
 from auditing.verify.database.table_check import TableCheck
-from auditing.verify.judging.history_pass import HistoryPass
-from auditing.verify.judging.seal_pass import SealPass
 from eventstore.postgres.connections import Connection
 from eventstore.reading import Recorded, StoredRow
 from eventstore.seals import seal_keys, seals
