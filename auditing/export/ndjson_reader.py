@@ -89,27 +89,27 @@ class NdjsonFile:
         self._number += 1
         if not line.endswith(b"\n"):
             if len(line) == LINE_BYTES:
-                raise FileBroken(self._told("is longer than any record."))
+                raise FileBroken(self._sentence("is longer than any record."))
             raise FileBroken(f"{self._name} was cut in the middle of line {self._number:,}.")
         try:
             read = record(line)
         except msgspec.ValidationError as error:
-            raise FileBroken(self._told(f"is no record of an export: {error}.")) from error
+            raise FileBroken(self._sentence(f"is no record of an export: {error}.")) from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise FileBroken(self._told("is no JSON.")) from error
+            raise FileBroken(self._sentence("is no JSON.")) from error
         kind = type(read)
         if kind not in FOLLOWERS[self._before]:
-            raise FileBroken(self._told(f"may not be {_named(kind)} there."))
+            raise FileBroken(self._sentence(f"may not be {_named(kind)} there."))
         if isinstance(read, Head) and read.format_version != FORMAT_VERSION:
             known = f"this program reads {FORMAT_VERSION}"
             raise FileBroken(f"{self._name} has the format {read.format_version}; {known}.")
         # Its own bytes are in no digest.
         if isinstance(read, End) and line != lines([read]):
-            raise FileBroken(self._told("is not as it was written."))
+            raise FileBroken(self._sentence("is not as it was written."))
         self._before = kind
         return read
 
-    def _told(self, what: str) -> str:
+    def _sentence(self, what: str) -> str:
         return f"Line {self._number:,} of {self._name} {what}"
 
 

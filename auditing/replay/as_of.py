@@ -9,7 +9,7 @@ from uuid import UUID
 
 from auditing.replay import streams
 from auditing.replay.errors import BeyondTheEnd, InTheFuture, NotCreatedYet
-from auditing.replay.event_rows import Shown
+from auditing.replay.event_rows import EventRows
 from auditing.replay.streams import Connected
 from domain.inventory import Hold
 from domain.ticketed_event import TicketedEvent
@@ -39,13 +39,13 @@ class Replay:
     """An event on its way along its stream."""
 
     def __init__(self) -> None:
-        self._shown = Shown()
+        self._rows = EventRows()
         self._event: TicketedEvent | None = None
         self._last: Recorded | None = None
 
     def fold(self, recorded: list[Recorded]) -> None:
         """Take the next domain events of the stream. Raises `FoldFailed`."""
-        self._shown.fold(recorded)
+        self._rows.fold(recorded)
         for one in recorded:
             self._event = fold(self._event, one.domain_event)
             self._last = one
@@ -56,7 +56,7 @@ class Replay:
         if self._event is None or self._last is None:
             return None
         at = self._last.domain_event.timestamp
-        return Moment(self._last.command_position, at, self._shown.event, self._shown.ticket_types, self._event.holds)
+        return Moment(self._last.command_position, at, self._rows.event, self._rows.ticket_types, self._event.holds)
 
 
 async def at_position(connected: Connected, event_id: UUID, position: int) -> Moment:

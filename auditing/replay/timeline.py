@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from auditing.replay import streams
-from auditing.replay.event_rows import Shown
+from auditing.replay.event_rows import EventRows
 from auditing.replay.formatting import plain
 from auditing.replay.streams import Connected
 from domain.aggregate import SYSTEM
@@ -43,7 +43,7 @@ class Timeline:
     """Makes steps of an event's stream as it goes by; memory is that of one command."""
 
     def __init__(self) -> None:
-        self._shown = Shown()
+        self._rows = EventRows()
         self._command: list[Recorded] = []
 
     def follow(self, recorded: Iterable[Recorded]) -> Iterator[Step]:
@@ -60,8 +60,8 @@ class Timeline:
 
     def _step(self) -> Step:
         command, self._command = self._command, []
-        self._shown.fold(command)
-        names = {row.ticket_type_id: plain(row.name) for row in self._shown.ticket_types}
+        self._rows.fold(command)
+        names = {row.ticket_type_id: plain(row.name) for row in self._rows.ticket_types}
         last = command[-1]
         by_whom = next((one for one in command if one.domain_event.actor_id != SYSTEM), last).domain_event
         return Step(
@@ -70,7 +70,7 @@ class Timeline:
             by_whom.actor_id,
             last.domain_event.request_id,
             what_happened([one.domain_event for one in command], names),
-            self._shown.ticket_types,
+            self._rows.ticket_types,
         )
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from auditing.replay.event_rows import Shown
+from auditing.replay.event_rows import EventRows
 from auditing.stories import sentences
 from auditing.stories.availability import Shortage, Since
 from auditing.stories.sentences import OfPurchase, Situation
@@ -40,7 +40,7 @@ class Entry(NamedTuple):
     sentence: str
 
 
-class Purchase(NamedTuple):
+class ReservationCourse(NamedTuple):
     """How a reservation that is told of began, and where it was held, and then paid or given back."""
 
     held: TicketsHeld
@@ -48,36 +48,36 @@ class Purchase(NamedTuple):
     ended_since: Since | None = None
 
 
-class Telling:
-    """Hears an event's stream from its beginning, and tells of it what somebody asked for.
+class StoryWriter:
+    """Folds an event's stream from its beginning, and writes down of it what somebody asked for.
 
-    `is_told` chooses among the domain events that hold, sell or release tickets; `attempts` are what was refused, in
-    order of their positions. Memory grows with what is told, never with the stream.
+    `concerns` chooses among the domain events that hold, sell or release tickets; `attempts` are what was refused, in
+    order of their positions. Memory grows with what is written, never with the stream.
     """
 
-    def __init__(self, is_told: Callable[[OfPurchase], bool], attempts: Sequence[RefusedAttempt]) -> None:
+    def __init__(self, concerns: Callable[[OfPurchase], bool], attempts: Sequence[RefusedAttempt]) -> None:
         self._entries: list[Entry] = []
-        self._is_told = is_told
+        self._concerns = concerns
         self._attempts = list(reversed(attempts))
-        self._shown = Shown()
+        self._rows = EventRows()
         self._most_asked = max((attempt.quantity or 1 for attempt in attempts), default=1)
         self._shortages: dict[UUID, Shortage] = {}
-        self._purchases: dict[UUID, Purchase] = {}
+        self._courses: dict[UUID, ReservationCourse] = {}
         self._cancelled_since: Since | None = None
         self._created = False
 
-    def hear(self, recorded: Sequence[Recorded]) -> None:
+    def fold(self, recorded: Sequence[Recorded]) -> None:
         """Take the next domain events of the stream, in order. Raises `FoldFailed`."""
         for one in recorded:
             self._tell_refused(before=one.position)
             it, since = one.domain_event, Since(one.position, one.domain_event.timestamp)
-            for row in self._shown.fold((one,)):
+            for row in self._rows.fold((one,)):
                 shortage = self._shortages.setdefault(row.ticket_type_id, Shortage(self._most_asked))
                 shortage.change(row.available, since)
             self._created = True
             if isinstance(it, EventCancelled):
                 self._cancelled_since = since
-            elif isinstance(it, TicketsHeld | TicketsSold | TicketsReleased) and self._is_told(it):
+            elif isinstance(it, TicketsHeld | TicketsSold | TicketsReleased) and self._concerns(it):
                 self._tell(it, since)
 
     def entries(self) -> list[Entry]:
@@ -87,13 +87,13 @@ class Telling:
 
     def _tell(self, it: OfPurchase, since: Since) -> None:
         if isinstance(it, TicketsHeld):
-            self._purchases[it.reservation_id] = Purchase(it, since)
-        purchase = self._purchases.get(it.reservation_id)
-        if purchase and not isinstance(it, TicketsHeld):
-            self._purchases[it.reservation_id] = purchase._replace(ended_since=since)
-        ticket_type = self._shown.ticket_type(it.ticket_type_id)
+            self._courses[it.reservation_id] = ReservationCourse(it, since)
+        course = self._courses.get(it.reservation_id)
+        if course and not isinstance(it, TicketsHeld):
+            self._courses[it.reservation_id] = course._replace(ended_since=since)
+        ticket_type = self._rows.ticket_type(it.ticket_type_id)
         assert ticket_type is not None  # noqa: S101 - its tickets were just counted
-        held = purchase.held if purchase else None
+        held = course.held if course else None
         sentence = sentences.of_domain_event(it, ticket_type, held, self._cancelled_since)
         self._entries.append(
             Entry(
@@ -129,17 +129,17 @@ class Telling:
     def _situation(self, attempt: RefusedAttempt) -> Situation:
         facts: dict[str, Any] = msgspec.json.decode(attempt.facts)
         about = attempt.reservation_id or _id(facts.get("reservation_id"))
-        purchase = self._purchases.get(about) if about else None
-        ticket_type_id = attempt.ticket_type_id or (purchase and purchase.held.ticket_type_id)
+        course = self._courses.get(about) if about else None
+        ticket_type_id = attempt.ticket_type_id or (course and course.held.ticket_type_id)
         shortage = self._shortages.get(ticket_type_id) if ticket_type_id else None
         return Situation(
             attempt,
             facts,
-            event=self._shown.event if self._created else None,
-            ticket_type=self._shown.ticket_type(ticket_type_id),
+            event=self._rows.event if self._created else None,
+            ticket_type=self._rows.ticket_type(ticket_type_id),
             short_since=shortage.since(attempt.quantity or 1) if shortage else None,
-            held_since=purchase.held_since if purchase else None,
-            ended_since=purchase.ended_since if purchase else None,
+            held_since=course.held_since if course else None,
+            ended_since=course.ended_since if course else None,
             cancelled_since=self._cancelled_since,
         )
 

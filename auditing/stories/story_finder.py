@@ -6,7 +6,7 @@ from uuid import UUID
 from auditing.replay import streams
 from auditing.replay.errors import NoStory, NoSuchReservation
 from auditing.replay.streams import Connected
-from auditing.stories.story import Entry, Telling
+from auditing.stories.story import Entry, StoryWriter
 from domain.errors import EventNotFound
 from domain.reservation import ReservationPlaced
 from eventstore import reading
@@ -40,28 +40,28 @@ async def of_reservation(connected: Connected, reservation_id: UUID) -> Story:
         if not isinstance(placed, ReservationPlaced):
             raise NoSuchReservation
         attempts = await refused_attempts.of_reservation(connection, reservation_id, MOST_REFUSALS + 1)
-    telling = Telling(lambda it: it.reservation_id == reservation_id, attempts[:MOST_REFUSALS])
-    await _tell(connected, placed.event_id, telling)
+    writer = StoryWriter(lambda it: it.reservation_id == reservation_id, attempts[:MOST_REFUSALS])
+    await _tell(connected, placed.event_id, writer)
     is_whole = len(attempts) <= MOST_REFUSALS
-    return Story(placed.event_id, placed.buyer_id, reservation_id, telling.entries(), is_whole)
+    return Story(placed.event_id, placed.buyer_id, reservation_id, writer.entries(), is_whole)
 
 
 async def of_buyer(connected: Connected, event_id: UUID, buyer_id: UUID) -> Story:
     """All that an account reserved or tried at an event, as `of_reservation`. Raises `EventNotFound`, `NoStory`."""
     async with connected() as connection:
         attempts = await refused_attempts.of_buyer(connection, event_id, buyer_id, MOST_REFUSALS + 1)
-    telling = Telling(lambda it: it.buyer_id == buyer_id, attempts[:MOST_REFUSALS])
+    writer = StoryWriter(lambda it: it.buyer_id == buyer_id, attempts[:MOST_REFUSALS])
     try:
-        await _tell(connected, event_id, telling)
+        await _tell(connected, event_id, writer)
     except EventNotFound:
         # There may have been attempts all the same.
         if not attempts:
             raise
-    if not (entries := telling.entries()):
+    if not (entries := writer.entries()):
         raise NoStory
     return Story(event_id, buyer_id, None, entries, len(attempts) <= MOST_REFUSALS)
 
 
-async def _tell(connected: Connected, event_id: UUID, telling: Telling) -> None:
+async def _tell(connected: Connected, event_id: UUID, writer: StoryWriter) -> None:
     async for recorded in streams.of_event(connected, event_id):
-        telling.hear(recorded)
+        writer.fold(recorded)

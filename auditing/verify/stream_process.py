@@ -26,7 +26,7 @@ class Found(NamedTuple):
     total: int
 
 
-class StreamsApart:
+class StreamProcess:
     """A process that judges the streams; it tells how far it is, and at the end what it has found."""
 
     def __init__(self, pipe: Pipe) -> None:
@@ -67,7 +67,7 @@ class StreamsApart:
 
 
 @contextmanager
-def streams_apart(judge: Callable[..., None], *arguments: object) -> Iterator[StreamsApart]:
+def stream_process(judge: Callable[..., None], *arguments: object) -> Iterator[StreamProcess]:
     """Start the process, which calls `judge(findings, tell, *arguments)` and ends, or else with the block.
 
     `tell` is for the number of domain events judged by now.
@@ -78,7 +78,7 @@ def streams_apart(judge: Callable[..., None], *arguments: object) -> Iterator[St
     process.start()
     theirs.close()
     try:
-        yield StreamsApart(ours)
+        yield StreamProcess(ours)
     finally:
         process.terminate()
         process.join()

@@ -126,7 +126,7 @@ class HistoryPass:
         if first is None:
             self._first = it
         elif it.request_id != first.request_id or it.timestamp != first.timestamp:
-            self._told(recorded, Rule.REQUESTS_MIXED, "One command has one request and one time; here are two.")
+            self._add(recorded, Rule.REQUESTS_MIXED, "One command has one request and one time; here are two.")
         kind = type(it)
         half = self._half
         if half is not None:
@@ -145,7 +145,7 @@ class HistoryPass:
     def _judge_pair(self, half: Recorded, recorded: Recorded) -> None:
         if fact := disagreement(half.domain_event, recorded.domain_event):
             sentence = f"The streams of the event and of the reservation tell another {fact} at position {{}}."
-            self._told(recorded, Rule.STREAMS_DISAGREE, sentence.format(half.position))
+            self._add(recorded, Rule.STREAMS_DISAGREE, sentence.format(half.position))
         if isinstance(recorded.domain_event, ReservationPlaced):
             self._judge_amount(recorded)
 
@@ -157,15 +157,15 @@ class HistoryPass:
         if price is None:
             if is_known:
                 sentence = f"No event {placed.event_id} offers the ticket type {placed.ticket_type_id}."
-                self._told(recorded, Rule.TICKET_TYPE_UNKNOWN, sentence)
+                self._add(recorded, Rule.TICKET_TYPE_UNKNOWN, sentence)
             else:
                 self._unpriced.append(recorded)
             return
         if price != (placed.event_id, price.amount_minor, placed.currency):
-            self._told(recorded, Rule.STREAMS_DISAGREE, "The ticket type is another event's, or the currency another.")
+            self._add(recorded, Rule.STREAMS_DISAGREE, "The ticket type is another event's, or the currency another.")
         if placed.amount_minor != price.amount_minor * placed.quantity:
             sentence = f"{placed.quantity} tickets of {price.amount_minor} are reserved for {placed.amount_minor}."
-            self._told(recorded, Rule.AMOUNT_WRONG, sentence)
+            self._add(recorded, Rule.AMOUNT_WRONG, sentence)
 
     def _learn(self, created: EventCreated) -> None:
         if len(self._prices) > KNOWN_PRICES:
@@ -181,9 +181,9 @@ class HistoryPass:
     def _alone(self, recorded: Recorded) -> None:
         other = "reservation" if type(recorded.domain_event) in OF_TICKETS else "event"
         sentence = f"{recorded.domain_event.TOPIC} is told without its counterpart in the stream of the {other}."
-        self._told(recorded, Rule.STREAMS_DISAGREE, sentence)
+        self._add(recorded, Rule.STREAMS_DISAGREE, sentence)
 
-    def _told(self, recorded: Recorded, rule: Rule, sentence: str) -> None:
+    def _add(self, recorded: Recorded, rule: Rule, sentence: str) -> None:
         it = recorded.domain_event
         self._findings.add(recorded.position, rule, place_of(it.originator_id, it.originator_version), sentence)
 

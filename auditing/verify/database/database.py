@@ -8,11 +8,11 @@ from auditing.verify.checks.kept_seal import KeptSeal, KeptSealCheck
 from auditing.verify.checks.seal_pass import SealPass
 from auditing.verify.database import one_moment
 from auditing.verify.database.database_history import verify_history
-from auditing.verify.database.database_streams import verify_streams, verify_streams_apart
+from auditing.verify.database.database_streams import verify_streams, verify_streams_in_process
 from auditing.verify.database.plan import Plan, plan
 from auditing.verify.database.protection import append_only, expect_tables_unaltered
 from auditing.verify.garbage_collection import sparing_collector
-from auditing.verify.stream_process import streams_apart
+from auditing.verify.stream_process import stream_process
 from eventstore.postgres.connections import Connection
 from eventstore.seals import seals
 
@@ -58,33 +58,35 @@ async def verify_moment(
             check.look(seal.number, seal.jws)
         check.end()
     if database_url is None or what.head - what.after < APART_FROM_POSITIONS:
-        sealed = await _one_after_the_other(connection, what, findings, told)
+        sealed = await _in_one_process(connection, what, findings, told)
     else:
-        sealed = await _apart(database_url, connection, what, findings, told)
+        sealed = await _in_two_processes(database_url, connection, what, findings, told)
     return await _report(connection, what, sealed, findings)
 
 
-async def _one_after_the_other(connection: Connection, what: Plan, findings: Findings, told: Told) -> SealPass:
+async def _in_one_process(connection: Connection, what: Plan, findings: Findings, told: Told) -> SealPass:
     total = what.head - what.after
     sealed = await verify_history(connection, what, findings, lambda rows: told(rows // 2, total))
     await verify_streams(connection, what, findings, lambda rows: told((total + min(rows, total)) // 2, total))
     return sealed
 
 
-async def _apart(database_url: str, connection: Connection, what: Plan, findings: Findings, told: Told) -> SealPass:
+async def _in_two_processes(
+    database_url: str, connection: Connection, what: Plan, findings: Findings, told: Told
+) -> SealPass:
     total = what.head - what.after
     shared = await one_moment.share(connection)
-    with streams_apart(verify_streams_apart, database_url, shared, what) as apart:
+    with stream_process(verify_streams_in_process, database_url, shared, what) as process:
         done = 0
 
         def tell(rows: int) -> None:
             nonlocal done
             done = rows
-            apart.look()
-            told((done + min(apart.rows, total)) // 2, total)
+            process.look()
+            told((done + min(process.rows, total)) // 2, total)
 
         sealed = await verify_history(connection, what, findings, tell)
-        await apart.ended(lambda: told((done + min(apart.rows, total)) // 2, total), findings)
+        await process.ended(lambda: told((done + min(process.rows, total)) // 2, total), findings)
     return sealed
 
 

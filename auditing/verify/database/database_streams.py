@@ -42,7 +42,7 @@ async def verify_streams(connection: Connection, plan: Plan, findings: Findings,
         check.settle(folded.unfoldable)
 
 
-def verify_streams_apart(
+def verify_streams_in_process(
     findings: Findings, told: Callable[[int], None], database_url: str, shared: str, plan: Plan
 ) -> None:
     """The same for another process, at the moment that the first one has shared."""

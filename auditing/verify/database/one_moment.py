@@ -112,15 +112,15 @@ async def creations(connection: Connection, event_ids: Iterable[UUID]) -> list[E
     return [it for row in found if (it := creation(*row))]
 
 
-def snapshots(connection: Connection, grown_after: int) -> "Beside[StoredSnapshot]":
+def snapshots(connection: Connection, grown_after: int) -> "MergeCursor[StoredSnapshot]":
     """Those of our shape, by stream."""
     query = GROWN_SNAPSHOTS if grown_after else SNAPSHOTS
     values = {"shape_version": SHAPE_VERSION, "after": grown_after}
     parts = _parts(connection, "snapshots", query, values, StoredSnapshot, PART_SNAPSHOTS)
-    return Beside(parts, lambda snapshot: snapshot.stream_id)
+    return MergeCursor(parts, lambda snapshot: snapshot.stream_id)
 
 
-def of_table(connection: Connection, table: Table, after: int = 0) -> "Beside[Any]":
+def of_table(connection: Connection, table: Table, after: int = 0) -> "MergeCursor[Any]":
     """A table's rows, by position or by stream where one of them makes a row, else in the order of the key.
 
     `after` is a position, for streams one that they have grown after.
@@ -134,10 +134,10 @@ def of_table(connection: Connection, table: Table, after: int = 0) -> "Beside[An
         order=sql.Identifier(column),
     )
     parts = _parts(connection, table.name, query, {"after": after}, table.row)
-    return Beside(parts, lambda row: getattr(row, column))
+    return MergeCursor(parts, lambda row: getattr(row, column))
 
 
-class Beside(Generic[Item]):
+class MergeCursor(Generic[Item]):
     """Rows that are read beside others: up to where those have come, in parts."""
 
     def __init__(self, parts: AsyncIterator[list[Item]], place: Callable[[Item], Any]) -> None:

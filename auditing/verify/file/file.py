@@ -15,7 +15,7 @@ from auditing.verify.checks.seal_pass import SealPass
 from auditing.verify.file.file_streams import verify_streams_of_file
 from auditing.verify.file.stream_sorter import Creations, NoRoom, creations
 from auditing.verify.rules.cross_stream_rules import OF_RESERVATIONS
-from auditing.verify.stream_process import streams_apart
+from auditing.verify.stream_process import stream_process
 from eventstore.reading import StoredRow
 from eventstore.seals.seal_keys import Jwk, thumbprint
 from eventstore.seals.seals import SealInvalid, key_id_of
@@ -46,14 +46,14 @@ def verify_file(path: Path, *, kept: KeptSeal | None, told: Told) -> Report:
             _verify_history(file, one, lambda: told(one.position // 2, one.total), path)
             verify_streams_of_file(findings, lambda rows: told(one.done(rows), one.total), path, folder)
         else:
-            apart = stack.enter_context(streams_apart(verify_streams_of_file, path, folder))
+            process = stack.enter_context(stream_process(verify_streams_of_file, path, folder))
 
             def tell() -> None:
-                apart.look()
-                told(one.done(apart.rows), one.total)
+                process.look()
+                told(one.done(process.rows), one.total)
 
             _verify_history(file, one, tell, path)
-            apart.wait(tell, findings)
+            process.wait(tell, findings)
         return one.report()
 
 

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from auditing.stories.sentences import ATTEMPTS, REASONS
-from auditing.stories.story import Entry, Telling
+from auditing.stories.story import Entry, StoryWriter
 from domain.aggregate import DomainEvent
 from domain.commands import (
     Actor,
@@ -90,9 +90,9 @@ class Counter:
         return reservation_id
 
     def story(self, buyer: UUID) -> list[Entry]:
-        telling = Telling(lambda it: it.buyer_id == buyer, [one for one in self.refused if one.account_id == buyer])
-        telling.hear([one for one in self.recorded if one.domain_event.originator_id == EVENT])
-        return telling.entries()
+        writer = StoryWriter(lambda it: it.buyer_id == buyer, [one for one in self.refused if one.account_id == buyer])
+        writer.fold([one for one in self.recorded if one.domain_event.originator_id == EVENT])
+        return writer.entries()
 
 
 def sentences(entries: Sequence[Entry]) -> list[str]:
@@ -256,15 +256,15 @@ def test_the_last_refusal_that_was_kept_says_that_more_were_not() -> None:
 
 def test_refusals_at_an_event_that_never_was_are_told_without_counts() -> None:
     attempt = refused_as("event-not-found", {}, None)
-    telling = Telling(lambda _: False, [attempt])
-    (entry,) = telling.entries()
+    writer = StoryWriter(lambda _: False, [attempt])
+    (entry,) = writer.entries()
     assert (entry.sentence, entry.counts) == ("Refused as event-not-found: there was no event of this id.", None)
 
 
 @pytest.mark.parametrize("code", [*REASONS, "some-later-code"])
 def test_every_refusal_has_a_sentence_even_when_nothing_else_is_known(code: str) -> None:
     facts = {"sales-not-open": {"sales_open_at": NOON}, "hold-expired": {"hold_expires_at": NOON}}.get(code, {})
-    (entry,) = Telling(lambda _: False, [refused_as(code, facts, None)]).entries()
+    (entry,) = StoryWriter(lambda _: False, [refused_as(code, facts, None)]).entries()
     assert entry.sentence.startswith(f"Refused as {code}: ")
     assert entry.sentence.endswith(".")
 
