@@ -1,6 +1,6 @@
 """Exports the history, or one event's part of it, as it is at one moment, through a writer of some format."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from hashlib import sha256
 from typing import Any, BinaryIO, Protocol
 from uuid import UUID
@@ -23,12 +23,11 @@ from auditing.export.selection import everything, expect_event, one_event
 from eventstore import reading
 from eventstore.postgres.connections import BY_INDEX, Connection, connect
 from eventstore.seals import seal_keys
+from projections.progress import ProgressCallback, no_progress
 
 # The moment lasts as long as the export, and whoever reads its output may pause.
 SETTINGS: dict[str, str] = {**BY_INDEX, "idle_in_transaction_session_timeout": "0"}
 NOW = "SELECT clock_timestamp()"
-
-Told = Callable[[int, int], None]
 
 
 class Writer(Protocol):
@@ -60,19 +59,21 @@ class CloudEvents:
         self._file.write(self._encoder.encode_lines(sent))
 
 
-async def export(database_url: str, event_id: UUID | None, writer: Writer, told: Told) -> End:
+async def export(
+    database_url: str, event_id: UUID | None, writer: Writer, on_progress: ProgressCallback = no_progress
+) -> End:
     """Write everything, or what is about one event; returns the last record. Memory is bounded.
 
-    `told` hears the last position written and the head, every few thousand positions. Raises `EventUnknown` and
+    `on_progress` gets the last position written and the head, every few thousand positions. Raises `EventUnknown` and
     `Unexportable`.
     """
     async with await connect(database_url, None, **SETTINGS) as connection:
         await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
         async with connection.transaction():
-            return await _export(connection, event_id, writer, told)
+            return await _export(connection, event_id, writer, on_progress)
 
 
-async def _export(connection: Connection, event_id: UUID | None, writer: Writer, told: Told) -> End:
+async def _export(connection: Connection, event_id: UUID | None, writer: Writer, on_progress: ProgressCallback) -> End:
     if event_id is not None:
         await expect_event(connection, event_id)
     head = await reading.head(connection)
@@ -84,7 +85,7 @@ async def _export(connection: Connection, event_id: UUID | None, writer: Writer,
         writer.write(records, text)
         domain_events += sum(isinstance(record, DomainEventRecord) for record in records)
         seals += sum(isinstance(record, SealRecord) for record in records)
-        told(_last_position(records), head)
+        on_progress(_last_position(records), head)
     end = End(domain_events, seals, digest.hexdigest())
     writer.write([end], lines([end]))
     return end

@@ -39,18 +39,18 @@ class StreamProcess:
         while self._found is None and self._pipe.poll():
             self._hear()
 
-    async def ended(self, told: Callable[[], None], findings: Findings) -> None:
+    async def ended(self, on_progress: Callable[[], None], findings: Findings) -> None:
         """Wait for the end and take over the findings. Raises `StreamsUnread`."""
         while self._found is None:
             await asyncio.to_thread(self._hear)
-            told()
+            on_progress()
         findings.take(*self._found)
 
-    def wait(self, told: Callable[[], None], findings: Findings) -> None:
+    def wait(self, on_progress: Callable[[], None], findings: Findings) -> None:
         """The same where nothing else has to go on meanwhile."""
         while self._found is None:
             self._hear()
-            told()
+            on_progress()
         findings.take(*self._found)
 
     def _hear(self) -> None:

@@ -98,14 +98,10 @@ def in_process(way: str, database_url: str, file: Path) -> Measured:
     return Measured(told["domain_events"] / told["seconds"], seen, told["faults"])
 
 
-def untold(_done: int, _total: int) -> None:
-    """Nobody wants to know how far it is."""
-
-
 def write_ndjson(database_url: str, path: Path) -> int:
     """Everything as JSON lines; how many domain events."""
     with path.open("wb") as file:
-        return asyncio.run(export(database_url, None, Ndjson(file), untold)).domain_events
+        return asyncio.run(export(database_url, None, Ndjson(file))).domain_events
 
 
 def write_parquet(database_url: str, path: Path) -> int:
@@ -113,7 +109,7 @@ def write_parquet(database_url: str, path: Path) -> int:
     from auditing.export.parquet_writer import Parquet  # whose library would count as memory of all others
 
     with path.open("wb") as file, Parquet(file) as parquet:
-        return asyncio.run(export(database_url, None, parquet, untold)).domain_events
+        return asyncio.run(export(database_url, None, parquet)).domain_events
 
 
 def copy_out(database_url: str, path: Path) -> int:
@@ -135,7 +131,7 @@ def read_file(_database_url: str, path: Path) -> int:
 def verify(_database_url: str, path: Path) -> int:
     """The file proved; how many domain events."""
     with sparing_collector():
-        report = verify_file(path, kept=None, told=untold)
+        report = verify_file(path)
     assert report.ok, report.findings
     return report.domain_events
 

@@ -5,7 +5,8 @@ from typing import BinaryIO
 
 from eventstore.postgres.connections import Connection
 from projections.exporting.arrow import csv, pa, pq
-from projections.exporting.table_export import CHUNK_BYTES, Asked, Told, csv_chunks
+from projections.exporting.table_export import CHUNK_BYTES, Asked, csv_chunks
+from projections.progress import ProgressCallback
 
 # Keys of the file's metadata.
 TABLE, POSITION = "tixxety.table", "tixxety.position"
@@ -23,7 +24,7 @@ TYPES = {
 }
 
 
-async def write_parquet(connection: Connection, asked: Asked, file: BinaryIO, told: Told) -> int:
+async def write_parquet(connection: Connection, asked: Asked, file: BinaryIO, on_progress: ProgressCallback) -> int:
     """In groups of rows of some megabytes; the position is in the metadata."""
     types = {column.name: TYPES.get(column.type, pa.string()) for column in asked.columns}
     # A chunk is one block: it ends with a line, and lines may have newlines in them.
@@ -44,5 +45,5 @@ async def write_parquet(connection: Connection, asked: Asked, file: BinaryIO, to
             table = csv.read_csv(io.BytesIO(chunk), reading, parsing, converting)
             parquet.write_table(table.cast(schema))
             written += lines
-            told(written, max(written, asked.rows_about))
+            on_progress(written, max(written, asked.rows_about))
     return written

@@ -11,6 +11,7 @@ from psycopg.rows import args_row
 from eventstore.errors import Failure
 from eventstore.postgres.connections import Connection, connect
 from projections import checkpoint
+from projections.progress import ProgressCallback
 from projections.tables.all_tables import TABLES
 
 CHUNK_BYTES = 4_000_000
@@ -33,9 +34,6 @@ AS_JSON = sql.SQL(
 # A text that begins with one of these is a formula to a spreadsheet (OWASP, "CSV Injection"); a quote makes it text.
 FORMULA_STARTS = ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"]
 QUOTED = sql.SQL("CASE WHEN left({column}, 1) = ANY ({starts}) THEN '''' || {column} ELSE {column} END AS {column}")
-
-# Hears the rows written, and about how many there are.
-Told = Callable[[int, int], None]
 
 
 class TableUnknown(Failure):
@@ -102,10 +100,12 @@ def _place(column: Column) -> int:
 
 
 # Writes all rows to the file, and tells on its way; returns how many there were.
-Write = Callable[[Connection, Asked, BinaryIO, Told], Awaitable[int]]
+Write = Callable[[Connection, Asked, BinaryIO, ProgressCallback], Awaitable[int]]
 
 
-async def export_table(database_url: str, name: str, write: Write, file: BinaryIO, told: Told) -> Exported:
+async def export_table(
+    database_url: str, name: str, write: Write, file: BinaryIO, on_progress: ProgressCallback
+) -> Exported:
     """Write a table to a file by one of the functions for that. Memory is bounded. Raises `TableUnknown`."""
     expect_table(name)
     async with await connect(database_url, None, **SETTINGS) as connection:
@@ -115,7 +115,9 @@ async def export_table(database_url: str, name: str, write: Write, file: BinaryI
             cursor = connection.cursor(row_factory=args_row(Column))
             columns = await (await cursor.execute(COLUMNS, {"table": name})).fetchall()
             ((rows_about,),) = await (await connection.execute(ROWS_ABOUT, {"table": name})).fetchall()
-            return Exported(position, await write(connection, Asked(name, columns, rows_about, position), file, told))
+            return Exported(
+                position, await write(connection, Asked(name, columns, rows_about, position), file, on_progress)
+            )
 
 
 async def csv_chunks(connection: Connection, asked: Asked, *, spreadsheet: bool) -> AsyncIterator[tuple[bytes, int]]:
@@ -137,17 +139,17 @@ async def csv_chunks(connection: Connection, asked: Asked, *, spreadsheet: bool)
         yield bytes(chunk), lines
 
 
-async def write_csv(connection: Connection, asked: Asked, file: BinaryIO, told: Told) -> int:
+async def write_csv(connection: Connection, asked: Asked, file: BinaryIO, on_progress: ProgressCallback) -> int:
     """As PostgreSQL's own COPY does: null is nothing, and an empty text has quotes. Formulas become text."""
     written = -1  # the header
     async for chunk, lines in csv_chunks(connection, asked, spreadsheet=True):
         file.write(chunk)
         written += lines
-        told(written, max(written, asked.rows_about))
+        on_progress(written, max(written, asked.rows_about))
     return written
 
 
-async def write_ndjson(connection: Connection, asked: Asked, file: BinaryIO, told: Told) -> int:
+async def write_ndjson(connection: Connection, asked: Asked, file: BinaryIO, on_progress: ProgressCallback) -> int:
     """An object a row, after a first line with the position."""
     first = {"kind": "table", "table": asked.name, "position": asked.position}
     file.write(msgspec.json.encode(first) + b"\n")
@@ -157,5 +159,5 @@ async def write_ndjson(connection: Connection, asked: Asked, file: BinaryIO, tol
             file.write(line.encode() + b"\n")
             written += 1
             if written % TELL_ROWS == 0:
-                told(written, max(written, asked.rows_about))
+                on_progress(written, max(written, asked.rows_about))
     return written

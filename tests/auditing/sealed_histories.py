@@ -28,14 +28,14 @@ async def sealed_history(connection: Connection, seed: int = 1, commands: int = 
 async def as_ndjson(database_url: str, event_id: UUID | None = None) -> bytes:
     """What an export writes."""
     file = io.BytesIO()
-    await export(database_url, event_id, Ndjson(file), nobody)
+    await export(database_url, event_id, Ndjson(file))
     return file.getvalue()
 
 
 async def as_cloud_events(database_url: str, event_id: UUID | None = None) -> bytes:
     """The same for other systems."""
     file = io.BytesIO()
-    await export(database_url, event_id, CloudEvents(file), nobody)
+    await export(database_url, event_id, CloudEvents(file))
     return file.getvalue()
 
 
@@ -43,9 +43,5 @@ async def as_parquet(database_url: str, event_id: UUID | None = None) -> bytes:
     """The same as Parquet."""
     file = io.BytesIO()
     with Parquet(file) as parquet:
-        await export(database_url, event_id, parquet, nobody)
+        await export(database_url, event_id, parquet)
     return file.getvalue()
-
-
-def nobody(_done: int, _total: int) -> None:
-    """Does not want to know how far it is."""

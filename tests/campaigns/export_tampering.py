@@ -19,7 +19,7 @@ from uuid import UUID
 from auditing.export.ndjson_reader import FileBroken
 from auditing.verify.file.file import verify_file
 from eventstore.postgres.connections import WORKER_ROLE, connect
-from tests.auditing.sealed_histories import as_ndjson, nobody, sealed_history
+from tests.auditing.sealed_histories import as_ndjson, sealed_history
 from tixxety.embedded.server import EmbeddedPostgres
 from tixxety.schema.migration import migrate
 
@@ -109,7 +109,7 @@ def _with(texts: list[bytes], changed: dict[int, dict[str, Any]]) -> list[bytes]
 def what_is_found(path: Path) -> str | None:
     """The first thing that verification says is wrong; None when it says that all is well."""
     try:
-        report = verify_file(path, kept=None, told=nobody)
+        report = verify_file(path)
     except FileBroken as broken:
         return str(broken)
     assert report.ok is not bool(report.findings)

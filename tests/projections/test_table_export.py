@@ -16,6 +16,7 @@ from projections import checkpoint
 from projections.exporting import table_export
 from projections.exporting.parquet import write_parquet
 from projections.exporting.table_export import TableUnknown, export_table
+from projections.progress import ProgressCallback
 from projections.projector.batches import Batches
 from projections.tables.all_tables import TABLES
 from tests.projections.histories import BoxOffice, append
@@ -136,12 +137,12 @@ async def test_nothing_that_is_folded_meanwhile_is_in_it(folded_url: str) -> Non
     before = stored(folded_url, "reservations")
 
     async def write_late(
-        connection: Connection, asked: table_export.Asked, file: io.BytesIO, told: table_export.Told
+        connection: Connection, asked: table_export.Asked, file: io.BytesIO, on_progress: ProgressCallback
     ) -> int:
         """Before it copies anything, every row changes."""
         async with await connect(folded_url, role=WORKER_ROLE) as other:
             await other.execute("DELETE FROM reservations")
-        return await table_export.write_csv(connection, asked, file, told)
+        return await table_export.write_csv(connection, asked, file, on_progress)
 
     file = io.BytesIO()
     done = await export_table(folded_url, "reservations", write_late, file, lambda _rows, _about: None)

@@ -56,8 +56,8 @@ def verify(
         from auditing.verify.file.file import verify_file
         from auditing.verify.garbage_collection import sparing_collector
 
-        with sparing_collector(), progress_bar("verifying") as told:
-            report = verify_file(file, kept=kept, told=told)
+        with sparing_collector(), progress_bar("verifying") as on_progress:
+            report = verify_file(file, kept=kept, on_progress=on_progress)
     typer.echo(msgspec.json.format(msgspec.json.encode(report)) if as_json else "\n".join(in_words(report)))
     raise typer.Exit(0 if report.ok else 1)
 
@@ -66,8 +66,8 @@ def verify_box_office(home: str | None, since_seal: int | None, kept: KeptSeal |
     """What the settings mean."""
     from auditing.verify.database.database import verify as verify_database
 
-    with box_office(home) as url, progress_bar("verifying") as told:
-        return run(verify_database(url, since_seal=since_seal, kept=kept, told=told))
+    with box_office(home) as url, progress_bar("verifying") as on_progress:
+        return run(verify_database(url, since_seal=since_seal, kept=kept, on_progress=on_progress))
 
 
 def read_seal(path: Path) -> KeptSeal:

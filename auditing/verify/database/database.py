@@ -1,6 +1,5 @@
 """Proves a database's history: both passes over one moment of it, side by side, with all that was made from it."""
 
-from collections.abc import Callable
 from datetime import datetime
 
 from auditing.findings import REPORTED_FINDINGS, Findings, Report
@@ -15,22 +14,21 @@ from auditing.verify.garbage_collection import sparing_collector
 from auditing.verify.stream_process import stream_process
 from eventstore.postgres.connections import Connection
 from eventstore.seals import seals
+from projections.progress import ProgressCallback, no_progress
 
 # Fewer are not worth a second process.
 APART_FROM_POSITIONS = 50_000
 NOW = "SELECT clock_timestamp()"
 
-Told = Callable[[int, int], None]
-
-
-def untold(_done: int, _total: int) -> None:
-    """For callers who don't want to know how far it is."""
-
 
 async def verify(
-    database_url: str, *, since_seal: int | None = None, kept: KeptSeal | None = None, told: Told = untold
+    database_url: str,
+    *,
+    since_seal: int | None = None,
+    kept: KeptSeal | None = None,
+    on_progress: ProgressCallback = no_progress,
 ) -> Report:
-    """Read everything as of now and say which rules are broken. `told` gets domain events done, and of how many.
+    """Read everything as of now and say which rules are broken. `on_progress` gets domain events done, and of how many.
 
     Memory is bounded by the largest event; 50,000 domain events a second take two processors. With `since_seal` only
     that seal and what came after it is read, and the streams that have grown since. Raises `NoSuchSeal`,
@@ -38,14 +36,14 @@ async def verify(
     """
     with sparing_collector():
         async with one_moment.moment(database_url) as connection:
-            return await verify_moment(connection, since_seal, kept, told, database_url)
+            return await verify_moment(connection, since_seal, kept, on_progress, database_url)
 
 
 async def verify_moment(
     connection: Connection,
     since_seal: int | None = None,
     kept: KeptSeal | None = None,
-    told: Told = untold,
+    on_progress: ProgressCallback = no_progress,
     database_url: str | None = None,
 ) -> Report:
     """The same for what an open transaction sees; with its database's URL a second process may help."""
@@ -58,21 +56,23 @@ async def verify_moment(
             check.look(seal.number, seal.jws)
         check.end()
     if database_url is None or what.head - what.after < APART_FROM_POSITIONS:
-        sealed = await _in_one_process(connection, what, findings, told)
+        sealed = await _in_one_process(connection, what, findings, on_progress)
     else:
-        sealed = await _in_two_processes(database_url, connection, what, findings, told)
+        sealed = await _in_two_processes(database_url, connection, what, findings, on_progress)
     return await _report(connection, what, sealed, findings)
 
 
-async def _in_one_process(connection: Connection, what: Plan, findings: Findings, told: Told) -> SealPass:
+async def _in_one_process(
+    connection: Connection, what: Plan, findings: Findings, on_progress: ProgressCallback
+) -> SealPass:
     total = what.head - what.after
-    sealed = await verify_history(connection, what, findings, lambda rows: told(rows // 2, total))
-    await verify_streams(connection, what, findings, lambda rows: told((total + min(rows, total)) // 2, total))
+    sealed = await verify_history(connection, what, findings, lambda rows: on_progress(rows // 2, total))
+    await verify_streams(connection, what, findings, lambda rows: on_progress((total + min(rows, total)) // 2, total))
     return sealed
 
 
 async def _in_two_processes(
-    database_url: str, connection: Connection, what: Plan, findings: Findings, told: Told
+    database_url: str, connection: Connection, what: Plan, findings: Findings, on_progress: ProgressCallback
 ) -> SealPass:
     total = what.head - what.after
     shared = await one_moment.share(connection)
@@ -83,10 +83,10 @@ async def _in_two_processes(
             nonlocal done
             done = rows
             process.look()
-            told((done + min(process.rows, total)) // 2, total)
+            on_progress((done + min(process.rows, total)) // 2, total)
 
         sealed = await verify_history(connection, what, findings, tell)
-        await process.ended(lambda: told((done + min(process.rows, total)) // 2, total), findings)
+        await process.ended(lambda: on_progress((done + min(process.rows, total)) // 2, total), findings)
     return sealed
 
 

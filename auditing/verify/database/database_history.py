@@ -20,9 +20,9 @@ SEALS_AHEAD = 32
 
 
 async def verify_history(
-    connection: Connection, plan: Plan, findings: Findings, told: Callable[[int], None]
+    connection: Connection, plan: Plan, findings: Findings, on_progress: Callable[[int], None]
 ) -> SealPass:
-    """Judge every row that the plan means; `told` gets the number of domain events read after each part."""
+    """Judge every row that the plan means; `on_progress` gets the number of domain events read after each part."""
     tables = one_moment.BY_POSITION if plan.tables_are_ours else ()
     checks = [(TableCheck(findings, table), one_moment.of_table(connection, table, plan.after)) for table in tables]
     # What several streams make can be told from the whole history only.
@@ -46,7 +46,7 @@ async def verify_history(
         across.feed(recorded)
         if unreadable:
             across.give_up()
-        told(in_order.rows)
+        on_progress(in_order.rows)
     in_order.end()
     await _learn_seals(connection, sealed, None)
     sealed.end()

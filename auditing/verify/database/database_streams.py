@@ -11,8 +11,10 @@ from auditing.verify.database.table_check import TableCheck
 from eventstore.postgres.connections import Connection
 
 
-async def verify_streams(connection: Connection, plan: Plan, findings: Findings, told: Callable[[int], None]) -> None:
-    """Judge every stream that the plan means; `told` gets the number of domain events read after each part."""
+async def verify_streams(
+    connection: Connection, plan: Plan, findings: Findings, on_progress: Callable[[int], None]
+) -> None:
+    """Judge every stream that the plan means; `on_progress` gets the number of domain events read after each part."""
     tables = one_moment.BY_STREAM_ALONE if plan.tables_are_ours else ()
     checks = [
         (TableCheck(findings, table), one_moment.of_table(connection, table, plan.grown_after)) for table in tables
@@ -30,7 +32,7 @@ async def verify_streams(connection: Connection, plan: Plan, findings: Findings,
                 async for part in live.upto(folded.through):
                     check.compare(part, folded.unfoldable)
             check.settle(folded.unfoldable)
-        told(streams.rows)
+        on_progress(streams.rows)
     async for kept in snapshots.rest():
         streams.expect(kept)
     streams.end()
@@ -43,12 +45,12 @@ async def verify_streams(connection: Connection, plan: Plan, findings: Findings,
 
 
 def verify_streams_in_process(
-    findings: Findings, told: Callable[[int], None], database_url: str, shared: str, plan: Plan
+    findings: Findings, on_progress: Callable[[int], None], database_url: str, shared: str, plan: Plan
 ) -> None:
     """The same for another process, at the moment that the first one has shared."""
 
     async def verify() -> None:
         async with one_moment.moment(database_url, shared) as connection:
-            await verify_streams(connection, plan, findings, told)
+            await verify_streams(connection, plan, findings, on_progress)
 
     asyncio.run(verify())

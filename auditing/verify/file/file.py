@@ -19,20 +19,19 @@ from auditing.verify.stream_process import stream_process
 from eventstore.reading import StoredRow
 from eventstore.seals.seal_keys import Jwk, thumbprint
 from eventstore.seals.seals import SealInvalid, key_id_of
+from projections.progress import ProgressCallback, no_progress
 
 RESERVATION_TOPICS = frozenset(domain_event.TOPIC for domain_event in OF_RESERVATIONS)
 # Smaller files are not worth a second process.
 APART_FROM_BYTES = 20_000_000
-
-Told = Callable[[int, int], None]
 
 
 class SealElsewhere(FileBroken):
     """The kept seal says nothing about the file."""
 
 
-def verify_file(path: Path, *, kept: KeptSeal | None, told: Told) -> Report:
-    """Read an export and say which rules are broken. `told` gets how far it is, and of how much, in positions.
+def verify_file(path: Path, *, kept: KeptSeal | None = None, on_progress: ProgressCallback = no_progress) -> Report:
+    """Read an export and say which rules are broken. `on_progress` gets how far it is, and of how much, in positions.
 
     Memory is bounded by the largest event; the disk takes as much as the export for a while. Raises `FileBroken`, and
     `NoRoom` where the temporary folder can't take that.
@@ -43,14 +42,14 @@ def verify_file(path: Path, *, kept: KeptSeal | None, told: Told) -> Report:
         file = stack.enter_context(opened(path))
         one = FileVerification(findings, stack.enter_context(creations(folder)), kept)
         if path.stat().st_size < APART_FROM_BYTES:
-            _verify_history(file, one, lambda: told(one.position // 2, one.total), path)
-            verify_streams_of_file(findings, lambda rows: told(one.done(rows), one.total), path, folder)
+            _verify_history(file, one, lambda: on_progress(one.position // 2, one.total), path)
+            verify_streams_of_file(findings, lambda rows: on_progress(one.done(rows), one.total), path, folder)
         else:
             process = stack.enter_context(stream_process(verify_streams_of_file, path, folder))
 
             def tell() -> None:
                 process.look()
-                told(one.done(process.rows), one.total)
+                on_progress(one.done(process.rows), one.total)
 
             _verify_history(file, one, tell, path)
             process.wait(tell, findings)
@@ -68,11 +67,11 @@ def temporary_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def _verify_history(file: NdjsonFile, one: "FileVerification", told: Callable[[], None], path: Path) -> None:
+def _verify_history(file: NdjsonFile, one: "FileVerification", on_progress: Callable[[], None], path: Path) -> None:
     """All but the streams. Raises `FileBroken`."""
     for records in file.records():
         one.take(records)
-        told()
+        on_progress()
     one.end(file.digest)
     if not one.knows_kept:
         raise SealElsewhere(f"{path} has no seal by which the kept one could be judged: it says nothing about it.")

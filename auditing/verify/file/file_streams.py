@@ -10,8 +10,8 @@ from auditing.verify.checks.stream_pass import StreamPass
 from auditing.verify.file.stream_sorter import stream_sorter
 
 
-def verify_streams_of_file(findings: Findings, told: Callable[[int], None], path: Path, folder: Path) -> None:
-    """Judge every stream; `told` gets the domain events done: half of each is done once it is sorted in.
+def verify_streams_of_file(findings: Findings, on_progress: Callable[[int], None], path: Path, folder: Path) -> None:
+    """Judge every stream; `on_progress` gets the domain events done: half of each is done once it is sorted in.
 
     The folder is for what is sorted, which takes as much as the export. Raises `FileBroken`.
     """
@@ -21,9 +21,9 @@ def verify_streams_of_file(findings: Findings, told: Callable[[int], None], path
             rows = [record.as_row() for record in records if isinstance(record, DomainEventRecord)]
             sorter.add(rows)
             count += len(rows)
-            told(count // 2)
+            on_progress(count // 2)
         streams = StreamPass(findings)
         for rows in sorter.by_stream():
             streams.feed(rows)
-            told((count + streams.rows) // 2)
+            on_progress((count + streams.rows) // 2)
         streams.end()

@@ -21,7 +21,7 @@ from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
 from eventstore.reading import StoredRow
 from eventstore.seals import seal_keys, seals
 from eventstore.seals.merkle import leaf_hash, root_with_proof
-from tests.auditing.sealed_histories import as_cloud_events, as_ndjson, as_parquet, nobody, sealed_history
+from tests.auditing.sealed_histories import as_cloud_events, as_ndjson, as_parquet, sealed_history
 from tests.projections.histories import append
 
 Line = dict[str, Any]
@@ -136,7 +136,7 @@ async def test_nothing_that_is_recorded_meanwhile_is_in_it(connection: Connectio
                 others.submit(asyncio.run, record_more()).result()
             super().write(records, lines)
 
-    await export(database_url, None, Meanwhile(file), nobody)
+    await export(database_url, None, Meanwhile(file))
     assert len(exported_rows(file.getvalue())) == before
     assert of_kind(file.getvalue(), "seal")[-1]["last_position"] < before < await reading.head(connection)
 
@@ -215,7 +215,7 @@ async def test_memory_does_not_grow_with_the_history(connection: Connection, dat
         await connection.execute(MANY, {"first": first, "last": last})
         await seals.seal_next(connection)
         tracemalloc.start()
-        end = await export(database_url, None, Ndjson(Nowhere()), nobody)
+        end = await export(database_url, None, Ndjson(Nowhere()))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert (end.domain_events, end.seals) == (last, len(peaks))

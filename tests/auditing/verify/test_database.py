@@ -109,7 +109,7 @@ async def test_two_processes_find_what_one_finds(
     alone = await verify(sealed_url)
     monkeypatch.setattr(database, "APART_FROM_POSITIONS", 1)
     told: list[tuple[int, int]] = []
-    together = await verify(sealed_url, told=lambda done, total: told.append((done, total)))
+    together = await verify(sealed_url, on_progress=lambda done, total: told.append((done, total)))
     assert (together.findings, together.findings_count) == (alone.findings, alone.findings_count)
     assert alone.findings_count > 1
     assert told[-1] == (history.head, history.head)

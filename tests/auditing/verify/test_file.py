@@ -26,7 +26,7 @@ from eventstore.postgres.connections import Connection
 from eventstore.reading import StoredRow
 from eventstore.seals import seal_keys, seals
 from tests.auditing.broken_histories import rules_broken, stored
-from tests.auditing.sealed_histories import as_cloud_events, as_ndjson, nobody, sealed_history
+from tests.auditing.sealed_histories import as_cloud_events, as_ndjson, sealed_history
 from tests.auditing.verify.test_rules import BROKEN_RULES
 from tests.campaigns.export_tampering import exports, one_round
 from tests.domain.builders import CONCERT, NOON, created
@@ -45,7 +45,7 @@ def verify(tmp_path: Path) -> Verify:
     def verified(content: bytes, kept: KeptSeal | None = None) -> Report:
         path = tmp_path / "export"
         path.write_bytes(content)
-        return verify_file(path, kept=kept, told=nobody)
+        return verify_file(path, kept=kept)
 
     return verified
 
