@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from auditing.export.errors import FileBroken
 from auditing.export.records import (
     FORMAT_VERSION,
     DomainEventRecord,
@@ -21,7 +22,6 @@ from auditing.export.records import (
     lines,
     record,
 )
-from eventstore.errors import Failure
 
 PART_LINES = 2_048
 # Far longer than any that we write; what has none such is no export.
@@ -36,10 +36,6 @@ FOLLOWERS: dict[type[Record] | None, tuple[type[Record], ...]] = {
     SealRecord: (DomainEventRecord, SealRecord, End),
     End: (),
 }
-
-
-class FileBroken(Failure):
-    """The file is no whole export."""
 
 
 @contextmanager

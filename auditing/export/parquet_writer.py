@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from auditing.export.records import DomainEventRecord, Head, Record, Unexportable, lines
+from auditing.export.errors import Unexportable
+from auditing.export.records import DomainEventRecord, Head, Record, lines
 from projections.exporting.arrow import pa, pq
 from projections.tables import audit_trail
 from projections.tables.audit_trail import AuditRow

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from eventstore.errors import Failure
+from auditing.export.errors import Unexportable
 from eventstore.reading import StoredRow
 from eventstore.seals.seal_keys import Jwk
 from eventstore.seals.seals import Count, Seal
@@ -15,15 +15,6 @@ from eventstore.seals.seals import Count, Seal
 FORMAT_VERSION = 1
 Scope = Literal["everything", "event"]
 Topic = Annotated[str, msgspec.Meta(max_length=1_000)]
-
-
-class Unexportable(Failure):
-    """What is stored at a position is no domain event."""
-
-    def __init__(self, position: int) -> None:
-        super().__init__(
-            f"What is stored at position {position:,} is no domain event and can't be exported: see tixxety verify."
-        )
 
 
 class _Record(msgspec.Struct, frozen=True, gc=False, tag_field="kind", forbid_unknown_fields=True, omit_defaults=True):

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from psycopg.rows import args_row
 
+from auditing.export.errors import EventUnknown
 from auditing.export.records import Record, SealRecord, domain_event_record
 from eventstore import reading
-from eventstore.errors import Failure
 from eventstore.postgres.connections import Connection
 from eventstore.reading import StoredRow
 from eventstore.seals import seals
@@ -28,13 +28,6 @@ WHERE number > %(number)s AND last_position >= %(position)s ORDER BY number LIMI
 """
 
 RESERVATION_TOPICS = frozenset(domain_event.TOPIC for domain_event in OF_RESERVATIONS)
-
-
-class EventUnknown(Failure):
-    """There is no such event."""
-
-    def __init__(self, event_id: UUID) -> None:
-        super().__init__(f"There is no event {event_id} in the history.")
 
 
 async def expect_event(connection: Connection, event_id: UUID) -> None:

@@ -11,12 +11,9 @@ from typing import NamedTuple
 import psycopg
 
 from auditing.findings import Finding, Findings
+from auditing.verify.errors import StreamsUnread
 from auditing.verify.garbage_collection import sparing_collector
 from eventstore.errors import Failure
-
-
-class StreamsUnread(Failure):
-    """The process that reads the streams has ended before its time."""
 
 
 class Found(NamedTuple):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from auditing.export.ndjson_reader import FileBroken
+from auditing.export.errors import FileBroken
 from auditing.verify.file.file import verify_file
 from eventstore.postgres.connections import WORKER_ROLE, connect
 from tests.auditing.sealed_histories import as_ndjson, sealed_history

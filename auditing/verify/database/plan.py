@@ -2,17 +2,13 @@
 
 from typing import NamedTuple
 
+from auditing.verify.errors import NoSuchSeal
 from eventstore import reading
-from eventstore.errors import Failure
 from eventstore.postgres.connections import Connection
 from eventstore.seals import seals
 from eventstore.seals.seals import Seal
 from projections import checkpoint
 from projections.checkpoint import DEFINITIONS_VERSION
-
-
-class NoSuchSeal(Failure):
-    """There is no seal of this number."""
 
 
 class Plan(NamedTuple):

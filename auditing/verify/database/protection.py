@@ -1,6 +1,6 @@
 """What keeps the history from being changed in this database, for whoever is logged in as we are."""
 
-from eventstore.errors import Failure
+from auditing.verify.errors import TableAltered
 from eventstore.postgres.connections import Connection
 
 PROTECTION = """
@@ -23,10 +23,6 @@ PROTECTIONS = {
     (False, True): "triggers alone",
     (False, False): "nothing",
 }
-
-
-class TableAltered(Failure):
-    """A table of the history is not defined as it was: what is in it can't be verified."""
 
 
 async def expect_tables_unaltered(connection: Connection) -> None:

@@ -6,14 +6,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from auditing.export.ndjson_reader import FileBroken, NdjsonFile, opened
+from auditing.export.ndjson_reader import NdjsonFile, opened
 from auditing.export.records import DomainEventRecord, End, Head, PublicKey, Record, SealRecord
 from auditing.findings import REPORTED_FINDINGS, Findings, Report, Rule, place_of
 from auditing.verify.checks.history_pass import HistoryPass
 from auditing.verify.checks.kept_seal import KeptSeal, KeptSealCheck
 from auditing.verify.checks.seal_pass import SealPass
+from auditing.verify.errors import NoRoom, SealElsewhere
 from auditing.verify.file.file_streams import verify_streams_of_file
-from auditing.verify.file.stream_sorter import Creations, NoRoom, creations
+from auditing.verify.file.stream_sorter import Creations, creations
 from auditing.verify.rules.cross_stream_rules import OF_RESERVATIONS
 from auditing.verify.stream_process import stream_process
 from eventstore.reading import StoredRow
@@ -24,10 +25,6 @@ from projections.progress import ProgressCallback, no_progress
 RESERVATION_TOPICS = frozenset(domain_event.TOPIC for domain_event in OF_RESERVATIONS)
 # Smaller files are not worth a second process.
 APART_FROM_BYTES = 20_000_000
-
-
-class SealElsewhere(FileBroken):
-    """The kept seal says nothing about the file."""
 
 
 def verify_file(path: Path, *, kept: KeptSeal | None = None, on_progress: ProgressCallback = no_progress) -> Report:

@@ -8,8 +8,8 @@ from typing import LiteralString
 from uuid import UUID
 
 from auditing.verify.checks.history_pass import creation
+from auditing.verify.errors import NoRoom
 from domain.ticketed_event import EventCreated
-from eventstore.errors import Failure
 from eventstore.reading import StoredRow
 
 PART_ROWS = 4_096
@@ -24,13 +24,6 @@ SORTED = "SELECT position, command_position, stream, version, topic, state FROM 
 MAKE_CREATIONS = "CREATE TABLE creations (stream PRIMARY KEY, state) WITHOUT ROWID"
 ADD_CREATION = "INSERT OR IGNORE INTO creations VALUES (?, ?)"
 CREATION = "SELECT state FROM creations WHERE stream = ?"
-
-
-class NoRoom(Failure):
-    """The temporary folder can't hold what is put in order there."""
-
-    def __init__(self, folder: str, error: Exception) -> None:
-        super().__init__(f"{folder} can't hold a copy of the file: {error}. Name another folder in TMPDIR.")
 
 
 class StreamSorter:

@@ -13,8 +13,7 @@ from uuid import UUID, uuid4
 import pyarrow.parquet as pq
 import pytest
 
-from auditing.export.records import Unexportable
-from auditing.export.selection import EventUnknown
+from auditing.export.errors import EventUnknown, Unexportable
 from auditing.export.write_export import Ndjson, export
 from eventstore import reading
 from eventstore.postgres.connections import WORKER_ROLE, Connection, connect

@@ -13,8 +13,7 @@ from auditing.findings import Finding, Report, Rule
 from auditing.verify.database import database
 from auditing.verify.database.database import verify
 from auditing.verify.database.one_moment import ACROSS_STREAMS, BY_POSITION, BY_STREAM_ALONE
-from auditing.verify.database.plan import NoSuchSeal
-from auditing.verify.database.protection import TableAltered
+from auditing.verify.errors import NoSuchSeal, TableAltered
 from eventstore.postgres.connections import WORKER_ROLE, connect
 from eventstore.seals import seal_keys, seals
 from eventstore.seals.seals import sign

@@ -13,14 +13,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 
-from auditing.export.ndjson_reader import FileBroken
+from auditing.export.errors import FileBroken
 from auditing.export.records import End, Head, PublicKey, SealRecord, domain_event_record, lines
 from auditing.findings import Report, Rule
 from auditing.verify.checks.kept_seal import KeptSeal, newest, read
+from auditing.verify.errors import NoRoom, SealElsewhere
 from auditing.verify.file import file as verify_file_module
 from auditing.verify.file import stream_sorter
-from auditing.verify.file.file import APART_FROM_BYTES, SealElsewhere, verify_file
-from auditing.verify.file.stream_sorter import NoRoom
+from auditing.verify.file.file import APART_FROM_BYTES, verify_file
 from eventstore import reading
 from eventstore.postgres.connections import Connection
 from eventstore.reading import StoredRow
