@@ -1,1 +1,1 @@
-"""The history in a file, with what proves it: written, and read again."""
+"""The history in a file: written with what proves it and read again, or written for analysis and other systems."""

@@ -1,1 +1,1 @@
-"""Looking back: events as they were, the stories of purchases, the audit trail with what each domain event says."""
+"""Looking back: events as they were, whole on-sales, the audit trail with what each domain event says."""

@@ -1,1 +1,1 @@
-"""What judges a history that is read once: in its one order, stream by stream, and its seals."""
+"""What a database and a file are judged by: the history in its one order, stream by stream, and its seals."""

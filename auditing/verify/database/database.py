@@ -1,4 +1,4 @@
-"""Proves a database's history: both passes over one moment of it, side by side, with all that was made from it."""
+"""Where verifying a database begins: both passes over one moment of its history, and all that was made from it."""
 
 from datetime import datetime
 

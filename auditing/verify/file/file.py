@@ -1,4 +1,4 @@
-"""Proves an export on a machine without the database: form, seals, order, and the rules of every stream in it."""
+"""Where verifying a file begins: the form, seals, order and streams of an export, on a machine without its database."""
 
 import tempfile
 from collections.abc import Callable, Iterator
