@@ -10,7 +10,7 @@ from uuid import UUID
 from auditing.replay import streams
 from auditing.replay.errors import BeyondTheEnd, InTheFuture, NotCreatedYet
 from auditing.replay.event_rows import EventRows
-from auditing.replay.streams import Connected
+from auditing.replay.streams import ConnectionSource
 from domain.inventory import Hold
 from domain.ticketed_event import TicketedEvent
 from eventstore import reading
@@ -59,34 +59,34 @@ class Replay:
         return Moment(self._last.command_position, at, self._rows.event, self._rows.ticket_types, self._event.holds)
 
 
-async def at_position(connected: Connected, event_id: UUID, position: int) -> Moment:
+async def at_position(connections: ConnectionSource, event_id: UUID, position: int) -> Moment:
     """The event after all of its commands that had ended by `position`.
 
     Raises `EventNotFound`, `NotCreatedYet`, and `BeyondTheEnd` of the history. Costs about 10 µs for each domain event
     of the event up to there, and lets the event loop run in between.
     """
-    async with connected() as connection:
+    async with connections() as connection:
         last_position = await reading.head(connection)
     if position > last_position:
         raise BeyondTheEnd(last_position)
-    return await _replay(connected, event_id, lambda one: one.command_position <= position)
+    return await _replay(connections, event_id, lambda one: one.command_position <= position)
 
 
-async def at_instant(connected: Connected, event_id: UUID, at: datetime) -> Moment:
+async def at_instant(connections: ConnectionSource, event_id: UUID, at: datetime) -> Moment:
     """The event after all of its commands that were recorded by `at`, as `at_position` does it.
 
     Raises `EventNotFound`, `NotCreatedYet`, and `InTheFuture` by the database's clock.
     """
-    async with connected() as connection:
+    async with connections() as connection:
         ((now,),) = await (await connection.execute(NOW)).fetchall()
     if at > now:
         raise InTheFuture(at, now)
-    return await _replay(connected, event_id, lambda one: one.domain_event.timestamp <= at)
+    return await _replay(connections, event_id, lambda one: one.domain_event.timestamp <= at)
 
 
-async def _replay(connected: Connected, event_id: UUID, counts: Callable[[Recorded], bool]) -> Moment:
+async def _replay(connections: ConnectionSource, event_id: UUID, counts: Callable[[Recorded], bool]) -> Moment:
     replay, created = Replay(), None
-    async with aclosing(streams.of_event(connected, event_id)) as parts:
+    async with aclosing(streams.of_event(connections, event_id)) as parts:
         async for recorded in parts:
             created = created or recorded[0]
             counted = list(takewhile(counts, recorded))

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
-from auditing.replay.streams import PART_ROWS, Connected
+from auditing.replay.streams import PART_ROWS, ConnectionSource
 from eventstore import reading
 from eventstore.postgres.connections import Connection
 from eventstore.reading import StoredRow
@@ -33,15 +33,15 @@ async def page(connection: Connection, filters: Filters, limit: int) -> Page:
     return await _page(connection, filters, within, limit)
 
 
-async def pages(connected: Connected, filters: Filters) -> AsyncIterator[list[Entry]]:
+async def pages(connections: ConnectionSource, filters: Filters) -> AsyncIterator[list[Entry]]:
     """All entries that the filters select up to the checkpoint as it is at the start, some hundreds at a time.
 
     Memory is that of one page. A connection is borrowed for each, and given back while the caller does its work.
     """
-    async with connected() as connection:
+    async with connections() as connection:
         within = await audit_trail_queries.span(connection, filters, (await checkpoint.read(connection)).position)
     while True:
-        async with connected() as connection:
+        async with connections() as connection:
             entries, after = await _page(connection, filters, within, PART_ROWS)
         yield entries
         if after is None:

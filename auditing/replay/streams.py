@@ -13,10 +13,10 @@ from eventstore.reading import Recorded, StoredRow
 # Read at a time: a few milliseconds of work, between which the event loop runs.
 PART_ROWS = 500
 
-Connected = Callable[[], AbstractAsyncContextManager[Connection]]
+ConnectionSource = Callable[[], AbstractAsyncContextManager[Connection]]
 
 
-def always(connection: Connection) -> Connected:
+def same_connection(connection: Connection) -> ConnectionSource:
     """The same connection whenever one is to be borrowed."""
 
     @asynccontextmanager
@@ -26,16 +26,16 @@ def always(connection: Connection) -> Connected:
     return lend
 
 
-async def of_event(connected: Connected, event_id: UUID) -> AsyncGenerator[list[Recorded], None]:
+async def of_event(connections: ConnectionSource, event_id: UUID) -> AsyncGenerator[list[Recorded], None]:
     """The domain events of an event's own stream, in order, part by part. Raises `EventNotFound`."""
-    rows = await _part(connected, event_id, 0)
+    rows = await _part(connections, event_id, 0)
     if not rows or rows[0].topic != EventCreated.TOPIC:
         raise EventNotFound
     while rows:
         yield [row.recorded() for row in rows]
-        rows = await _part(connected, event_id, rows[-1].version) if len(rows) == PART_ROWS else []
+        rows = await _part(connections, event_id, rows[-1].version) if len(rows) == PART_ROWS else []
 
 
-async def _part(connected: Connected, stream_id: UUID, version: int) -> list[StoredRow]:
-    async with connected() as connection:
+async def _part(connections: ConnectionSource, stream_id: UUID, version: int) -> list[StoredRow]:
+    async with connections() as connection:
         return await reading.stream_after(connection, stream_id, version, PART_ROWS, prepare=False)

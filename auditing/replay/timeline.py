@@ -8,7 +8,7 @@ from uuid import UUID
 from auditing.replay import streams
 from auditing.replay.event_rows import EventRows
 from auditing.replay.formatting import plain
-from auditing.replay.streams import Connected
+from auditing.replay.streams import ConnectionSource
 from domain.aggregate import SYSTEM
 from domain.errors import spoken
 from domain.ticketed_event import (
@@ -74,10 +74,10 @@ class Timeline:
         )
 
 
-async def steps(connected: Connected, event_id: UUID) -> AsyncIterator[Step]:
+async def steps(connections: ConnectionSource, event_id: UUID) -> AsyncIterator[Step]:
     """Every step of an event up to now, in order, at constant memory. Raises `EventNotFound`."""
     timeline = Timeline()
-    async for recorded in streams.of_event(connected, event_id):
+    async for recorded in streams.of_event(connections, event_id):
         for step in timeline.follow(recorded):
             yield step
     for step in timeline.end():

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from auditing.replay import streams
 from auditing.replay.errors import NoStory, NoSuchReservation
-from auditing.replay.streams import Connected
+from auditing.replay.streams import ConnectionSource
 from auditing.stories.story import Entry, StoryWriter
 from domain.errors import EventNotFound
 from domain.reservation import ReservationPlaced
@@ -29,30 +29,30 @@ class Story(NamedTuple):
     is_whole: bool
 
 
-async def of_reservation(connected: Connected, reservation_id: UUID) -> Story:
+async def of_reservation(connections: ConnectionSource, reservation_id: UUID) -> Story:
     """A reservation's story, with the refused attempts of anybody to pay or cancel it. Raises `NoSuchReservation`.
 
     Costs about 10 µs for each domain event of its event, and lets the event loop run in between.
     """
-    async with connected() as connection:
+    async with connections() as connection:
         rows = await reading.stream_after(connection, reservation_id, 0, 1)
         placed = rows[0].recorded().domain_event if rows else None
         if not isinstance(placed, ReservationPlaced):
             raise NoSuchReservation
         attempts = await refused_attempts.of_reservation(connection, reservation_id, MOST_REFUSALS + 1)
     writer = StoryWriter(lambda it: it.reservation_id == reservation_id, attempts[:MOST_REFUSALS])
-    await _tell(connected, placed.event_id, writer)
+    await _tell(connections, placed.event_id, writer)
     is_whole = len(attempts) <= MOST_REFUSALS
     return Story(placed.event_id, placed.buyer_id, reservation_id, writer.entries(), is_whole)
 
 
-async def of_buyer(connected: Connected, event_id: UUID, buyer_id: UUID) -> Story:
+async def of_buyer(connections: ConnectionSource, event_id: UUID, buyer_id: UUID) -> Story:
     """All that an account reserved or tried at an event, as `of_reservation`. Raises `EventNotFound`, `NoStory`."""
-    async with connected() as connection:
+    async with connections() as connection:
         attempts = await refused_attempts.of_buyer(connection, event_id, buyer_id, MOST_REFUSALS + 1)
     writer = StoryWriter(lambda it: it.buyer_id == buyer_id, attempts[:MOST_REFUSALS])
     try:
-        await _tell(connected, event_id, writer)
+        await _tell(connections, event_id, writer)
     except EventNotFound:
         # There may have been attempts all the same.
         if not attempts:
@@ -62,6 +62,6 @@ async def of_buyer(connected: Connected, event_id: UUID, buyer_id: UUID) -> Stor
     return Story(event_id, buyer_id, None, entries, len(attempts) <= MOST_REFUSALS)
 
 
-async def _tell(connected: Connected, event_id: UUID, writer: StoryWriter) -> None:
-    async for recorded in streams.of_event(connected, event_id):
+async def _tell(connections: ConnectionSource, event_id: UUID, writer: StoryWriter) -> None:
+    async for recorded in streams.of_event(connections, event_id):
         writer.fold(recorded)

@@ -55,13 +55,13 @@ def replay(
 async def look(database_url: str, event_id: UUID, at: datetime | None, position: int) -> Moment:
     """The event at an instant, else at a position. Raises what `auditing.replay.as_of` raises."""
     from auditing.replay import as_of
-    from auditing.replay.streams import always
+    from auditing.replay.streams import same_connection
     from eventstore.postgres.connections import connect
 
     async with await connect(database_url) as connection:
         if at is not None:
-            return await as_of.at_instant(always(connection), event_id, at)
-        return await as_of.at_position(always(connection), event_id, position)
+            return await as_of.at_instant(same_connection(connection), event_id, at)
+        return await as_of.at_position(same_connection(connection), event_id, position)
 
 
 def show(moment: Moment, *, as_json: bool) -> None:
@@ -78,7 +78,7 @@ def show(moment: Moment, *, as_json: bool) -> None:
 
 async def play(database_url: str, event_id: UUID, speed: float | None, *, as_json: bool) -> None:
     """Print every step; at `speed` times the recorded pace, else as fast as it goes. Raises EventNotFound."""
-    from auditing.replay.streams import always
+    from auditing.replay.streams import same_connection
     from auditing.replay.timeline import steps
     from eventstore.postgres.connections import connect
     from tixxety.terminal.replay_tables import json_line, line_printer
@@ -86,7 +86,7 @@ async def play(database_url: str, event_id: UUID, speed: float | None, *, as_jso
     print_line = line_printer()
     before: datetime | None = None
     async with await connect(database_url) as connection:
-        async for step in steps(always(connection), event_id):
+        async for step in steps(same_connection(connection), event_id):
             if speed is not None and before is not None and step.at > before:
                 sys.stdout.flush()
                 await asyncio.sleep((step.at - before).total_seconds() / speed)

@@ -11,7 +11,7 @@ from msgspec.structs import asdict
 from auditing.replay import as_of, streams
 from auditing.replay.as_of import Moment
 from auditing.replay.errors import BeyondTheEnd, InTheFuture, NotCreatedYet
-from auditing.replay.streams import always
+from auditing.replay.streams import same_connection
 from domain.errors import EventNotFound
 from eventstore.postgres.connections import Connection, connect
 from tests.projections.histories import BoxOffice, Command, append, with_ends
@@ -86,10 +86,10 @@ async def test_at_every_position_it_is_what_an_independent_fold_says(connection:
             known = newest(expected, position)
             if known is None:
                 with pytest.raises(NotCreatedYet) as refused:
-                    await as_of.at_position(always(connection), event_id, position)
+                    await as_of.at_position(same_connection(connection), event_id, position)
                 assert (refused.value.created_at, refused.value.position) == (expected[0].at, expected[0].position)
             else:
-                assert told(await as_of.at_position(always(connection), event_id, position)) == known
+                assert told(await as_of.at_position(same_connection(connection), event_id, position)) == known
                 compared += bool(known.holds)
     assert compared > 20
 
@@ -103,13 +103,13 @@ async def test_at_every_instant_it_is_what_an_independent_fold_says(
     for event_id, expected in expectations(commands).items():
         for one in expected:
             known = [other for other in expected if other.at <= one.at][-1]
-            assert told(await as_of.at_instant(always(connection), event_id, one.at)) == known
+            assert told(await as_of.at_instant(same_connection(connection), event_id, one.at)) == known
             before = [other for other in expected if other.at <= one.at - TICK]
             if before:
-                assert told(await as_of.at_instant(always(connection), event_id, one.at - TICK)) == before[-1]
+                assert told(await as_of.at_instant(same_connection(connection), event_id, one.at - TICK)) == before[-1]
             else:
                 with pytest.raises(NotCreatedYet):
-                    await as_of.at_instant(always(connection), event_id, one.at - TICK)
+                    await as_of.at_instant(same_connection(connection), event_id, one.at - TICK)
 
 
 async def test_what_nobody_can_know_is_refused_with_a_sentence(connection: Connection) -> None:
@@ -117,11 +117,11 @@ async def test_what_nobody_can_know_is_refused_with_a_sentence(connection: Conne
     last = await append(connection, commands)
     event_id = commands[0][0].originator_id
     with pytest.raises(BeyondTheEnd, match=f"ends at position {last}") as beyond:
-        await as_of.at_position(always(connection), event_id, last + 1)
+        await as_of.at_position(same_connection(connection), event_id, last + 1)
     assert beyond.value.last_position == last
     with pytest.raises(InTheFuture, match="lies in the future"):
-        await as_of.at_instant(always(connection), event_id, datetime.now(UTC) + timedelta(hours=1))
+        await as_of.at_instant(same_connection(connection), event_id, datetime.now(UTC) + timedelta(hours=1))
     reservation_id = next(e.originator_id for command in commands for e in command if e.TOPIC == "ReservationPlaced")
     for unknown in (UUID(int=7), reservation_id):
         with pytest.raises(EventNotFound):
-            await as_of.at_position(always(connection), unknown, last)
+            await as_of.at_position(same_connection(connection), unknown, last)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from auditing.replay.streams import always
+from auditing.replay.streams import same_connection
 from auditing.replay.timeline import RELEASED, Step, Timeline, steps, what_happened
 from domain.errors import EventNotFound
 from eventstore.postgres.connections import connect
@@ -70,10 +70,10 @@ async def test_the_steps_of_an_event_are_read_in_parts(database_url: str, monkey
     async with await connect(database_url) as connection:
         await append(connection, commands)
         event_id = commands[0][0].originator_id
-        at_once = [step async for step in steps(always(connection), event_id)]
+        at_once = [step async for step in steps(same_connection(connection), event_id)]
         monkeypatch.setattr("auditing.replay.streams.PART_ROWS", 3)
-        in_parts: list[Step] = [step async for step in steps(always(connection), event_id)]
+        in_parts: list[Step] = [step async for step in steps(same_connection(connection), event_id)]
         assert in_parts == at_once
         assert len(at_once) > 10
         with pytest.raises(EventNotFound):
-            [step async for step in steps(always(connection), commands[0][0].request_id)]
+            [step async for step in steps(same_connection(connection), commands[0][0].request_id)]
