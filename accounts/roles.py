@@ -6,6 +6,7 @@ from accounts.errors import UnknownAccount, UnknownRole
 from accounts.tokens import ADMIN, ROLES, Account
 from domain.commands import Actor
 from domain.errors import AccountClosed
+from eventstore.box_office import BoxOffice
 from eventstore.postgres.connections import Connection, connect_as_owner
 
 
@@ -25,23 +26,23 @@ async def actor_of(connection: Connection, account: Account) -> Actor:
     return Actor(account.account_id, ADMIN in await roles_of(connection, account))
 
 
-async def grant(database_url: str, email: str, role: str) -> list[str]:
+async def grant(box_office: BoxOffice | str, email: str, role: str) -> list[str]:
     """Give an account a role, which counts at once; returns all its roles. For the tables' owner alone.
 
     Raises `UnknownRole`, `UnknownAccount`, `psycopg.errors.InsufficientPrivilege`.
     """
     _check_role(role)
-    async with await connect_as_owner(database_url) as connection:
+    async with await connect_as_owner(box_office) as connection:
         return _known(await account_queries.grant(connection, sought_email(email), role))
 
 
-async def revoke(database_url: str, email: str, role: str) -> list[str]:
+async def revoke(box_office: BoxOffice | str, email: str, role: str) -> list[str]:
     """Take a role back, which counts at once. Returns the roles left. For the tables' owner alone.
 
     Raises `UnknownRole`, `UnknownAccount`, `psycopg.errors.InsufficientPrivilege`.
     """
     _check_role(role)
-    async with await connect_as_owner(database_url) as connection:
+    async with await connect_as_owner(box_office) as connection:
         return _known(await account_queries.revoke(connection, sought_email(email), role))
 
 

@@ -75,20 +75,20 @@ def create_app(config: ApiConfig) -> FastAPI:
 
 
 async def _open_services(stack: AsyncExitStack, config: ApiConfig, tokens: Tokens, troubles: Troubles) -> Services:
-    url = config.database_url
-    health_pool = connections.pool(url, 1)
+    office = config.box_office
+    health_pool = connections.pool(office, 1)
     health_pool.timeout = DATABASE_PATIENCE_SECONDS
-    commands = await stack.enter_async_context(GroupCommit(url))
+    commands = await stack.enter_async_context(GroupCommit(office))
     passwords = Passwords()
     stack.callback(passwords.close)
     return Services(
         config=config,
-        pool=await stack.enter_async_context(connections.pool(url, config.pool_connections)),
+        pool=await stack.enter_async_context(connections.pool(office, config.pool_connections)),
         health_pool=await stack.enter_async_context(health_pool),
-        searches=await stack.enter_async_context(Searches(url)),
+        searches=await stack.enter_async_context(Searches(office)),
         reads=Turns(READS_AT_ONCE),
         commands=LimitedCommands(commands, troubles, rate_limits=config.rate_limits),
-        follower=await stack.enter_async_context(Follower(url)),
+        follower=await stack.enter_async_context(Follower(office)),
         passwords=passwords,
         tokens=tokens,
         rate_limits=RateLimits(on=config.rate_limits, trusted_proxies=config.trusted_proxies),

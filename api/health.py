@@ -12,8 +12,9 @@ from pydantic import BaseModel, Field
 from api.plumbing.projector_sightings import RunnerSightings
 from api.plumbing.services import Services, TheServices
 from eventstore import guards, schema_version
+from eventstore.box_office import BoxOffice
 from eventstore.guards import Guards
-from eventstore.postgres.connections import APP_ROLE, Connection
+from eventstore.postgres.connections import Connection
 from eventstore.reading import first_after
 from projections.queries import reservations_queries
 from projections.schema import needed_columns
@@ -29,7 +30,7 @@ router = APIRouter(prefix="/health", tags=["health"])
 
 
 BY_BOTH = "privileges and trigger"
-BY_TRIGGER = f"trigger alone: this login has rights that the role {APP_ROLE} is not given"
+BY_TRIGGER = "trigger alone: this login has rights that the role {app} is not given"
 BY_PRIVILEGES = "privileges alone: a trigger is missing or disabled, of "
 
 
@@ -102,7 +103,7 @@ async def _look(connection: Connection, services: Services) -> Readiness:
         folded = await reservations_queries.readiness(connection)
         checks["runner"] = _runner(services.runner_sightings, is_there=folded.runner_holds_lock)
         checks["projections"] = await _projections(connection, folded, now)
-    return _readiness(checks, _told(found), queue_percent)
+    return _readiness(checks, _told(found, connection.box_office), queue_percent)
 
 
 def _check(problem: str | None) -> Check:
@@ -136,7 +137,7 @@ def _unguarded(found: Guards) -> Check:
     return Check(ok=False, problem=problem)
 
 
-def _told(found: Guards) -> str:
+def _told(found: Guards, box_office: BoxOffice) -> str:
     """How the history is guarded where it is guarded least."""
     tables = frozenset(guards.APPEND_ONLY)
     without_trigger = ", ".join(sorted(tables - found.by_trigger))
@@ -144,7 +145,7 @@ def _told(found: Guards) -> str:
         return f"nothing, of {', '.join(found.unguarded)}"
     if without_trigger:
         return BY_PRIVILEGES + without_trigger
-    return BY_BOTH if found.by_privileges == tables else BY_TRIGGER
+    return BY_BOTH if found.by_privileges == tables else BY_TRIGGER.format(**box_office.roles)
 
 
 def _missing(names: list[str]) -> str | None:

@@ -14,19 +14,19 @@ from domain.decide import decide
 from domain.inventory import TicketType
 from domain.reservation import Reservation
 from domain.ticketed_event import EventDetails, Limits, SalesWindow, TicketedEvent
+from eventstore.box_office import POSITION_KEY, BoxOffice
 from eventstore.codec import encode
-from eventstore.postgres.lock_keys import LOCK_CLASS, POSITION_KEY
 
 MOST_TICKETS = 10_000_000
 
-LOCK = "SELECT pg_advisory_xact_lock(%s, %s)"
+LOCK = "SELECT pg_advisory_xact_lock(%(lock_class)s, %(lock_key)s)"
 HEAD = "SELECT coalesce(max(notification_id), 0) FROM stored_events"
 APPEND = """
 COPY stored_events (originator_id, originator_version, topic, state, notification_id, command_position)
 FROM STDIN (FORMAT BINARY)
 """
 COLUMNS = ("uuid", "int8", "text", "bytea", "int8", "int8")
-TELL = "SELECT pg_notify('history', %s::text)"
+TELL = "SELECT pg_notify(%s, %s::text)"
 
 
 class Filling:
@@ -91,10 +91,10 @@ class Filling:
 def filling(database_url: str) -> Iterator[Filling]:
     """Fill the history in one transaction, which holds up all other writers until its end."""
     with connect(database_url) as connection:
-        connection.execute(LOCK, (LOCK_CLASS, POSITION_KEY))
+        connection.execute(LOCK, BoxOffice().lock(POSITION_KEY))
         ((head,),) = connection.execute(HEAD).fetchall()
         with connection.cursor().copy(APPEND) as copy:
             copy.set_types(COLUMNS)
             filled = Filling(copy.write_row, head)
             yield filled
-        connection.execute(TELL, (filled.position,))
+        connection.execute(TELL, (BoxOffice().channel, filled.position))

@@ -18,7 +18,7 @@ from psycopg import sql
 
 from accounts.tokens import Tokens
 from bench.load import Clients, in_python, with_wrk
-from eventstore.postgres.connections import SETTINGS
+from eventstore.box_office import BoxOffice
 from tixxety.embedded.server import EmbeddedPostgres
 from tixxety.processes.child_process import TiedProcess
 from tixxety.schema.migration import migrate
@@ -153,7 +153,9 @@ def open_testbed(buyers: int, wrk: str | None = None, *, durable: bool = True) -
 @contextmanager
 def connect(database_url: str) -> Iterator[psycopg.Connection]:
     """A connection that finds our tables by their names, committed at the end of the block."""
-    with psycopg.connect(database_url, options=f"-c search_path={SETTINGS['search_path'].replace(' ', '')}") as opened:
+    with psycopg.connect(
+        database_url, options=f"-c search_path={BoxOffice(database_url).search_path.replace(' ', '')}"
+    ) as opened:
         yield opened
 
 

@@ -9,8 +9,6 @@ from domain.aggregate import DomainEvent
 from eventstore.codec import decode
 from eventstore.postgres.connections import Connection
 
-CHANNEL = "history"
-
 HEAD = "SELECT coalesce(max(notification_id), 0) FROM stored_events"
 FINAL_HEAD = "SELECT coalesce(max(notification_id), 0), pg_is_in_recovery() FROM stored_events"
 READ_AFTER = """

@@ -9,8 +9,6 @@ from eventstore.postgres.connections import Connection
 
 # Raised with any change to a table or a fold; the tables are then rebuilt.
 DEFINITIONS_VERSION = 2
-# One NOTIFY per batch; the payload is the new position, if it is a runner that tells it.
-CHANNEL = "projections"
 # The name under which the session that holds the lock is listed while its runner stands still before a position.
 STOPPED = "tixxety projector: stopped before "
 

@@ -26,8 +26,8 @@ from domain.commands import (
 from domain.inventory import TicketType
 from domain.reservation import ReservationRecord
 from domain.ticketed_event import EventDetails, Limits, SalesWindow, TicketedEvent
+from eventstore.box_office import POSITION_KEY, BoxOffice
 from eventstore.postgres.connections import Connection
-from eventstore.postgres.lock_keys import LOCK_CLASS, POSITION_KEY, stream_key
 from eventstore.reading import Recorded, read_after
 from eventstore.writing.event_cache import fold
 from eventstore.writing.group import Outcome
@@ -39,7 +39,7 @@ INSERT INTO accounts (account_id, email, password_hash, name)
 SELECT id, id || '@example.org', 'none', 'Somebody' FROM unnest(%(ids)s::uuid[]) AS id
 """
 LOCK_STREAM = "SELECT pg_advisory_lock(%(key)s)"
-POSITION_LOCK = {"lock_class": LOCK_CLASS, "lock_key": POSITION_KEY}
+POSITION_LOCK = BoxOffice().lock(POSITION_KEY)
 UNLOCK_ALL = "SELECT pg_advisory_unlock_all()"
 
 T = TypeVar("T")
@@ -142,7 +142,7 @@ async def only(connection: Connection, query: str, **values: Any) -> Any:
 
 async def lock_event(connection: Connection, event_id: UUID) -> None:
     """Hold an event as another process's group does, until `unlock` or the connection's end."""
-    await connection.execute(LOCK_STREAM, {"key": stream_key(event_id)})
+    await connection.execute(LOCK_STREAM, {"key": connection.box_office.stream_key(event_id)})
 
 
 async def unlock(connection: Connection) -> None:

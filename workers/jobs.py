@@ -13,10 +13,10 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from psycopg_pool import AsyncConnectionPool
 
+from eventstore.box_office import JOBS_KEY, BoxOffice
 from eventstore.errors import Failure
 from eventstore.postgres.connections import ANSWER_SECONDS, BY_INDEX, WORKER_ROLE, Connection, pool
 from eventstore.postgres.lease import Lease, Term
-from eventstore.postgres.lock_keys import JOBS_KEY, LOCK_CLASS
 from eventstore.postgres.outage_log import Outage
 from eventstore.postgres.tasks import end
 
@@ -38,26 +38,29 @@ class Job(ABC):
         """Do what there is to do; returns in how many seconds to be called again, None for after the interval."""
 
 
+MakeJobs = Callable[[BoxOffice], AbstractAsyncContextManager[Sequence[Job]]]
+
+
 class Jobs:
     """All jobs of a worker under one lease: the worker that has it does them all, side by side."""
 
-    def __init__(self, database_url: str, make: Callable[[str], AbstractAsyncContextManager[Sequence[Job]]]) -> None:
-        """`make` is called for each term, with the URL of its server: what a job remembers or is connected to may not
-        be so on another.
+    def __init__(self, box_office: BoxOffice | str, make: MakeJobs) -> None:
+        """`make` is called for each term, with the box office on its server: what a job remembers or is connected to
+        may not be so on another.
         """
-        self._database_url = database_url
+        self._box_office = box_office
         self._make = make
         self._outages: dict[str, Outage] = {}
         self._under_way: set[asyncio.Task[Any]] = set()
 
     async def run(self) -> None:
         """Until cancelled. A job that fails is called again, whatever it was; the log tells."""
-        await Lease(self._database_url, "worker's jobs", _ask, self._work).keep()
+        await Lease(self._box_office, "worker's jobs", _ask, self._work).keep()
 
     async def _work(self, term: Term[bool]) -> None:
         async with (
-            self._make(term.url) as jobs,
-            pool(term.url, len(jobs), ANSWER_SECONDS, role=WORKER_ROLE, **BY_INDEX) as connections,
+            self._make(term.box_office) as jobs,
+            pool(term.box_office, len(jobs), ANSWER_SECONDS, role=WORKER_ROLE, **BY_INDEX) as connections,
         ):
             scheduler = AsyncIOScheduler(timezone="UTC", job_defaults=EACH_JOB)
             for job in jobs:
@@ -101,5 +104,5 @@ def _plan(scheduler: AsyncIOScheduler, job: Job, again_in_seconds: float | None)
 
 
 async def _ask(holder: Connection) -> bool | None:
-    row = await (await holder.execute(TRY_LOCK, {"lock_class": LOCK_CLASS, "lock_key": JOBS_KEY})).fetchone()
+    row = await (await holder.execute(TRY_LOCK, holder.box_office.lock(JOBS_KEY))).fetchone()
     return True if row and row[0] else None

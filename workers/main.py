@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from eventstore.box_office import BoxOffice
 from eventstore.postgres.tasks import first_to_end
 from eventstore.writing.group_commit import GroupCommit
 from projections.projector.checkpoint_watcher import Follower
@@ -21,19 +22,19 @@ GROUP_COMMANDS = 128
 log = structlog.get_logger()
 
 
-async def run(database_url: str, refusals_kept_days: int) -> None:
+async def run(box_office: BoxOffice | str, refusals_kept_days: int) -> None:
     """Work until cancelled, whatever becomes of the database; refused attempts are kept for `refusals_kept_days`.
 
     Raises `SchemaOutdated` when the program on disk is a newer one that the tables wait for.
     """
 
     @asynccontextmanager
-    async def jobs(database_url: str) -> AsyncIterator[list[Job]]:
+    async def jobs(box_office: BoxOffice) -> AsyncIterator[list[Job]]:
         async with (
-            GroupCommit(database_url, group_commands=GROUP_COMMANDS) as commands,
-            Follower(database_url) as follower,
+            GroupCommit(box_office, group_commands=GROUP_COMMANDS) as commands,
+            Follower(box_office) as follower,
         ):
             yield [Expiry(commands, follower), Snapshots(), Sealing(), Ageing(refusals_kept_days)]
 
     log.info("worker started")
-    await first_to_end(Runner(database_url).run(), Jobs(database_url, jobs).run())
+    await first_to_end(Runner(box_office).run(), Jobs(box_office, jobs).run())

@@ -8,6 +8,7 @@ from psycopg.errors import QueryCanceled
 from psycopg_pool import PoolTimeout, TooManyRequests
 
 from api.http.errors import SearchesOverloaded, SearchTooSlow
+from eventstore.box_office import BoxOffice
 from eventstore.postgres import connections
 from eventstore.postgres.connections import Connection
 
@@ -19,8 +20,8 @@ SECONDS_MAX = 2
 class Searches:
     """A pool whose queries end after two seconds, and which a bounded number may wait for, three times as long."""
 
-    def __init__(self, database_url: str) -> None:
-        self._pool = connections.pool(database_url, AT_ONCE, statement_timeout=f"{SECONDS_MAX}s")
+    def __init__(self, box_office: BoxOffice | str) -> None:
+        self._pool = connections.pool(box_office, AT_ONCE, statement_timeout=f"{SECONDS_MAX}s")
         self._pool.max_waiting = WAITING_MAX
         # Longer than one search may take, so that one that has no end is no sign of a database that is away.
         self._pool.timeout = 3 * SECONDS_MAX

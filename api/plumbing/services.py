@@ -14,6 +14,7 @@ from api.http.rate_limits import RateLimits
 from api.plumbing.command_limits import LimitedCommands, Turns
 from api.plumbing.projector_sightings import RunnerSightings
 from api.plumbing.search_limits import Searches
+from eventstore.box_office import BoxOffice
 from eventstore.postgres.connections import Connection
 from projections.projector.checkpoint_watcher import Follower
 
@@ -26,7 +27,7 @@ class ApiConfig:
     `pool_connections` bounds the connections for reading; searches, readiness, commands and the follower have others.
     """
 
-    database_url: str
+    box_office: BoxOffice | str
     jwt_secret: str
     rate_limits: bool = True
     trusted_proxies: tuple[str, ...] = ()

@@ -21,6 +21,7 @@ from auditing.export.records import (
 )
 from auditing.export.selection import everything, expect_event, one_event
 from eventstore import reading
+from eventstore.box_office import BoxOffice
 from eventstore.postgres.connections import BY_INDEX, Connection, connect
 from eventstore.seals import seal_keys
 from projections.progress import ProgressCallback, no_progress
@@ -60,14 +61,14 @@ class CloudEvents:
 
 
 async def export(
-    database_url: str, event_id: UUID | None, writer: Writer, on_progress: ProgressCallback = no_progress
+    box_office: BoxOffice | str, event_id: UUID | None, writer: Writer, on_progress: ProgressCallback = no_progress
 ) -> End:
     """Write everything, or what is about one event; returns the last record. Memory is bounded.
 
     `on_progress` gets the last position written and the head, every few thousand positions. Raises `EventUnknown` and
     `Unexportable`.
     """
-    async with await connect(database_url, None, **SETTINGS) as connection:
+    async with await connect(box_office, None, **SETTINGS) as connection:
         await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
         async with connection.transaction():
             return await _export(connection, event_id, writer, on_progress)

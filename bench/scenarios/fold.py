@@ -17,11 +17,12 @@ from bench.context import Bench
 from bench.filling import filling
 from bench.measuring import Comparison, Goal, Measured, in_turn
 from bench.testbed import Testbed, connect
+from eventstore.box_office import BoxOffice
 from eventstore.postgres.connections import connect as connect_async
 from projections import checkpoint
 from projections.projector.batches import Batches
 from projections.projector.projector import FOLD_SETTINGS
-from projections.queries.reservations_queries import READINESS, READINESS_VALUES
+from projections.queries.reservations_queries import READINESS, readiness_values
 from projections.tables.all_tables import TABLES
 from tests.proof.proof import faults
 
@@ -88,7 +89,7 @@ def empty(database_url: str) -> None:
 
 def runner_works(connection: psycopg.Connection) -> bool:
     """Whether a worker's runner has the lock and folds."""
-    return bool(connection.execute(READINESS, READINESS_VALUES).fetchall()[0][2])
+    return bool(connection.execute(READINESS, readiness_values(BoxOffice())).fetchall()[0][2])
 
 
 def folded_by_worker(testbed: Testbed, database_url: str) -> Measured:

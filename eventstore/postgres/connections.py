@@ -11,16 +11,10 @@ from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool
 
+from eventstore.box_office import APP_ROLE as APP_ROLE
+from eventstore.box_office import WORKER_ROLE as WORKER_ROLE
+from eventstore.box_office import BoxOffice
 from eventstore.postgres.pools import Pool
-
-HISTORY_SCHEMA = "tixxety"
-PROJECTIONS_SCHEMA = "projections"
-# A rebuild makes the next set of tables, and keeps the one before.
-NEXT_PROJECTIONS_SCHEMA = "projections_next"
-OLD_PROJECTIONS_SCHEMA = "projections_old"
-# What the API and the worker act as. A connection takes the first, unless it is made for what only the worker does.
-APP_ROLE = "tixxety_app"
-WORKER_ROLE = "tixxety_worker"
 
 # A server that is frozen, or cut off without a word, never answers: so long is any answer waited for.
 ANSWER_SECONDS = 10.0
@@ -32,7 +26,6 @@ CANCEL_SECONDS = 1.0
 # Nothing that loses a promise is inherited from the server: a frozen process must not hold a hot event, nor may a host
 # that is gone without a word keep its session.
 SETTINGS = {
-    "search_path": f"{HISTORY_SCHEMA}, {PROJECTIONS_SCHEMA}, public",
     "default_transaction_isolation": "read committed",
     "synchronous_commit": "on",
     "lock_timeout": "5s",
@@ -100,9 +93,11 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
     """A connection on which no single answer is waited for longer than `answer_seconds`; None is without bound.
 
     What is given up, because of that or because its task was cancelled, costs the connection: it is closed at once.
-    `notifies` needs a `timeout` of its own, since silence is what it waits through.
+    `notifies` needs a `timeout` of its own, since silence is what it waits through. Whoever makes a connection by the
+    functions below finds there which box office it belongs to.
     """
 
+    box_office: BoxOffice
     answer_seconds: float | None = ANSWER_SECONDS
 
     @classmethod
@@ -141,27 +136,33 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
                 self.pgconn.finish()
 
 
-async def connect(database_url: str, answer_seconds: float | None = ANSWER_SECONDS, /, **settings: str) -> Connection:
+async def connect(
+    box_office: BoxOffice | str, answer_seconds: float | None = ANSWER_SECONDS, /, **settings: str
+) -> Connection:
     """One connection of its own, in autocommit mode; keyword arguments override settings of the session.
 
-    Among them is `role`, which the session takes if its login may; else it takes `APP_ROLE`, if it may that.
+    Among them is `role`, such as `WORKER_ROLE`, which the session takes if its login may; else it takes `APP_ROLE`, if
+    it may that.
     """
-    connection = await Connection.connect(database_url, autocommit=True, **KEEPALIVES)
+    office = BoxOffice.at(box_office)
+    connection = await Connection.connect(office.url, autocommit=True, **KEEPALIVES)
     connection.answer_seconds = answer_seconds
     try:
-        await _configure(connection, settings)
+        await _configure(connection, office, settings)
     except BaseException:
         await connection.close()
         raise
     return connection
 
 
-async def connect_as_owner(database_url: str, answer_seconds: float | None = None, /, **settings: str) -> Connection:
+async def connect_as_owner(
+    box_office: BoxOffice | str, answer_seconds: float | None = None, /, **settings: str
+) -> Connection:
     """The same in the login's own name, not in the role that serves: for who makes and renames schemas.
 
     Answers may take as long as they take, unless a bound is given.
     """
-    connection = await connect(database_url, answer_seconds, **settings)
+    connection = await connect(box_office, answer_seconds, **settings)
     try:
         await connection.execute(LEAVE_ROLE)
     except BaseException:
@@ -171,21 +172,22 @@ async def connect_as_owner(database_url: str, answer_seconds: float | None = Non
 
 
 def pool(
-    database_url: str, max_size: int, answer_seconds: float = POOL_ANSWER_SECONDS, /, **settings: str
+    box_office: BoxOffice | str, max_size: int, answer_seconds: float = POOL_ANSWER_SECONDS, /, **settings: str
 ) -> AsyncConnectionPool[Connection]:
     """A pool of such connections, not open yet. Waiting for one is bounded to 4 seconds, for an answer to 5.
 
     A database that is back is noticed within a second of being asked for: the pool's pauses between its attempts double
     for as long as one connection is tried, so each is given up soon, and the next who asks begins anew.
     """
+    office = BoxOffice.at(box_office)
 
     async def configure(connection: Connection) -> None:
         connection.answer_seconds = answer_seconds
-        await _configure(connection, settings)
+        await _configure(connection, office, settings)
 
     configured: Callable[[Connection], Awaitable[None]] = configure
     return Pool(
-        database_url,
+        office.url,
         connection_class=Connection,
         kwargs={"autocommit": True, **KEEPALIVES},
         configure=configured,
@@ -198,10 +200,11 @@ def pool(
     )
 
 
-async def _configure(connection: Connection, settings: dict[str, str]) -> None:
-    wanted = SETTINGS | settings
+async def _configure(connection: Connection, box_office: BoxOffice, settings: dict[str, str]) -> None:
+    connection.box_office = box_office
+    wanted = {"search_path": box_office.search_path} | SETTINGS | settings
     role = wanted.pop("role", APP_ROLE)
     await connection.execute(CONFIGURE, {"names": list(wanted), "values": list(wanted.values())})
-    taken = await connection.execute(TAKE_ROLE, {"role": role})
+    taken = await connection.execute(TAKE_ROLE, {"role": box_office.roles[role]})
     if not taken.rowcount and role != APP_ROLE:
-        await connection.execute(TAKE_ROLE, {"role": APP_ROLE})
+        await connection.execute(TAKE_ROLE, {"role": box_office.roles[APP_ROLE]})

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from eventstore.box_office import BoxOffice
 from eventstore.postgres.connections import Connection, connect
 from eventstore.postgres.outage_log import Outage
 from eventstore.postgres.tasks import first_to_end
@@ -29,15 +31,16 @@ T = TypeVar("T")
 class Term(Generic[T]):
     """The time for which a process has the lease. `taken` is what it was given with it.
 
-    `url` leads to the very server that the lock is held on, where several are named: what is done under the lease
-    belongs there, and finds it without asking those that are away.
+    `box_office` leads to the very server that the lock is held on, where several are named: what is done under the
+    lease belongs there, and finds it without asking those that are away.
     """
 
-    def __init__(self, holder: Connection, taken: T, database_url: str, goes_on: Callable[[], None]) -> None:
+    def __init__(self, holder: Connection, taken: T, goes_on: Callable[[], None]) -> None:
         self.holder = holder
         self.taken = taken
-        info = holder.info
-        self.url = make_conninfo(database_url, host=info.host, port=info.port, hostaddr=info.hostaddr or None)
+        info, office = holder.info, holder.box_office
+        url = make_conninfo(office.url, host=info.host, port=info.port, hostaddr=info.hostaddr or None)
+        self.box_office = replace(office, url=url)
         # To be called when the work gets on: an outage is over then, and the next one is met with new patience.
         self.goes_on = goes_on
 
@@ -51,13 +54,13 @@ class Lease(Generic[T]):
 
     def __init__(
         self,
-        database_url: str,
+        box_office: BoxOffice | str,
         what: str,
         ask: Callable[[Connection], Awaitable[T | None]],
         work: Callable[[Term[T]], Coroutine[Any, Any, None]],
     ) -> None:
         """`ask` tries once to take the lock; None means that another has it. `what` is the work's name in the log."""
-        self._database_url = database_url
+        self._box_office = box_office
         self._ask = ask
         self._work = work
         self._outage = Outage(what)
@@ -74,14 +77,14 @@ class Lease(Generic[T]):
             self._back_off_seconds = min(2 * self._back_off_seconds, LAST_BACK_OFF_SECONDS)
 
     async def _once(self) -> None:
-        async with await connect(self._database_url, ANSWER_SECONDS, idle_session_timeout=HOLDER_TIMEOUT) as holder:
+        async with await connect(self._box_office, ANSWER_SECONDS, idle_session_timeout=HOLDER_TIMEOUT) as holder:
             asked = 1
             while (taken := await self._ask(holder)) is None:
                 if asked == CALM_AFTER_ASKING:
                     self._goes_on()
                 asked += 1
                 await asyncio.sleep(STANDBY_SECONDS)
-            term = Term(holder, taken, self._database_url, self._goes_on)
+            term = Term(holder, taken, self._goes_on)
             await first_to_end(_keep_alive(holder), self._work(term))
 
     def _goes_on(self) -> None:

@@ -2,6 +2,7 @@
 
 from contextlib import AsyncExitStack
 
+from eventstore.box_office import BoxOffice
 from eventstore.errors import Failure
 from eventstore.postgres.connections import Connection, connect
 
@@ -16,13 +17,13 @@ class SharedSessions(Failure):
     code = "database-away"
 
 
-async def expect_own_sessions(database_url: str) -> None:
+async def expect_own_sessions(box_office: BoxOffice | str) -> None:
     """Raises `SharedSessions` where two connections come upon the same session, or one upon two.
 
     A pooler gives a session to whoever asks next. The transaction in between has it hold more than one.
     """
     async with AsyncExitStack() as stack:
-        one, other = [await stack.enter_async_context(await connect(database_url)) for _ in range(2)]
+        one, other = [await stack.enter_async_context(await connect(box_office)) for _ in range(2)]
         sessions = await _session(one), await _session(other)
         for _ in range(LOOKS):
             async with one.transaction():

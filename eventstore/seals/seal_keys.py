@@ -8,13 +8,12 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 
+from eventstore.box_office import SEAL_KEYS_KEY
 from eventstore.postgres.connections import Connection
-from eventstore.postgres.lock_keys import LOCK_CLASS, SEAL_KEYS_KEY
 
 # Shared by those who seal: once the keys are rotated, no seal is signed with the old one any more.
 LOCK = "SELECT pg_advisory_xact_lock(%(lock_class)s, %(lock_key)s)"
 LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared(%(lock_class)s, %(lock_key)s)"
-LOCK_VALUES = {"lock_class": LOCK_CLASS, "lock_key": SEAL_KEYS_KEY}
 IN_USE = "SELECT key_id, private_key FROM seal_keys WHERE retired_at IS NULL"
 ALL = "SELECT key_id, public_key, created_at, retired_at FROM seal_keys ORDER BY created_at, key_id"
 RETIRE = "UPDATE seal_keys SET private_key = NULL, retired_at = clock_timestamp() WHERE retired_at IS NULL"
@@ -53,7 +52,7 @@ async def rotate(connection: Connection) -> str:
     """
     made = _made()
     async with connection.transaction():
-        await connection.execute(LOCK, LOCK_VALUES)
+        await connection.execute(LOCK, connection.box_office.lock(SEAL_KEYS_KEY))
         await connection.execute(RETIRE)
         await connection.execute(ADD, made)
     return made["key_id"]
@@ -64,7 +63,7 @@ async def in_use(connection: Connection) -> SigningKey:
 
     Raises LookupError where `tixxety migrate` never made one.
     """
-    await connection.execute(LOCK_SHARED, LOCK_VALUES)
+    await connection.execute(LOCK_SHARED, connection.box_office.lock(SEAL_KEYS_KEY))
     row = await (await connection.execute(IN_USE)).fetchone()
     if row is None:
         raise LookupError("there is no key to seal with: run tixxety migrate")

@@ -9,11 +9,16 @@ BYTEA, INT8, TEXT, UUID_OID = 17, 20, 25, 2950
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_length = struct.Struct("!i").pack
+_integer = struct.Struct("!i").pack
 _one_dimension = struct.Struct("!iiiii").pack
 _empty = struct.Struct("!iii").pack
 _bigint = struct.Struct("!q").pack
 _bigint_item = struct.Struct("!iq").pack
+
+
+def integer(number: int) -> bytes:
+    """An `integer`."""
+    return _integer(number)
 
 
 def bigint(number: int) -> bytes:
@@ -33,18 +38,18 @@ def bigints(numbers: Sequence[int]) -> bytes:
 
 def uuids(ids: Sequence[UUID]) -> bytes:
     """A `uuid[]`."""
-    sixteen = _length(16)
+    sixteen = _integer(16)
     return _array(UUID_OID, len(ids), (sixteen + each.bytes for each in ids))
 
 
 def texts(values: Sequence[str]) -> bytes:
     """A `text[]`."""
-    return _array(TEXT, len(values), (_length(len(data)) + data for data in (value.encode() for value in values)))
+    return _array(TEXT, len(values), (_integer(len(data)) + data for data in (value.encode() for value in values)))
 
 
 def byteas(values: Sequence[bytes]) -> bytes:
     """A `bytea[]`."""
-    return _array(BYTEA, len(values), (_length(len(data)) + data for data in values))
+    return _array(BYTEA, len(values), (_integer(len(data)) + data for data in values))
 
 
 def _array(element: int, count: int, items: Iterable[bytes]) -> bytes:

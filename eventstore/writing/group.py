@@ -28,9 +28,9 @@ from domain.errors import AccountClosed, Refusal
 from domain.organising import new_name
 from domain.reservation import Reservation, ReservationRecord
 from domain.ticketed_event import EventCreated, EventRecord, TicketedEvent
+from eventstore.box_office import POSITION_KEY
 from eventstore.codec import decode, encode
 from eventstore.errors import failed_by
-from eventstore.postgres.lock_keys import stream_key
 from eventstore.writing import binary_parameters as binary
 from eventstore.writing import unique_event_names
 from eventstore.writing.event_cache import fold
@@ -166,6 +166,7 @@ class Group:
 
     def _lock_keys(self, command: AnyCommand) -> list[int]:
         """Everything of the command that two processes could both write; sorted, no two groups wait for each other."""
+        stream_key = self.trips.box_office.stream_key
         keys = [stream_key(command.event_id)]
         match command:
             case CreateEvent():
@@ -259,7 +260,8 @@ class Group:
         if self.rows:
             ids, versions, topics, states = zip(*self.rows, strict=True)
             columns = (binary.uuids(ids), binary.bigints(versions), binary.texts(topics), binary.byteas(states))
-            sends[APPEND] = (*columns, binary.bigints(self.command_ends))
+            lock = self.trips.box_office.lock(POSITION_KEY).values()
+            sends[APPEND] = (*columns, binary.bigints(self.command_ends), *map(binary.integer, lock))
         elif unchanged:
             sends[WAIT_FOR_STANDBYS] = ()
         elif self.refusals:

@@ -13,6 +13,7 @@ import structlog
 from domain.commands import AnyCommand
 from domain.errors import ReservationNotFound
 from domain.reservation import ReservationPlaced, ReservationRecord
+from eventstore.box_office import BoxOffice
 from eventstore.codec import decode
 from eventstore.errors import DatabaseAway, DecisionFailed, EventBusy, Failure, Overloaded, failed_by, failure_of
 from eventstore.postgres.connections import BY_INDEX, CONNECTION_LOST, pool
@@ -37,7 +38,7 @@ PLACED = """
 SELECT originator_id, originator_version, topic, state FROM stored_events
 WHERE originator_id = %(reservation_id)s AND originator_version = 1 AND topic = %(topic)s
 """
-END_SILENT_HOLDERS = "SELECT end_silent_holders(%(waiting_pid)s)"
+END_SILENT_HOLDERS = "SELECT end_silent_holders(%s)"
 
 log = structlog.get_logger()
 
@@ -49,16 +50,16 @@ class GroupCommit:
     that another process keeps locked is set aside: its commands wait in a lane of their own, and nobody else for them.
     """
 
-    def __init__(self, database_url: str, *, group_commands: int = 256, queue_commands: int = 4_096) -> None:
+    def __init__(self, box_office: BoxOffice | str, *, group_commands: int = 256, queue_commands: int = 4_096) -> None:
         self._group_commands = group_commands
         self._queue_commands = queue_commands
         self._under_way = 0
-        self._loading = pool(database_url, LOADING_CONNECTIONS, LOADING_SECONDS, **BY_INDEX)
+        self._loading = pool(box_office, LOADING_CONNECTIONS, LOADING_SECONDS, **BY_INDEX)
         self._aggregates = Aggregates(self._loading)
         self._event_ids: OrderedDict[UUID, UUID] = OrderedDict()
         keeping = Keeping()
-        self._main = Lane(Writer(database_url, self._aggregates, keeping, sets_aside=True), one_event=False)
-        self._aside = Lane(Writer(database_url, self._aggregates, keeping, sets_aside=False), one_event=True)
+        self._main = Lane(Writer(box_office, self._aggregates, keeping, sets_aside=True), one_event=False)
+        self._aside = Lane(Writer(box_office, self._aggregates, keeping, sets_aside=False), one_event=True)
         self._set_aside: set[UUID] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -268,8 +269,7 @@ class GroupCommit:
     async def _end_silent_holders(self, lane: Lane) -> None:
         try:
             async with self._loading.connection() as connection:
-                values = {"waiting_pid": lane.writer.backend_pid}
-                row = await (await connection.execute(END_SILENT_HOLDERS, values)).fetchone()
+                row = await (await connection.execute(END_SILENT_HOLDERS, (lane.writer.backend_pid,))).fetchone()
                 if row and row[0]:
                     log.warning("sessions that held locks and were silent were ended", pids=row[0])
         except psycopg.Error as error:

@@ -1,6 +1,5 @@
 """The statements of a group's trips."""
 
-from eventstore.postgres.lock_keys import LOCK_CLASS, POSITION_KEY
 from eventstore.writing import unique_event_names
 from eventstore.writing.refused_attempts import KEEP, LOSABLE
 from eventstore.writing.trips import Statement
@@ -28,10 +27,11 @@ FROM (SELECT s.originator_id, s.originator_version, s.topic, s.state
       ORDER BY known.place, s.originator_version LIMIT $4::bigint) AS tail
 """,
 )
-# Columns of equal length: ids, versions, topics, states, and for each the place of its command's last one.
+# Columns of equal length: ids, versions, topics, states, and for each the place of its command's last one; then the
+# lock of the positions.
 APPEND = Statement(
     "append",
-    f"SELECT append($1::uuid[], $2::bigint[], $3::text[], $4::bytea[], $5::bigint[], {LOCK_CLASS}, {POSITION_KEY})",
+    "SELECT append($1::uuid[], $2::bigint[], $3::text[], $4::bytea[], $5::bigint[], $6::integer, $7::integer)",
 )
 POSITIONS = Statement(
     "positions",

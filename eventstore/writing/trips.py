@@ -13,6 +13,7 @@ import psycopg
 from psycopg import pq
 from psycopg.adapt import Transformer
 
+from eventstore.box_office import BoxOffice
 from eventstore.postgres.connections import Connection, ServerSilent, connect
 
 Rows = list[tuple[Any, ...]]
@@ -41,13 +42,16 @@ class Trips:
         self._results: list[pq.abc.PGresult] = []
         self._answer: asyncio.Future[list[pq.abc.PGresult]] | None = None
         self.backend_pid = connection.info.backend_pid
+        self.box_office = connection.box_office
         # libpq forgets the socket once the connection is lost.
         self._socket = self._pgconn.socket
 
     @classmethod
-    async def open(cls, database_url: str, statements: Sequence[Statement], seconds: float, **settings: str) -> Self:
+    async def open(
+        cls, box_office: BoxOffice | str, statements: Sequence[Statement], seconds: float, **settings: str
+    ) -> Self:
         """Connect and prepare the statements. Raises `psycopg.Error`."""
-        trips = cls(await connect(database_url, seconds, **settings), seconds)
+        trips = cls(await connect(box_office, seconds, **settings), seconds)
         trips._pgconn.nonblocking = 1
         trips._pgconn.enter_pipeline_mode()
         trips._loop.add_reader(trips._socket, trips._readable)

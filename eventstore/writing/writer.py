@@ -6,6 +6,7 @@ from uuid import UUID
 from psycopg_pool import PoolTimeout
 
 from domain.ticketed_event import TicketedEvent
+from eventstore.box_office import BoxOffice
 from eventstore.postgres.connections import BY_INDEX
 from eventstore.writing.event_cache import Aggregates
 from eventstore.writing.group import CatchUpFirst, Group, Outcome, StreamsBusy, Undecided
@@ -36,8 +37,10 @@ class Writer:
     and raises `StreamsBusy`.
     """
 
-    def __init__(self, database_url: str, aggregates: Aggregates, keeping: Keeping, *, sets_aside: bool) -> None:
-        self._database_url = database_url
+    def __init__(
+        self, box_office: BoxOffice | str, aggregates: Aggregates, keeping: Keeping, *, sets_aside: bool
+    ) -> None:
+        self._box_office = box_office
         self._aggregates = aggregates
         self._keeping = keeping
         self._sets_aside = sets_aside
@@ -57,7 +60,7 @@ class Writer:
         events = {entry.command.event_id: self._aggregates.get(entry.command.event_id) for entry in entries}
         try:
             if self._trips is None or not self._trips.is_open:
-                self._trips = await Trips.open(self._database_url, STATEMENTS, TRIP_SECONDS, **SETTINGS)
+                self._trips = await Trips.open(self._box_office, STATEMENTS, TRIP_SECONDS, **SETTINGS)
             answers = await self._transact(self._trips, entries, events)
         except (StreamsBusy, OthersWriteOn):
             raise

@@ -8,6 +8,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import args_row
 
+from eventstore.box_office import BoxOffice
 from eventstore.errors import Failure
 from eventstore.postgres.connections import Connection, connect
 from projections import checkpoint
@@ -104,11 +105,11 @@ Write = Callable[[Connection, Asked, BinaryIO, ProgressCallback], Awaitable[int]
 
 
 async def export_table(
-    database_url: str, name: str, write: Write, file: BinaryIO, on_progress: ProgressCallback
+    box_office: BoxOffice | str, name: str, write: Write, file: BinaryIO, on_progress: ProgressCallback
 ) -> Exported:
     """Write a table to a file by one of the functions for that. Memory is bounded. Raises `TableUnknown`."""
     expect_table(name)
-    async with await connect(database_url, None, **SETTINGS) as connection:
+    async with await connect(box_office, None, **SETTINGS) as connection:
         await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
         async with connection.transaction():
             position = (await checkpoint.read(connection)).position

@@ -13,7 +13,7 @@ from eventstore.postgres.connections import Connection
 from eventstore.postgres.tasks import end
 from eventstore.reading import Recorded
 from projections import checkpoint
-from projections.checkpoint import CHANNEL, Checkpoint
+from projections.checkpoint import Checkpoint
 from projections.errors import CheckpointMoved, FoldFailed
 from projections.projector.folding import Folding, Rows, failed
 from projections.tables.all_tables import TABLES
@@ -21,7 +21,7 @@ from projections.tables.table import Key, Row, Table
 
 BATCH_DOMAIN_EVENTS = 4_096
 
-# A hint that nobody depends on: where the server's queue of them fills up, batches go on without it.
+# One a batch. A hint that nobody depends on: where the server's queue of them fills up, batches go on without it.
 NOTIFY = """
 SELECT CASE WHEN pg_notification_queue_usage() < 0.5 THEN pg_notify(%(channel)s, position::text) END FROM advanced
 """
@@ -156,7 +156,7 @@ class Batches:
         }
         values["position"] = batch.position
         values["position_before"], values["generation"] = self.position, self._generation
-        values["channel"] = CHANNEL
+        values["channel"] = self._connection.box_office.projections
         try:
             async with self._connection.transaction():
                 cursor = await self._connection.execute(WRITE, values)

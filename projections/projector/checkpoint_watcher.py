@@ -3,11 +3,11 @@
 import asyncio
 from typing import Self
 
+from eventstore.box_office import BoxOffice
 from eventstore.postgres.connections import Connection, connect
 from eventstore.postgres.outage_log import Outage
 from eventstore.postgres.tasks import end
 from projections import checkpoint
-from projections.checkpoint import CHANNEL
 
 FIRST_BACK_OFF_SECONDS, LAST_BACK_OFF_SECONDS = 0.1, 2.0
 # The safety net beneath NOTIFY, whose queue somebody else may have filled.
@@ -24,9 +24,9 @@ class Follower:
     A waiter costs a future and an entry in a set, for as long as it waits, and no connection.
     """
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, box_office: BoxOffice | str) -> None:
         self.position = 0
-        self._database_url = database_url
+        self._box_office = box_office
         self._waiters: set[tuple[int, asyncio.Future[None]]] = set()
 
     async def __aenter__(self) -> Self:
@@ -60,8 +60,8 @@ class Follower:
         outage = Outage("follower of the projections")
         while True:
             try:
-                async with await connect(self._database_url, ANSWER_SECONDS) as connection:
-                    await connection.execute(f"LISTEN {CHANNEL}")
+                async with await connect(self._box_office, ANSWER_SECONDS) as connection:
+                    await connection.execute(f"LISTEN {connection.box_office.projections}")
                     await self._look(connection)
                     back_off_seconds = FIRST_BACK_OFF_SECONDS
                     outage.over()

@@ -5,11 +5,10 @@ import asyncio
 import psycopg
 import structlog
 
-from eventstore import reading
+from eventstore.box_office import BoxOffice
 from eventstore.errors import SchemaOutdated
 from eventstore.postgres.connections import BY_INDEX, WORKER_ROLE, Connection, connect
 from eventstore.postgres.lease import Lease, Term
-from eventstore.postgres.lock_keys import RUNNER_CLASS
 from projections import checkpoint
 from projections.checkpoint import DEFINITIONS_VERSION, STOPPED, Checkpoint
 from projections.errors import CheckpointMoved, FoldFailed
@@ -35,7 +34,6 @@ SELECT CASE WHEN definitions_version = %(definitions_version)s
             THEN pg_try_advisory_lock(%(lock_class)s, generation) END, generation, definitions_version
 FROM checkpoint
 """
-OUR_LOCK = {"lock_class": RUNNER_CLASS, "definitions_version": DEFINITIONS_VERSION}
 UNLOCK = "SELECT pg_advisory_unlock_all()"
 SAY = "SELECT set_config('application_name', %(text)s, false)"
 OLDER_TABLES = "the tables are of an older version: run tixxety rebuild"
@@ -52,8 +50,8 @@ class Runner:
     checkpoint is where this runner left it.
     """
 
-    def __init__(self, database_url: str) -> None:
-        self._lease = Lease(database_url, "projector", self._ask, self._fold)
+    def __init__(self, box_office: BoxOffice | str) -> None:
+        self._lease = Lease(box_office, "projector", self._ask, self._fold)
         self._program = make_schema.fingerprint()
         self._foreign_version: int | None = None
         self._stopped_before: int | None = None
@@ -69,7 +67,7 @@ class Runner:
 
     async def _ask(self, holder: Connection) -> Checkpoint | None:
         """Try to take the lock of these tables; returns where they stand."""
-        ((is_ours, generation, version),) = await (await holder.execute(TRY_LOCK, OUR_LOCK)).fetchall()
+        ((is_ours, generation, version),) = await (await holder.execute(TRY_LOCK, our_lock(holder))).fetchall()
         self._look_at_version(version)
         if not is_ours:
             return None
@@ -90,10 +88,10 @@ class Runner:
     async def _fold(self, term: Term[Checkpoint]) -> None:
         try:
             async with (
-                await connect(term.url, **FOLD_SETTINGS) as connection,
-                await connect(term.url, **FOLD_SETTINGS) as reader,
+                await connect(term.box_office, **FOLD_SETTINGS) as connection,
+                await connect(term.box_office, **FOLD_SETTINGS) as reader,
             ):
-                await connection.execute(f"LISTEN {reading.CHANNEL}")
+                await connection.execute(f"LISTEN {connection.box_office.channel}")
                 await self._fold_for_ever(Batches(connection, term.taken, reader), connection, term)
         except CheckpointMoved:
             log.warning("another runner has written: starting over from its checkpoint")
@@ -137,6 +135,11 @@ class Runner:
         self._stopped_before = failure.position
         await term.holder.execute(SAY, {"text": f"{STOPPED}{failure.position}"})
         await asyncio.sleep(MENDED_SECONDS)
+
+
+def our_lock(connection: Connection) -> dict[str, int]:
+    """The parameters of `TRY_LOCK`."""
+    return {"lock_class": connection.box_office.runner_class, "definitions_version": DEFINITIONS_VERSION}
 
 
 async def _hear(connection: Connection, patience_seconds: float) -> None:

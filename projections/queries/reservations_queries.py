@@ -1,14 +1,14 @@
 """Queries about reservations and about the projections themselves: lists by key, each bounded by `limit`."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from psycopg.rows import args_row
 
 from domain.reservation import Status
+from eventstore.box_office import BoxOffice
 from eventstore.postgres.connections import Connection
-from eventstore.postgres.lock_keys import RUNNER_CLASS
 from projections.checkpoint import STOPPED
 from projections.tables.reservations import ReservationRow
 
@@ -51,7 +51,6 @@ FROM checkpoint LEFT JOIN (pg_locks JOIN pg_stat_activity USING (pid))
    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
    AND classid = %(runner_class)s::oid AND objid = generation::oid AND objsubid = 2
 """
-READINESS_VALUES = {"runner_class": RUNNER_CLASS, "stopped": f"^{STOPPED}([0-9]+)$"}
 
 
 class OpenReservation(NamedTuple):
@@ -133,9 +132,14 @@ async def reservations_of_cancelled_events(
         return await cursor.fetchall()
 
 
+def readiness_values(box_office: BoxOffice) -> dict[str, Any]:
+    """The parameters of `READINESS`."""
+    return {"runner_class": box_office.runner_class, "stopped": f"^{STOPPED}([0-9]+)$"}
+
+
 async def readiness(connection: Connection) -> Readiness:
     """The projections' part in being ready; how far the history is ahead is for the caller to ask the history."""
-    row = await (await connection.execute(READINESS, READINESS_VALUES)).fetchone()
+    row = await (await connection.execute(READINESS, readiness_values(connection.box_office))).fetchone()
     if row is None:
         raise AssertionError("the checkpoint has no row")
     return Readiness(*row)

@@ -8,21 +8,14 @@ from typing import Any, Literal, NamedTuple
 from psycopg import sql
 
 from eventstore import reading
+from eventstore.box_office import MIGRATION_KEY, REBUILD_KEY, BoxOffice
 from eventstore.errors import SchemaOutdated
-from eventstore.postgres.connections import (
-    HISTORY_SCHEMA,
-    NEXT_PROJECTIONS_SCHEMA,
-    PROJECTIONS_SCHEMA,
-    Connection,
-    connect,
-    connect_as_owner,
-)
-from eventstore.postgres.lock_keys import LOCK_CLASS, MIGRATION_KEY, REBUILD_KEY
+from eventstore.postgres.connections import Connection, connect, connect_as_owner
 from projections import checkpoint
 from projections.checkpoint import DEFINITIONS_VERSION
 from projections.errors import CheckpointMoved, HistoryCutShort, RebuildUnderWay
 from projections.projector.batches import BATCH_DOMAIN_EVENTS, Batches
-from projections.projector.projector import FOLD_SETTINGS, OUR_LOCK, TRY_LOCK
+from projections.projector.projector import FOLD_SETTINGS, TRY_LOCK, our_lock
 from projections.queries import reservations_queries
 from projections.rebuilding.differences import Differences, differences
 from projections.rebuilding.swap import DROP, LOCK_MIGRATION, Swap, standing_still, views_of_others
@@ -33,22 +26,17 @@ from projections.tables.all_tables import TABLES
 NEARLY_THERE_DOMAIN_EVENTS = 1_000
 
 OWNER_SETTINGS = {
-    "search_path": f"{PROJECTIONS_SCHEMA}, {HISTORY_SCHEMA}",
     "idle_in_transaction_session_timeout": "10s",
     "maintenance_work_mem": "128MB",
     "client_connection_check_interval": "500ms",
 }
 READER_SETTINGS = {
-    "search_path": f"{PROJECTIONS_SCHEMA}, {HISTORY_SCHEMA}",
     "default_transaction_isolation": "repeatable read",
     "idle_in_transaction_session_timeout": "0",
     "work_mem": "64MB",
     "jit": "off",
 }
-FRESH_SETTINGS = FOLD_SETTINGS | {
-    "search_path": f"{HISTORY_SCHEMA}, {NEXT_PROJECTIONS_SCHEMA}",
-    "idle_in_transaction_session_timeout": "10s",
-}
+FRESH_SETTINGS = FOLD_SETTINGS | {"idle_in_transaction_session_timeout": "10s"}
 LOCK_TRIES, LOCK_AGAIN_SECONDS = 20, 0.1
 TRY_TO_LOCK = "SELECT pg_try_advisory_lock(%(lock_class)s, %(lock_key)s)"
 NOTE = "SELECT obj_description(to_regnamespace(%(schema)s), 'pg_namespace')"
@@ -88,40 +76,44 @@ Tell = Callable[[Progress], None]
 TellDifferences = Callable[[Differences], None]
 
 
-async def rebuild(database_url: str, tell: Tell, tell_differences: TellDifferences, patience_seconds: float) -> Rebuilt:
+async def rebuild(
+    box_office: BoxOffice | str, tell: Tell, tell_differences: TellDifferences, patience_seconds: float
+) -> Rebuilt:
     """Rebuild all tables; `tell` hears of every batch, and `tell_differences` of the comparison before the swap.
 
     Costs about 20 µs a domain event, and memory for three batches. Whatever ends it early leaves the live tables as
     they are, and the next rebuild goes on where this one stopped. Raises `RebuildUnderWay`, `SchemaOutdated`,
     `HistoryCutShort`, `FoldFailed`, and what `Swap.swap` raises.
     """
-    async with await connect_as_owner(database_url, **OWNER_SETTINGS) as owner:
+    office = BoxOffice.at(box_office)
+    to_live, to_next = f"{office.projections}, {office.history}", f"{office.history}, {office.next_projections}"
+    async with await connect_as_owner(office, **OWNER_SETTINGS, search_path=to_live) as owner:
         await _lock(owner)
         await _prepare(owner)
         async with (
-            await connect(database_url, **FRESH_SETTINGS) as connection,
-            await connect(database_url, **FRESH_SETTINGS) as reader,
+            await connect(office, **FRESH_SETTINGS, search_path=to_next) as connection,
+            await connect(office, **FRESH_SETTINGS, search_path=to_next) as reader,
         ):
             batches = Batches(connection, await checkpoint.read(connection), reader)
             fresh = Fresh(owner, connection, batches, tell)
             resumed_at = fresh.position
             await fresh.catch_up()
             await fresh.finish()
-            tell_differences(found := await fresh.compare(database_url))
+            tell_differences(found := await fresh.compare())
             await fresh.catch_up()
             fresh.begin("swap")
             before = await reservations_queries.readiness(owner)
-            async with await connect_as_owner(database_url) as watcher:
+            async with await connect_as_owner(office) as watcher:
                 await Swap(owner, watcher, fresh.reach).swap(patience_seconds)
         if not before.runner_holds_lock or before.definitions_version != DEFINITIONS_VERSION:
-            await fold_on(database_url, tell)
+            await fold_on(office, tell)
         return Rebuilt(resumed_at, fresh.position, found, await views_of_others(owner))
 
 
 async def _lock(owner: Connection) -> None:
     """Be the only rebuild, until the connection ends. The server needs a moment to see that one was killed."""
     for _ in range(LOCK_TRIES):
-        if await _asks(owner, TRY_TO_LOCK, lock_class=LOCK_CLASS, lock_key=REBUILD_KEY):
+        if await _asks(owner, TRY_TO_LOCK, **owner.box_office.lock(REBUILD_KEY)):
             return
         await asyncio.sleep(LOCK_AGAIN_SECONDS)
     raise RebuildUnderWay
@@ -129,8 +121,9 @@ async def _lock(owner: Connection) -> None:
 
 async def _prepare(owner: Connection) -> None:
     """Make the fresh tables, unless those of a rebuild by this very code are there that was interrupted."""
+    office = owner.box_office
     async with owner.transaction():
-        await owner.execute(LOCK_MIGRATION, {"lock_class": LOCK_CLASS, "lock_key": MIGRATION_KEY})
+        await owner.execute(LOCK_MIGRATION, office.lock(MIGRATION_KEY))
         live = await checkpoint.read(owner)
         if live.definitions_version > DEFINITIONS_VERSION:
             raise SchemaOutdated(
@@ -140,16 +133,16 @@ async def _prepare(owner: Connection) -> None:
         fingerprint = make_schema.fingerprint()
         note = await _note(owner)
         if note.get("fingerprint") == fingerprint:
-            await make_schema.enter(owner, NEXT_PROJECTIONS_SCHEMA)
+            await make_schema.enter(owner, office.next_projections)
             if (await checkpoint.read(owner)).position <= live.position:
                 return
-        await owner.execute(DROP.format(sql.Identifier(NEXT_PROJECTIONS_SCHEMA)))
-        await make_schema.make(owner, NEXT_PROJECTIONS_SCHEMA)
-        await make_schema.copy_rights(owner, PROJECTIONS_SCHEMA, NEXT_PROJECTIONS_SCHEMA)
-        await make_schema.grant(owner, NEXT_PROJECTIONS_SCHEMA)
-        indexes = await (await owner.execute(INDEXES, {"schema": NEXT_PROJECTIONS_SCHEMA})).fetchall()
+        await owner.execute(DROP.format(sql.Identifier(office.next_projections)))
+        await make_schema.make(owner, office.next_projections)
+        await make_schema.copy_rights(owner, office.projections, office.next_projections)
+        await make_schema.grant(owner, office.next_projections)
+        indexes = await (await owner.execute(INDEXES, {"schema": office.next_projections})).fetchall()
         for name, _ in indexes:
-            await owner.execute(DROP_INDEX.format(sql.Identifier(NEXT_PROJECTIONS_SCHEMA, name)))
+            await owner.execute(DROP_INDEX.format(sql.Identifier(office.next_projections, name)))
         await _set_note(owner, {"fingerprint": fingerprint, "indexes": [definition for _, definition in indexes]})
 
 
@@ -202,26 +195,28 @@ class Fresh:
             for definition in note["indexes"]:
                 await self._owner.execute(definition)
             for table in TABLES:
-                await self._owner.execute(ANALYZE.format(sql.Identifier(NEXT_PROJECTIONS_SCHEMA, table.name)))
+                name = sql.Identifier(self._owner.box_office.next_projections, table.name)
+                await self._owner.execute(ANALYZE.format(name))
             await _set_note(self._owner, note | {"indexes": []})
 
-    async def compare(self, database_url: str) -> Differences:
+    async def compare(self) -> Differences:
         """Compare with the live tables, in one snapshot in which both are at one position."""
         self.begin("compare")
-        async with await connect_as_owner(database_url, **READER_SETTINGS) as reader, reader.transaction():
+        office = self._owner.box_office
+        async with await connect_as_owner(office, **READER_SETTINGS) as reader, reader.transaction():
             async with standing_still(self._owner) as position:
                 await self.reach(position)
                 live = await checkpoint.read(reader)
-            await make_schema.enter(reader, NEXT_PROJECTIONS_SCHEMA)
+            await make_schema.enter(reader, office.next_projections)
             if live.position != (await checkpoint.read(reader)).position:
                 raise CheckpointMoved
-            return await differences(reader, PROJECTIONS_SCHEMA, NEXT_PROJECTIONS_SCHEMA)
+            return await differences(reader, office.projections, office.next_projections)
 
 
-async def fold_on(database_url: str, tell: Tell) -> None:
+async def fold_on(box_office: BoxOffice, tell: Tell) -> None:
     """Fold the live tables up to the head of the history, unless a runner is there already to do that."""
-    async with await connect(database_url, **FOLD_SETTINGS) as connection:
-        row = await (await connection.execute(TRY_LOCK, OUR_LOCK)).fetchone()
+    async with await connect(box_office, **FOLD_SETTINGS) as connection:
+        row = await (await connection.execute(TRY_LOCK, our_lock(connection))).fetchone()
         if not row or not row[0]:
             return
         batches, goal = Batches(connection, await checkpoint.read(connection)), await reading.head(connection)
@@ -239,7 +234,7 @@ async def _asks(connection: Connection, question: Any, **values: object) -> bool
 
 async def _note(owner: Connection) -> dict[str, Any]:
     """What a rebuild has written down about its tables: the code's fingerprint, and the indexes still to be made."""
-    row = await (await owner.execute(NOTE, {"schema": NEXT_PROJECTIONS_SCHEMA})).fetchone()
+    row = await (await owner.execute(NOTE, {"schema": owner.box_office.next_projections})).fetchone()
     try:
         note = json.loads(row[0]) if row and row[0] else {}
     except ValueError:
@@ -248,5 +243,5 @@ async def _note(owner: Connection) -> dict[str, Any]:
 
 
 async def _set_note(owner: Connection, note: dict[str, Any]) -> None:
-    name, text = sql.Identifier(NEXT_PROJECTIONS_SCHEMA), sql.Literal(json.dumps(note))
+    name, text = sql.Identifier(owner.box_office.next_projections), sql.Literal(json.dumps(note))
     await owner.execute(SET_NOTE.format(name, text))

@@ -14,15 +14,9 @@ from psycopg import sql
 from psycopg.errors import LockNotAvailable
 from psycopg.rows import args_row
 
-from eventstore.postgres.connections import (
-    NEXT_PROJECTIONS_SCHEMA,
-    OLD_PROJECTIONS_SCHEMA,
-    PROJECTIONS_SCHEMA,
-    Connection,
-)
-from eventstore.postgres.lock_keys import LOCK_CLASS, MIGRATION_KEY
+from eventstore.box_office import MIGRATION_KEY
+from eventstore.postgres.connections import Connection
 from projections import checkpoint
-from projections.checkpoint import CHANNEL
 from projections.errors import OldTablesHeld, OldTablesInUse, SwapHeldUp
 from projections.schema import make_schema
 
@@ -142,11 +136,11 @@ class Swap:
                 return
 
     async def _try(self, deadline: float) -> None:
-        owner = self._owner
+        owner, live = self._owner, self._owner.box_office.projections
         async with owner.transaction():
-            await owner.execute(LOCK_MIGRATION, {"lock_class": LOCK_CLASS, "lock_key": MIGRATION_KEY})
-            names = await (await owner.execute(TABLES_OF, {"schema": PROJECTIONS_SCHEMA})).fetchall()
-            tables = sql.SQL(", ").join(sql.Identifier(PROJECTIONS_SCHEMA, name) for (name,) in names)
+            await owner.execute(LOCK_MIGRATION, owner.box_office.lock(MIGRATION_KEY))
+            names = await (await owner.execute(TABLES_OF, {"schema": live})).fetchall()
+            tables = sql.SQL(", ").join(sql.Identifier(live, name) for (name,) in names)
             await owner.execute(KEEP_VACUUM_AWAY.format(tables))
             async with standing_still(owner) as position:
                 await self._follow(position)
@@ -168,8 +162,8 @@ class Swap:
 
     async def _readers(self, among: list[str] | None = None) -> list[Reader]:
         swapping = self._owner.info.backend_pid
-        ours = [swapping, self._watcher.info.backend_pid]
-        values = {"among": among, "live": PROJECTIONS_SCHEMA, "swapping": swapping, "ours": ours}
+        ours, live = [swapping, self._watcher.info.backend_pid], self._owner.box_office.projections
+        values = {"among": among, "live": live, "swapping": swapping, "ours": ours}
         async with self._watcher.cursor(row_factory=args_row(Reader)) as cursor:
             await cursor.execute(READERS, values)
             return await cursor.fetchall()
@@ -182,34 +176,35 @@ async def drop_old(owner: Connection, patience_seconds: float = DROP_PATIENCE_SE
     """
     if views := await views_of_others(owner):
         raise OldTablesInUse(views)
-    exists = await (await owner.execute(EXISTS, {"schema": OLD_PROJECTIONS_SCHEMA})).fetchone()
+    old = owner.box_office.old_projections
+    exists = await (await owner.execute(EXISTS, {"schema": old})).fetchone()
     try:
         async with owner.transaction():
             await owner.execute(WAIT_SHORTLY, {"timeout": f"{max(patience_seconds, SHORTEST_WAIT_SECONDS)}s"})
-            await owner.execute(DROP.format(sql.Identifier(OLD_PROJECTIONS_SCHEMA)))
+            await owner.execute(DROP.format(sql.Identifier(old)))
     except LockNotAvailable:
         async with owner.cursor(row_factory=args_row(Reader)) as cursor:
-            await cursor.execute(HOLDERS, {"schema": OLD_PROJECTIONS_SCHEMA})
+            await cursor.execute(HOLDERS, {"schema": old})
             raise OldTablesHeld([str(reader) for reader in await cursor.fetchall()]) from None
     return bool(exists and exists[0])
 
 
 async def views_of_others(owner: Connection) -> list[str]:
     """Views elsewhere that read the tables put aside: a view keeps to the tables that it was made on."""
-    rows = await (await owner.execute(VIEWS_OF_OTHERS, {"schema": OLD_PROJECTIONS_SCHEMA})).fetchall()
+    rows = await (await owner.execute(VIEWS_OF_OTHERS, {"schema": owner.box_office.old_projections})).fetchall()
     return [name for (name,) in rows]
 
 
 async def _rename(owner: Connection) -> None:
-    live, fresh, old = (
-        sql.Identifier(name) for name in (PROJECTIONS_SCHEMA, NEXT_PROJECTIONS_SCHEMA, OLD_PROJECTIONS_SCHEMA)
-    )
-    await make_schema.copy_rights(owner, PROJECTIONS_SCHEMA, NEXT_PROJECTIONS_SCHEMA)
-    comment = await (await owner.execute(COMMENT, {"schema": PROJECTIONS_SCHEMA})).fetchone()
+    office = owner.box_office
+    names = (office.projections, office.next_projections, office.old_projections)
+    live, fresh, old = map(sql.Identifier, names)
+    await make_schema.copy_rights(owner, office.projections, office.next_projections)
+    comment = await (await owner.execute(COMMENT, {"schema": office.projections})).fetchone()
     await owner.execute(SET_COMMENT.format(fresh, sql.Literal(comment[0] if comment else None)))
     await owner.execute(RENAME.format(live, old))
     await owner.execute(RENAME.format(fresh, live))
-    await owner.execute(NOTIFY, {"channel": CHANNEL})
+    await owner.execute(NOTIFY, {"channel": office.projections})
 
 
 def _named(readers: list[Reader]) -> SwapHeldUp:

@@ -6,16 +6,14 @@ from typing import Any
 
 from psycopg import sql
 
-from eventstore.postgres import connections
-from eventstore.postgres.connections import HISTORY_SCHEMA, Connection
+from eventstore.box_office import ANALYST_ROLE, APP_ROLE, WORKER_ROLE
+from eventstore.postgres.connections import Connection
 from projections import checkpoint
 
 PACKAGE = Path(__file__).parents[1]
 CREATE = sql.SQL("CREATE SCHEMA IF NOT EXISTS {}")
 # What is made stands in the first; views may look into the history's too.
 ENTER = sql.SQL("SET LOCAL search_path = {}, {}")
-# Who may read the projections, and nothing else.
-ANALYST_ROLE = "tixxety_analyst"
 HAS_ROLE = "SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = %(role)s)"
 OPEN_TO_READERS = (
     sql.SQL("GRANT USAGE ON SCHEMA {} TO {}"),
@@ -54,12 +52,12 @@ async def make(connection: Connection, schema: str) -> None:
 
 async def enter(connection: Connection, schema: str) -> None:
     """Mean the tables of this schema until the end of the transaction."""
-    await connection.execute(ENTER.format(sql.Identifier(schema), sql.Identifier(HISTORY_SCHEMA)))
+    await connection.execute(ENTER.format(sql.Identifier(schema), sql.Identifier(connection.box_office.history)))
 
 
 async def grant(connection: Connection, schema: str) -> None:
     """Let the API's role read the tables of this schema and the worker's fold them; without the latter, the former."""
-    app, worker = connections.APP_ROLE, connections.WORKER_ROLE
+    app, worker = (connection.box_office.roles[role] for role in (APP_ROLE, WORKER_ROLE))
     folds = worker if await _exists(connection, worker) else app
     for role, rights in ((app, (USE, READ)), (folds, (USE, FOLD))):
         if await _exists(connection, role):
@@ -69,9 +67,10 @@ async def grant(connection: Connection, schema: str) -> None:
 
 async def open_to_analysts(connection: Connection, schema: str) -> None:
     """Let analysts read this schema and whatever its owner makes in it later, where there is the role for them."""
-    if await _exists(connection, ANALYST_ROLE):
+    analyst = connection.box_office.roles[ANALYST_ROLE]
+    if await _exists(connection, analyst):
         for right in OPEN_TO_READERS:
-            await connection.execute(right.format(sql.Identifier(schema), sql.Identifier(ANALYST_ROLE)))
+            await connection.execute(right.format(sql.Identifier(schema), sql.Identifier(analyst)))
 
 
 async def _exists(connection: Connection, role: str) -> bool:

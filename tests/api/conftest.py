@@ -39,7 +39,7 @@ LogIn = Callable[..., Awaitable[LoggedIn]]
 @pytest.fixture
 def config(database_url: str) -> ApiConfig:
     """What the API under test is told; override to tell it something else."""
-    return ApiConfig(database_url=database_url, jwt_secret=JWT_SECRET, rate_limits=False)
+    return ApiConfig(box_office=database_url, jwt_secret=JWT_SECRET, rate_limits=False)
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ async def an_auditor(app: FastAPI, role: str = "auditor") -> LoggedIn:
 
 async def set_roles(app: FastAPI, account: LoggedIn, *roles: str) -> None:
     """The account has these roles from now on, and no other."""
-    async with await connect_as_owner(app.state.services.config.database_url) as owner:
+    async with await connect_as_owner(app.state.services.config.box_office) as owner:
         await owner.execute(SET_ROLES, {"account_id": account.id, "roles": list(roles)})
 
 

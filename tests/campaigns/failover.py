@@ -24,7 +24,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from accounts.tokens import Tokens
-from eventstore.postgres.lock_keys import JOBS_KEY, LOCK_CLASS, RUNNER_CLASS
+from eventstore.box_office import JOBS_KEY, BoxOffice
 from tests.running import free_port, running, until_ready
 from tests.tixxety.waiting_for_processes import family
 from tixxety.embedded.server import EmbeddedPostgres
@@ -43,9 +43,9 @@ SELECT id, id || '@example.com', 'none', 'Somebody' FROM unnest(%s::uuid[]) AS i
 BEHIND_BYTES = "SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)) FROM pg_stat_replication"
 LEASES = """
 SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2
-AND (classid = %(runner_class)s::oid OR (classid = %(lock_class)s::oid AND objid = %(jobs_key)s::oid))
+AND (classid = %(runner_class)s::oid OR (classid = %(lock_class)s::oid AND objid = %(lock_key)s::oid))
 """
-LEASES_VALUES = {"runner_class": RUNNER_CLASS, "lock_class": LOCK_CLASS, "jobs_key": JOBS_KEY}
+LEASES_VALUES = BoxOffice().lock(JOBS_KEY) | {"runner_class": BoxOffice().runner_class}
 EXPIRED = "SELECT count(*) FROM projections.reservations WHERE status = 'expired'"
 
 

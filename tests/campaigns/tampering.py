@@ -23,7 +23,7 @@ from psycopg import sql
 
 from auditing.findings import Report
 from auditing.verify.database.database import verify, verify_moment
-from eventstore.postgres.connections import SETTINGS, WORKER_ROLE, Connection, connect
+from eventstore.postgres.connections import WORKER_ROLE, Connection, connect, connect_as_owner
 from tests.campaigns.sealed_histories import SealedHistory, make_history
 from tests.campaigns.tampering_history import OF_HISTORY, Expected, Tampering
 from tests.campaigns.tampering_made import OF_SEALS, OF_SNAPSHOTS, OF_TABLES
@@ -35,9 +35,6 @@ PER_HISTORY = 20
 UNTOUCHED = 100
 KINDS: list[list[Tampering]] = [OF_HISTORY, OF_SEALS, OF_SNAPSHOTS, OF_TABLES]
 WEIGHTS = (45, 20, 10, 25)
-CONFIGURE = (
-    "SELECT set_config(name, value, false) FROM unnest(%(names)s::text[], %(values)s::text[]) AS s (name, value)"
-)
 BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ"
 # Neither possible here, nor of any effect: something else is tried.
 IMPOSSIBLE = (psycopg.IntegrityError, psycopg.DataError, IndexError, ValueError)
@@ -46,9 +43,8 @@ IMPOSSIBLE = (psycopg.IntegrityError, psycopg.DataError, IndexError, ValueError)
 @asynccontextmanager
 async def superuser(database_url: str) -> AsyncIterator[Connection]:
     """Somebody with full rights, for whom triggers don't fire."""
-    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
-        settings = SETTINGS | {"session_replication_role": "replica", "idle_in_transaction_session_timeout": "0"}
-        await connection.execute(CONFIGURE, {"names": list(settings), "values": list(settings.values())})
+    settings = {"session_replication_role": "replica", "idle_in_transaction_session_timeout": "0"}
+    async with await connect_as_owner(database_url, **settings) as connection:
         yield connection
 
 

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from psycopg import pq
 
+from eventstore.box_office import POSITION_KEY, BoxOffice
 from eventstore.postgres.connections import connect
-from eventstore.postgres.lock_keys import LOCK_CLASS, POSITION_KEY, stream_key
 
 Where = Literal["between two trips", "in the middle of a trip"]
 
@@ -19,9 +19,9 @@ async def silent_holder(database_url: str, where: Where, *, event_id: UUID | Non
 
     The server's timer for idle transactions is off: what is tested must not need it.
     """
-    lock = f"SELECT pg_advisory_xact_lock({LOCK_CLASS}, {POSITION_KEY})"
+    lock = "SELECT pg_advisory_xact_lock({lock_class}, {lock_key})".format(**BoxOffice().lock(POSITION_KEY))
     if event_id is not None:
-        lock = f"SELECT pg_advisory_xact_lock({stream_key(event_id)})"
+        lock = f"SELECT pg_advisory_xact_lock({BoxOffice().stream_key(event_id)})"
     connection = await connect(database_url, idle_in_transaction_session_timeout="0")
     try:
         if where == "between two trips":

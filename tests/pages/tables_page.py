@@ -7,7 +7,6 @@ from pathlib import Path
 
 import psycopg
 
-from eventstore.postgres.connections import PROJECTIONS_SCHEMA
 from projections.schema.example_queries import EXAMPLES
 from tixxety.embedded.server import EmbeddedPostgres
 from tixxety.schema.migration import migrate
@@ -70,8 +69,8 @@ SHORT_TYPES = {"timestamp with time zone": "timestamptz", "double precision": "f
 def page(database_url: str) -> str:
     """The page, from a migrated database. Raises ValueError for a table or view without an example."""
     with psycopg.connect(database_url, autocommit=True) as connection:
-        relations = connection.execute(RELATIONS, {"schema": PROJECTIONS_SCHEMA}).fetchall()
-        columns = connection.execute(COLUMNS, {"schema": PROJECTIONS_SCHEMA}).fetchall()
+        relations = connection.execute(RELATIONS, {"schema": "projections"}).fetchall()
+        columns = connection.execute(COLUMNS, {"schema": "projections"}).fetchall()
     rows: dict[str, list[str]] = {name: [] for name, _, _ in relations}
     for name, column, kind, comment in columns:
         rows[name].append(f"| `{column}` | {SHORT_TYPES.get(kind, kind)} | {comment.replace('|', ESCAPED_BAR)} |")

@@ -56,7 +56,7 @@ def test_the_story_works_when_pasted_twice(database_url: str, tmp_path: Path) ->
 
 
 def test_the_table_of_routes_is_the_api() -> None:
-    app = create_app(ApiConfig(database_url="postgresql://nowhere", jwt_secret="x" * 32))
+    app = create_app(ApiConfig(box_office="postgresql://nowhere", jwt_secret="x" * 32))
     served = {(method.upper(), path) for path, item in app.openapi()["paths"].items() for method in item}
     assert set(ROUTE_ROW.findall(README)) == served
 

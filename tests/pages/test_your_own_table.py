@@ -8,7 +8,7 @@ from typing import LiteralString
 
 import pytest
 
-from eventstore.postgres.connections import PROJECTIONS_SCHEMA, connect
+from eventstore.postgres.connections import connect
 from tests.pages.recipe_steps import copy_of_the_project, do, steps_of
 from tests.projections.histories import BoxOffice, append
 from tests.projections.rebuilding.watched_rebuild import fold_all, owner
@@ -78,7 +78,7 @@ async def test_a_table_of_ones_own_is_filled_from_the_whole_history(database_url
         answer = await (await connection.execute(fenced("sql")[1].encode())).fetchall()
         assert [came_back for came_back, *_ in answer] == [True]
         assert sum(count for _, count, _ in answer) == len(buyers)
-        assert await (await connection.execute(UNEXPLAINED, {"schema": PROJECTIONS_SCHEMA})).fetchall() == []
+        assert await (await connection.execute(UNEXPLAINED, {"schema": "projections"})).fetchall() == []
     assert "All is well." in done_in(copy, database_url, verify)
     async with owner(database_url) as connection:
         for wrong in WRONG:

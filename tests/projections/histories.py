@@ -23,9 +23,9 @@ from domain.decide import decide
 from domain.errors import Refusal
 from domain.inventory import TicketType
 from domain.ticketed_event import EventDetails, Limits, SalesWindow
+from eventstore.box_office import POSITION_KEY
 from eventstore.codec import encode
 from eventstore.postgres.connections import Connection
-from eventstore.postgres.lock_keys import LOCK_CLASS, POSITION_KEY
 
 Command = Sequence[DomainEvent]
 
@@ -171,8 +171,7 @@ async def append(connection: Connection, commands: Iterable[Command]) -> int:
         "topics": [domain_event.TOPIC for domain_event, _ in rows],
         "states": [encode(domain_event) for domain_event, _ in rows],
         "command_ends": [end for _, end in rows],
-        "lock_class": LOCK_CLASS,
-        "lock_key": POSITION_KEY,
+        **connection.box_office.lock(POSITION_KEY),
     }
     ((before,),) = await (await connection.execute(APPEND, values)).fetchall()
     return int(before) + len(rows)

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from domain.aggregate import DomainEvent
 from domain.commands import PayReservation
-from eventstore.postgres.connections import APP_ROLE, PROJECTIONS_SCHEMA, WORKER_ROLE, connect
+from eventstore.postgres.connections import APP_ROLE, WORKER_ROLE, connect
 from projections import checkpoint
 from projections.checkpoint import DEFINITIONS_VERSION
 from projections.projector.batches import Batches
@@ -35,7 +35,7 @@ TABLE_NAMES = """
 SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %(schema)s AND relkind = 'r' ORDER BY relname
 """
-SCHEMA = {"schema": PROJECTIONS_SCHEMA}
+SCHEMA = {"schema": "projections"}
 PAID_A_LOT = """
 UPDATE sales_by_minute SET minute = %s, paid = 1, tickets_paid = 1, currency = 'EUR', revenue_minor = %s
 """
@@ -169,9 +169,10 @@ async def test_the_worker_may_write_rows_the_api_reads_them_and_neither_owns_any
     may = "SELECT has_table_privilege(%s, %s, %s)"
     for role, writes in ((APP_ROLE, False), (WORKER_ROLE, True)):
         async with await connect(database_url, role=role) as connection:
+            name = connection.box_office.roles[role]
             for table in ("checkpoint", *(table.name for table in TABLES)):
                 for right in ("SELECT", "INSERT", "UPDATE", "DELETE"):
-                    row = await (await connection.execute(may, (role, table, right))).fetchone()
+                    row = await (await connection.execute(may, (name, table, right))).fetchone()
                     assert row == (writes or right == "SELECT",)
                 with pytest.raises(psycopg.errors.InsufficientPrivilege):
                     await connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(table)))

@@ -11,7 +11,7 @@ import pytest
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from eventstore.postgres.connections import HISTORY_SCHEMA, PROJECTIONS_SCHEMA, Connection, connect
+from eventstore.postgres.connections import Connection, connect
 from projections.schema import make_schema
 from tests.projections.histories import NOON, BoxOffice, Command, append
 from tests.projections.independent_fold import COUNTS, expected_of
@@ -181,9 +181,7 @@ async def test_after_a_swap_by_rename_every_view_shows_the_tables_beside_it(
     await fill(database_url, commands)
     rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
     enter = sql.SQL("SET search_path = {}")
-    live, fresh, old, history, away = map(
-        sql.Identifier, (PROJECTIONS_SCHEMA, "fresh", "old", HISTORY_SCHEMA, "elsewhere")
-    )
+    live, fresh, old, history, away = map(sql.Identifier, ("projections", "fresh", "old", "tixxety", "elsewhere"))
     async with await connect(database_url) as connection:
         await connection.execute("RESET ROLE")
         async with connection.transaction():
@@ -191,7 +189,7 @@ async def test_after_a_swap_by_rename_every_view_shows_the_tables_beside_it(
         async with connection.transaction():
             for before, after in ((live, old), (fresh, live), (history, away)):
                 await connection.execute(rename.format(before, after))
-        for name, conversions in (("old", True), (PROJECTIONS_SCHEMA, False)):
+        for name, conversions in (("old", True), ("projections", False)):
             await connection.execute(enter.format(sql.Identifier(name)))
             [stand] = await ask(connection, "SELECT position, head, lag_domain_events FROM freshness")
             assert (stand["position"] == stand["head"]) == conversions

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 import pytest
 
 from eventstore.postgres.connections import Connection, connect
-from eventstore.postgres.lock_keys import RUNNER_CLASS
 from eventstore.reading import head
 from projections import checkpoint
 from projections.projector.projector import Runner
@@ -45,7 +44,7 @@ async def until_folded(connection: Connection) -> None:
 
 async def lock_holders(connection: Connection) -> list[int]:
     """The sessions that hold a runner's lock in this database."""
-    rows = await (await connection.execute(LOCK_HOLDERS, (RUNNER_CLASS,))).fetchall()
+    rows = await (await connection.execute(LOCK_HOLDERS, (connection.box_office.runner_class,))).fetchall()
     return [row[0] for row in rows]
 
 

@@ -8,9 +8,9 @@ import psycopg
 import pytest
 
 from eventstore import reading, snapshots
+from eventstore.box_office import JOBS_KEY, BoxOffice
 from eventstore.postgres import connections
 from eventstore.postgres.connections import Connection
-from eventstore.postgres.lock_keys import JOBS_KEY, LOCK_CLASS, RUNNER_CLASS
 from eventstore.seals import seals
 from eventstore.writing.group_commit import GroupCommit
 from projections.projector.checkpoint_watcher import Follower
@@ -28,9 +28,9 @@ FREE_SECONDS, RECOVERED_SECONDS = 3 * SLACK, 15 * SLACK
 HOLDERS = """
 SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2
 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-AND (classid = %(runner_class)s::oid OR (classid = %(lock_class)s::oid AND objid = %(jobs_key)s::oid))
+AND (classid = %(runner_class)s::oid OR (classid = %(lock_class)s::oid AND objid = %(lock_key)s::oid))
 """
-VALUES = {"runner_class": RUNNER_CLASS, "lock_class": LOCK_CLASS, "jobs_key": JOBS_KEY}
+VALUES = BoxOffice().lock(JOBS_KEY) | {"runner_class": BoxOffice().runner_class}
 EXPIRED = "SELECT count(*) FROM reservations WHERE status = 'expired'"
 TAKEN = "SELECT count(*) FROM snapshots"
 KEPT = "SELECT count(*) FROM refused_together"

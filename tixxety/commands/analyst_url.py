@@ -13,8 +13,8 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import DependentObjectsStillExist, InsufficientPrivilege
 
-from eventstore.postgres.connections import PROJECTIONS_SCHEMA, Connection, connect_as_owner
-from projections.schema.make_schema import ANALYST_ROLE
+from eventstore.box_office import ANALYST_ROLE, BoxOffice
+from eventstore.postgres.connections import Connection, connect_as_owner
 from tixxety.errors import NoLogin
 from tixxety.options import Home, box_office
 from tixxety.processes.stop_signals import run
@@ -24,7 +24,6 @@ CONNECTIONS = 10
 # What keeps an analyst's slip from hurting others. Each is a default that the login itself may change: what protects
 # against malice is that it has no right but to read.
 SETTINGS = {
-    "search_path": PROJECTIONS_SCHEMA,
     "default_transaction_read_only": "on",
     "statement_timeout": "60s",
     "idle_in_transaction_session_timeout": "60s",
@@ -84,35 +83,36 @@ def analyst_url(
                 typer.echo(note, err=True)
 
 
-def hand_out(database_url: str, name: str) -> str:
+def hand_out(box_office: BoxOffice | str, name: str) -> str:
     """Make the login, or renew its password; returns the URL by which it comes. Raises `NoLogin`, `psycopg.Error`."""
-    return run(_hand_out(database_url, login_of(name)))
+    return run(_hand_out(box_office, login_of(name, box_office)))
 
 
-def take_back(database_url: str, name: str) -> bool:
+def take_back(box_office: BoxOffice | str, name: str) -> bool:
     """Drop the login; what it has open can read nothing any more. Raises `NoLogin`, `psycopg.Error`.
 
     False where it was let in to another database of the server as well, and stays for that one.
     """
-    return run(_take_back(database_url, login_of(name)))
+    return run(_take_back(box_office, login_of(name, box_office)))
 
 
-def unbounded(database_url: str, name: str) -> list[str]:
+def unbounded(box_office: BoxOffice | str, name: str) -> list[str]:
     """What this analyst may do to the server because nobody who could has forbidden it, a sentence each."""
-    return run(_unbounded(database_url, login_of(name)))
+    return run(_unbounded(box_office, login_of(name, box_office)))
 
 
-def login_of(name: str) -> str:
+def login_of(name: str, box_office: BoxOffice | str = "") -> str:
     """The role by which this analyst comes."""
-    return f"{ANALYST_ROLE}_{name}"
+    return f"{BoxOffice.at(box_office).roles[ANALYST_ROLE]}_{name}"
 
 
-async def _hand_out(database_url: str, login: str) -> str:
+async def _hand_out(box_office: BoxOffice | str, login: str) -> str:
     password = secrets.token_urlsafe(24)
-    async with await connect_as_owner(database_url) as connection:
-        if not await asks(connection, HAS_ROLE, role=ANALYST_ROLE):
+    async with await connect_as_owner(box_office) as connection:
+        analyst = connection.box_office.roles[ANALYST_ROLE]
+        if not await asks(connection, HAS_ROLE, role=analyst):
             raise NoLogin(
-                f"There is no role {ANALYST_ROLE} yet: run tixxety migrate as a login that may create roles, "
+                f"There is no role {analyst} yet: run tixxety migrate as a login that may create roles, "
                 "in MIGRATE_DATABASE_URL."
             )
         hashed = scram_verifier(connection, login, password)
@@ -122,7 +122,7 @@ async def _hand_out(database_url: str, login: str) -> str:
                 await _make(connection, login, hashed)
 
         await _done(login, make)
-        return _url(database_url, connection, login, password)
+        return _url(connection, login, password)
 
 
 async def _make(connection: Connection, login: str, hashed_password: str) -> None:
@@ -130,23 +130,24 @@ async def _make(connection: Connection, login: str, hashed_password: str) -> Non
     if not await asks(connection, HAS_ROLE, role=login):
         await connection.execute(CREATE.format(role))
     await connection.execute(CHANGE.format(role, sql.Literal(hashed_password), sql.Literal(CONNECTIONS)))
-    await connection.execute(JOIN.format(sql.Identifier(ANALYST_ROLE), role))
+    await connection.execute(JOIN.format(sql.Identifier(connection.box_office.roles[ANALYST_ROLE]), role))
     await connection.execute(LET_IN.format(sql.Identifier(connection.info.dbname), role))
     limits = TEMPORARY_FILES if await asks(connection, MAY_LIMIT_FILES) else {}
-    for name, value in (SETTINGS | limits).items():
+    path = {"search_path": connection.box_office.projections}
+    for name, value in (path | SETTINGS | limits).items():
         await connection.execute(SET.format(role, sql.Identifier(name), sql.Literal(value)))
 
 
-async def _unbounded(database_url: str, login: str) -> list[str]:
-    async with await connect_as_owner(database_url) as connection:
+async def _unbounded(box_office: BoxOffice | str, login: str) -> list[str]:
+    async with await connect_as_owner(box_office) as connection:
         notes = [UNLIMITED.format(login=login)] if await asks(connection, IS_UNLIMITED, login=login) else []
         others = await (await connection.execute(OTHER_DATABASES, {"login": login})).fetchall()
         names = ", ".join(name for (name,) in others)
         return [*notes, OTHERS_OPEN.format(databases=names)] if names else notes
 
 
-async def _take_back(database_url: str, login: str) -> bool:
-    async with await connect_as_owner(database_url) as connection:
+async def _take_back(box_office: BoxOffice | str, login: str) -> bool:
+    async with await connect_as_owner(box_office) as connection:
         if not await asks(connection, HAS_ROLE, role=login):
             raise NoLogin(f"There is no login {login}.")
 
@@ -178,12 +179,14 @@ async def _done(login: str, attempt: Callable[[], Awaitable[None]]) -> None:
         raise NoLogin(f"Others keep changing the role {login}: try again.")
 
 
-def _url(database_url: str, connection: Connection, login: str, password: str) -> str:
+def _url(connection: Connection, login: str, password: str) -> str:
     """The URL of the same database for the login; a folder of sockets stands in the query."""
     info = connection.info
-    query = {name: value for name, value in conninfo_to_dict(database_url).items() if name in KEPT_PARAMETERS}
+    parameters = conninfo_to_dict(connection.box_office.url)
+    query = {name: value for name, value in parameters.items() if name in KEPT_PARAMETERS}
     place = f"[{info.host}]" if ":" in info.host else info.host
     if info.host.startswith("/"):
         place, query["host"] = "", info.host
-    parameters = f"?{urlencode(query)}" if query else ""
-    return f"postgresql://{login}:{quote(password)}@{place}:{info.port}/{quote(info.dbname)}{parameters}"
+    return f"postgresql://{login}:{quote(password)}@{place}:{info.port}/{quote(info.dbname)}" + (
+        f"?{urlencode(query)}" if query else ""
+    )

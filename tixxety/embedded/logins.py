@@ -6,7 +6,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from psycopg import sql
 
-from eventstore.postgres.connections import APP_ROLE, WORKER_ROLE, connect_as_owner
+from eventstore.box_office import APP_ROLE, WORKER_ROLE, BoxOffice
+from eventstore.postgres.connections import connect_as_owner
 from tixxety.embedded.home import Home
 from tixxety.errors import PostgresFailed
 from tixxety.processes.stop_signals import run
@@ -19,7 +20,8 @@ def login_url(home: Home, superuser_url: str, role: str) -> str:
     """The same database by the role's own login, whose password is made once for each home."""
     parts = urlsplit(superuser_url)
     place = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{role}:{_password(home, role)}@{place}"))
+    name = BoxOffice.at(superuser_url).roles[role]
+    return urlunsplit(parts._replace(netloc=f"{name}:{_password(home, name)}@{place}"))
 
 
 def open_logins(home: Home, superuser_url: str) -> None:
@@ -34,7 +36,7 @@ async def _open(home: Home, superuser_url: str) -> None:
     async with await connect_as_owner(superuser_url) as owner:
 
         async def let_log_in() -> None:
-            for role in (APP_ROLE, WORKER_ROLE):
+            for role in (owner.box_office.roles[role] for role in (APP_ROLE, WORKER_ROLE)):
                 verifier = scram_verifier(owner, role, _password(home, role))
                 await owner.execute(LET_LOG_IN.format(sql.Identifier(role), sql.Literal(verifier)))
 

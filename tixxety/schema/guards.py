@@ -6,8 +6,8 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from eventstore.postgres.connections import APP_ROLE, HISTORY_SCHEMA, WORKER_ROLE, Connection
-from projections.schema import make_schema
+from eventstore.box_office import ANALYST_ROLE
+from eventstore.postgres.connections import Connection
 from tixxety.schema.database_roles import asks
 from tixxety.schema.rights import existing_roles
 
@@ -70,8 +70,8 @@ FIRST_CLOSED = 3
 
 OPEN_LOCKS = (
     "Any login to this database can take advisory locks and so stop all sales: only a superuser may revoke that. "
-    f"Run as one: REVOKE EXECUTE ON FUNCTION pg_advisory_lock(bigint) FROM PUBLIC, and so for each pg_*advisory* "
-    f"function, then GRANT it to {APP_ROLE} and {WORKER_ROLE}."
+    "Run as one: REVOKE EXECUTE ON FUNCTION pg_advisory_lock(bigint) FROM PUBLIC, and so for each pg_*advisory* "
+    "function, then GRANT it to {app} and {worker}."
 )
 
 GUARD_WAS_OFF = (
@@ -86,6 +86,7 @@ async def guard(connection: Connection, *, from_version: int) -> list[str]:
     Belongs outside of a transaction, with `search_path` on the history's schema, once roles and rights are there.
     `from_version` is the schema's version from before, 0 for none.
     """
+    office = connection.box_office
     notes = await _guard_history(connection)
     roles = await existing_roles(connection)
     if roles and await asks(connection, OWNS_DATABASE):
@@ -94,8 +95,8 @@ async def guard(connection: Connection, *, from_version: int) -> list[str]:
     if await asks(connection, IS_SUPERUSER):
         await _guard_functions(connection, functions, roles)
     if await asks(connection, LOCKS_ARE_OPEN, functions=functions):
-        notes.append(OPEN_LOCKS)
-    rows = await (await connection.execute(OUT_OF_REACH, {"schema": HISTORY_SCHEMA, "roles": roles})).fetchall()
+        notes.append(OPEN_LOCKS.format(**office.roles))
+    rows = await (await connection.execute(OUT_OF_REACH, {"schema": office.history, "roles": roles})).fetchall()
     return [*notes, *(SILENT_STAYS.format(login=login) for (login,) in rows)]
 
 
@@ -114,7 +115,8 @@ async def _guard_database(connection: Connection, roles: list[str], from_version
     database = sql.Identifier(connection.info.dbname)
     async with connection.transaction():
         if 0 < from_version < FIRST_CLOSED and await asks(connection, IS_OPEN):
-            analysts = await (await connection.execute(ANALYSTS, {"role": make_schema.ANALYST_ROLE})).fetchall()
+            role = connection.box_office.roles[ANALYST_ROLE]
+            analysts = await (await connection.execute(ANALYSTS, {"role": role})).fetchall()
             roles = [*roles, *(name for (name,) in analysts)]
         await connection.execute(CLOSE_DATABASE.format(database))
         whom = sql.SQL(", ").join(map(sql.Identifier, roles))
@@ -124,7 +126,7 @@ async def _guard_database(connection: Connection, roles: list[str], from_version
 async def _guard_functions(connection: Connection, advisory: list[LiteralString], roles: list[str]) -> None:
     """Only our roles take advisory locks, and only the owner writes what is not ours: large objects, WAL."""
     async with connection.transaction():
-        ((owner,),) = await (await connection.execute(OWNER, {"schema": HISTORY_SCHEMA})).fetchall()
+        ((owner,),) = await (await connection.execute(OWNER, {"schema": connection.box_office.history})).fetchall()
         rows = await (await connection.execute(FILLING_FUNCTIONS)).fetchall()
         whom: dict[LiteralString, sql.Composable] = {name: sql.SQL(owner) for (name,) in rows}
         if roles:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
 
-from eventstore.postgres import connections
-from eventstore.postgres.connections import HISTORY_SCHEMA, PROJECTIONS_SCHEMA, WORKER_ROLE, Connection, connect
+from eventstore.box_office import APP_ROLE, WORKER_ROLE, BoxOffice
+from eventstore.postgres.connections import Connection, connect
 from projections.schema import make_schema
 from tixxety.errors import Failure
 from tixxety.processes.stop_signals import run
@@ -31,8 +31,7 @@ BOTH_ROLES = (
     "Give the worker a login of its own, then run: REVOKE {worker} FROM {login}."
 )
 NO_WORKER = (
-    f"This login may not act as {WORKER_ROLE}, as a worker must: as one that may, run "
-    f"GRANT {WORKER_ROLE} TO the worker's login."
+    "This login may not act as {worker}, as a worker must: as one that may, run GRANT {worker} TO the worker's login."
 )
 NOT_YET_BOTH = "If the worker comes by the login {login}, it needs the right to: GRANT {worker} TO {login}."
 
@@ -68,7 +67,6 @@ FUNCTION_RIGHTS = {
     "refuse_change": Rights("", ""),
 }
 
-HISTORY, PROJECTIONS = sql.Identifier(HISTORY_SCHEMA), sql.Identifier(PROJECTIONS_SCHEMA)
 TAKE_ALL = sql.SQL("REVOKE ALL ON ALL TABLES IN SCHEMA {}, {} FROM {}")
 USE_SCHEMA = sql.SQL("GRANT USAGE ON SCHEMA {} TO {}")
 ON_TABLE = sql.SQL("GRANT {} ON {} TO {}")
@@ -92,8 +90,7 @@ JOIN = sql.SQL("GRANT {} TO {}")
 
 async def existing_roles(connection: Connection) -> list[str]:
     """Those of our two roles that are there: the API's, the worker's."""
-    both = (connections.APP_ROLE, connections.WORKER_ROLE)
-    return [role for role in both if await asks(connection, HAS_ROLE, role=role)]
+    return [role for role in _both(connection) if await asks(connection, HAS_ROLE, role=role)]
 
 
 async def give_rights(connection: Connection) -> list[str]:
@@ -102,24 +99,26 @@ async def give_rights(connection: Connection) -> list[str]:
     Where there is no role for the worker, the API's has the rights of both. What version 2 gave to the API's role
     beyond that is not taken away before the last session of that version is gone.
     """
-    app, worker = connections.APP_ROLE, connections.WORKER_ROLE
+    app, worker = _both(connection)
+    office = connection.box_office
+    history, projections = (sql.Identifier(name) for name in (office.history, office.projections))
     roles = await existing_roles(connection)
     notes = await _in_use(connection) if roles == [app, worker] else []
     for role in roles:
         if role == worker or not notes:
-            await connection.execute(TAKE_ALL.format(HISTORY, PROJECTIONS, sql.Identifier(role)))
-        await connection.execute(USE_SCHEMA.format(HISTORY, sql.Identifier(role)))
+            await connection.execute(TAKE_ALL.format(history, projections, sql.Identifier(role)))
+        await connection.execute(USE_SCHEMA.format(history, sql.Identifier(role)))
         await _give(connection, role, app=role == app, worker=role == worker or worker not in roles)
     if roles:
         for function in FUNCTION_RIGHTS:
-            await connection.execute(CLOSE_FUNCTION.format(sql.Identifier(HISTORY_SCHEMA, function)))
-    await make_schema.grant(connection, PROJECTIONS_SCHEMA)
+            await connection.execute(CLOSE_FUNCTION.format(sql.Identifier(office.history, function)))
+    await make_schema.grant(connection, office.projections)
     return notes
 
 
 async def let_logins_work(connection: Connection) -> list[str]:
     """Let the API's logins act as the worker too: to version 2 both were one. Returns what the operator should know."""
-    app, worker = connections.APP_ROLE, connections.WORKER_ROLE
+    app, worker = _both(connection)
     if await existing_roles(connection) != [app, worker]:
         return []
     rows = await (await connection.execute(OLD_LOGINS, {"app": app, "worker": worker})).fetchall()
@@ -135,21 +134,26 @@ async def let_logins_work(connection: Connection) -> list[str]:
     return [form.format(login=login, worker=worker) for (login,) in rows]
 
 
-def expect_worker_rights(database_url: str) -> None:
+def expect_worker_rights(box_office: BoxOffice | str) -> None:
     """Raises Failure where this login can't do the worker's work. Raises `psycopg.Error`."""
 
     async def ask() -> bool:
-        async with await connect(database_url, role=connections.WORKER_ROLE) as connection:
+        async with await connect(box_office, role=WORKER_ROLE) as connection:
             return await asks(connection, MAY_SEAL)
 
     if not run(ask()):
-        raise Failure(NO_WORKER)
+        raise Failure(NO_WORKER.format(**BoxOffice.at(box_office).roles))
+
+
+def _both(connection: Connection) -> list[str]:
+    return [connection.box_office.roles[role] for role in (APP_ROLE, WORKER_ROLE)]
 
 
 async def _in_use(connection: Connection) -> list[str]:
     """Whether the API's role still has the rights that version 2 needs, and who seems to need them."""
-    role, table = connections.APP_ROLE, f"{HISTORY_SCHEMA}.seals"
-    if not await asks(connection, HAS_OLD_RIGHTS, role=role, table=table):
+    office = connection.box_office
+    role = office.roles[APP_ROLE]
+    if not await asks(connection, HAS_OLD_RIGHTS, role=role, table=f"{office.history}.seals"):
         return []
     rows = await (await connection.execute(OLD_SESSION, {"role": role})).fetchall()
     return [OLD_VERSION.format(pid=pid, login=login, role=role) for pid, login in rows]
@@ -159,5 +163,5 @@ async def _give(connection: Connection, role: str, *, app: bool, worker: bool) -
     for form, table in ((ON_TABLE, HISTORY_RIGHTS), (ON_FUNCTION, FUNCTION_RIGHTS)):
         for name, rights in table.items():
             for right in {rights.app if app else "", rights.worker if worker else ""} - {""}:
-                what = sql.Identifier(HISTORY_SCHEMA, name)
+                what = sql.Identifier(connection.box_office.history, name)
                 await connection.execute(form.format(sql.SQL(right), what, sql.Identifier(role)))

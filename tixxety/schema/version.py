@@ -6,8 +6,9 @@ from typing import Any
 
 from psycopg import sql
 
+from eventstore.box_office import BoxOffice
 from eventstore.errors import SchemaOutdated
-from eventstore.postgres.connections import HISTORY_SCHEMA, Connection
+from eventstore.postgres.connections import Connection
 from eventstore.schema_version import SCHEMA_VERSION, VERSIONS
 from tixxety.errors import WrongEncoding
 from tixxety.processes.stop_signals import run
@@ -17,15 +18,15 @@ HAS_VERSION = "SELECT to_regclass('schema_version') IS NOT NULL"
 SEARCH_PATH = sql.SQL("SET search_path = {}")
 
 
-def schema_version(database_url: str) -> int | None:
+def schema_version(box_office: BoxOffice | str) -> int | None:
     """The version of the schema that is in the database; None where there is none yet. Raises `WrongEncoding`."""
-    found = schema_versions(database_url)
+    found = schema_versions(box_office)
     return found[0] if found else None
 
 
-def schema_versions(database_url: str) -> tuple[int, int] | None:
+def schema_versions(box_office: BoxOffice | str) -> tuple[int, int] | None:
     """The same, and the oldest version whose programs it serves."""
-    return run(_schema_versions(database_url))
+    return run(_schema_versions(BoxOffice.at(box_office)))
 
 
 def version_of(row: tuple[Any, ...] | None) -> int:
@@ -57,10 +58,10 @@ def expect_this_version(version: int, serves_from: int | None = None) -> None:
         raise SchemaOutdated(f"The schema was made by version {version}; this program knows {SCHEMA_VERSION}.")
 
 
-async def _schema_versions(database_url: str) -> tuple[int, int] | None:
-    async with await Connection.connect(database_url, autocommit=True, connect_timeout=5) as connection:
+async def _schema_versions(box_office: BoxOffice) -> tuple[int, int] | None:
+    async with await Connection.connect(box_office.url, autocommit=True, connect_timeout=5) as connection:
         expect_utf8(connection.info.parameter_status("server_encoding"))
-        await connection.execute(SEARCH_PATH.format(sql.Identifier(HISTORY_SCHEMA)))
+        await connection.execute(SEARCH_PATH.format(sql.Identifier(box_office.history)))
         if not await asks(connection, HAS_VERSION):
             return None
         row = await (await connection.execute(VERSIONS)).fetchone()

@@ -34,7 +34,7 @@ def create_app() -> ASGIApp:
     if settings.database_url is None or settings.jwt_secret is None:
         raise WrongSetting("DATABASE_URL and JWT_SECRET must be set, or the API started with `tixxety serve`.")
     config = ApiConfig(
-        database_url=settings.database_url,
+        box_office=settings.database_url,
         jwt_secret=settings.jwt_secret.get_secret_value(),
         rate_limits=settings.rate_limits is not False,
         trusted_proxies=tuple(str(network) for network in settings.trusted_proxies),

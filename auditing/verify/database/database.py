@@ -12,6 +12,7 @@ from auditing.verify.database.plan import Plan, plan
 from auditing.verify.database.protection import append_only, expect_tables_unaltered
 from auditing.verify.garbage_collection import sparing_collector
 from auditing.verify.stream_process import stream_process
+from eventstore.box_office import BoxOffice
 from eventstore.postgres.connections import Connection
 from eventstore.seals import seals
 from projections.progress import ProgressCallback, no_progress
@@ -22,7 +23,7 @@ NOW = "SELECT clock_timestamp()"
 
 
 async def verify(
-    database_url: str,
+    box_office: BoxOffice | str,
     *,
     since_seal: int | None = None,
     kept: KeptSeal | None = None,
@@ -35,8 +36,8 @@ async def verify(
     `TableAltered`, `StreamsUnread` and `psycopg.Error`.
     """
     with sparing_collector():
-        async with one_moment.moment(database_url) as connection:
-            return await verify_moment(connection, since_seal, kept, on_progress, database_url)
+        async with one_moment.moment(box_office) as connection:
+            return await verify_moment(connection, since_seal, kept, on_progress, apart=True)
 
 
 async def verify_moment(
@@ -44,9 +45,9 @@ async def verify_moment(
     since_seal: int | None = None,
     kept: KeptSeal | None = None,
     on_progress: ProgressCallback = no_progress,
-    database_url: str | None = None,
+    apart: bool = False,
 ) -> Report:
-    """The same for what an open transaction sees; with its database's URL a second process may help."""
+    """The same for what an open transaction sees; with `apart` a second process may help."""
     await expect_tables_unaltered(connection)
     what = await plan(connection, since_seal)
     findings = Findings()
@@ -55,10 +56,10 @@ async def verify_moment(
         for seal in await seals.after(connection, kept.claims.number - 1, 1):
             check.look(seal.number, seal.jws)
         check.end()
-    if database_url is None or what.head - what.after < APART_FROM_POSITIONS:
+    if not apart or what.head - what.after < APART_FROM_POSITIONS:
         sealed = await _in_one_process(connection, what, findings, on_progress)
     else:
-        sealed = await _in_two_processes(database_url, connection, what, findings, on_progress)
+        sealed = await _in_two_processes(connection, what, findings, on_progress)
     return await _report(connection, what, sealed, findings)
 
 
@@ -72,11 +73,11 @@ async def _in_one_process(
 
 
 async def _in_two_processes(
-    database_url: str, connection: Connection, what: Plan, findings: Findings, on_progress: ProgressCallback
+    connection: Connection, what: Plan, findings: Findings, on_progress: ProgressCallback
 ) -> SealPass:
     total = what.head - what.after
     shared = await one_moment.share(connection)
-    with stream_process(verify_streams_in_process, database_url, shared, what) as process:
+    with stream_process(verify_streams_in_process, connection.box_office, shared, what) as process:
         done = 0
 
         def tell(rows: int) -> None:

@@ -8,6 +8,7 @@ from auditing.verify.checks.stream_pass import StreamPass
 from auditing.verify.database import one_moment
 from auditing.verify.database.plan import Plan
 from auditing.verify.database.table_check import TableCheck
+from eventstore.box_office import BoxOffice
 from eventstore.postgres.connections import Connection
 
 
@@ -45,12 +46,12 @@ async def verify_streams(
 
 
 def verify_streams_in_process(
-    findings: Findings, on_progress: Callable[[int], None], database_url: str, shared: str, plan: Plan
+    findings: Findings, on_progress: Callable[[int], None], box_office: BoxOffice, shared: str, plan: Plan
 ) -> None:
     """The same for another process, at the moment that the first one has shared."""
 
     async def verify() -> None:
-        async with one_moment.moment(database_url, shared) as connection:
+        async with one_moment.moment(box_office, shared) as connection:
             await verify_streams(connection, plan, findings, on_progress)
 
     asyncio.run(verify())

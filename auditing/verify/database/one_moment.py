@@ -12,6 +12,7 @@ from psycopg.rows import args_row, tuple_row
 from auditing.verify.checks.history_pass import creation
 from auditing.verify.checks.snapshot_check import StoredSnapshot
 from domain.ticketed_event import EventCreated
+from eventstore.box_office import BoxOffice
 from eventstore.postgres.connections import BY_INDEX, Connection, connect
 from eventstore.reading import StoredRow
 from eventstore.snapshots import SHAPE_VERSION
@@ -77,9 +78,9 @@ ACROSS_STREAMS = tuple(table for table in TABLES if not is_by_position(table) an
 
 
 @asynccontextmanager
-async def moment(database_url: str, shared: str | None = None) -> AsyncIterator[Connection]:
+async def moment(box_office: BoxOffice | str, shared: str | None = None) -> AsyncIterator[Connection]:
     """A connection that sees one moment until the block ends: the present one, or one that another has shared."""
-    async with await connect(database_url, None, **SETTINGS) as connection:
+    async with await connect(box_office, None, **SETTINGS) as connection:
         await connection.execute(BEGIN)
         if shared is not None:
             await connection.execute(sql.SQL(TAKE).format(sql.Literal(shared)))

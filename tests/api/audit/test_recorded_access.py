@@ -189,7 +189,7 @@ async def test_the_seals_can_be_checked_with_the_answer_alone(client: httpx2.Asy
     (organiser,) = await crowd(app, 1)
     async with (
         app.state.services.pool.connection() as connection,
-        await connect(app.state.services.config.database_url, role=WORKER_ROLE) as worker,
+        await connect(app.state.services.config.box_office, role=WORKER_ROLE) as worker,
     ):
         for _ in range(3):
             await new_event(client, organiser)

@@ -46,7 +46,7 @@ BEFORE_ROUTING = {"method-not-allowed", "malformed-request", "headers-too-large"
 @pytest.fixture(scope="module")
 def document() -> Any:
     """The document as clients read it; it needs no database."""
-    app = create_app(ApiConfig(database_url="postgresql://nowhere", jwt_secret=JWT_SECRET))
+    app = create_app(ApiConfig(box_office="postgresql://nowhere", jwt_secret=JWT_SECRET))
     return json.loads(json.dumps(app.openapi()))
 
 

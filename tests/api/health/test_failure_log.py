@@ -160,9 +160,9 @@ class BlackHole:
 
 
 async def test_readiness_tells_of_a_silent_server_within_seconds(config: ApiConfig) -> None:
-    hole = BlackHole(config.database_url)
+    hole = BlackHole(config.box_office)
     async with hole.url() as url:
-        app = create_app(replace(config, database_url=url))
+        app = create_app(replace(config, box_office=url))
         transport = httpx2.ASGITransport(app)
         async with (
             app.router.lifespan_context(app),

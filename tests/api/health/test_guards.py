@@ -37,7 +37,7 @@ def reader_url(owner: psycopg.Connection[Any], database_url: str) -> Iterator[st
 
 @asynccontextmanager
 async def serving(config: ApiConfig, url: str) -> AsyncIterator[httpx2.AsyncClient]:
-    app = create_app(replace(config, database_url=url))
+    app = create_app(replace(config, box_office=url))
     async with (
         app.router.lifespan_context(app),
         httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://box-office") as client,

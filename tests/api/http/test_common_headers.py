@@ -89,7 +89,7 @@ async def test_a_page_of_the_origin_reads_answers_and_problems_with_our_headers(
 @pytest.fixture
 def config(database_url: str) -> ApiConfig:
     """An API below a prefix; without one in the scope it makes no difference but to what it makes itself."""
-    return ApiConfig(database_url=database_url, jwt_secret=JWT_SECRET, rate_limits=False, root_path="/tickets")
+    return ApiConfig(box_office=database_url, jwt_secret=JWT_SECRET, rate_limits=False, root_path="/tickets")
 
 
 @pytest.fixture

@@ -151,7 +151,7 @@ async def test_commands_end_with_the_account(client: httpx2.AsyncClient, new_acc
 @pytest.mark.parametrize("secret", ["", "short", "x" * 31])
 def test_a_short_secret_is_refused_before_anything_starts(secret: str) -> None:
     with pytest.raises(ValueError, match="at least 32 bytes"):
-        create_app(ApiConfig(database_url="postgresql://nowhere", jwt_secret=secret))
+        create_app(ApiConfig(box_office="postgresql://nowhere", jwt_secret=secret))
 
 
 def test_a_secret_counts_in_bytes() -> None:

@@ -14,7 +14,6 @@ from domain.ticketed_event import TicketsHeld
 from eventstore.errors import DatabaseAway, EventBusy
 from eventstore.postgres import connections
 from eventstore.postgres.connections import Connection, connect
-from eventstore.postgres.lock_keys import stream_key
 from eventstore.reading import head
 from eventstore.writing import group_commit, writer
 from eventstore.writing.group import Outcome
@@ -305,7 +304,7 @@ async def test_a_frozen_process_does_not_keep_an_event(
     frozen = await connect(database_url, idle_in_transaction_session_timeout="200ms")
     try:
         await frozen.execute("BEGIN")
-        await frozen.execute("SELECT lock_streams(%s)", ([stream_key(event.event_id)],))
+        await frozen.execute("SELECT lock_streams(%s)", ([frozen.box_office.stream_key(event.event_id)],))
         outcome = await commands.submit(box_office.reserve(event.event_id, buyer))
     finally:
         await frozen.close()

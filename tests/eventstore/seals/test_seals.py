@@ -4,12 +4,11 @@ import asyncio
 from hashlib import sha256
 
 import jwt
-import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege, RestrictViolation
 
 from eventstore import reading
-from eventstore.postgres.connections import Connection, connect
+from eventstore.postgres.connections import Connection, connect, connect_as_owner
 from eventstore.seals import seal_keys, seals
 from eventstore.seals.merkle import leaf_hash, root_hash
 from eventstore.seals.seals import Seal, SealInvalid
@@ -27,12 +26,6 @@ def connection(worker: Connection) -> Connection:
 
 async def keys_of(connection: Connection) -> dict[str, seal_keys.Jwk]:
     return {key["kid"]: key for key in await seal_keys.published(connection)}
-
-
-async def owner_of(database_url: str) -> Connection:
-    connection = await psycopg.AsyncConnection.connect(database_url, autocommit=True)
-    await connection.execute("SET search_path = tixxety, projections")
-    return connection
 
 
 async def sealed(connection: Connection) -> Seal:
@@ -92,7 +85,7 @@ async def test_a_new_key_signs_from_then_on_and_the_old_one_stays_published(
     office = BoxOffice(3)
     await append(connection, office.commands(3))
     first = await sealed(connection)
-    async with await owner_of(database_url) as owner:
+    async with await connect_as_owner(database_url) as owner:
         key_id = await seal_keys.rotate(owner)
         rows = await (await owner.execute("SELECT key_id, private_key FROM seal_keys ORDER BY created_at")).fetchall()
         await append(connection, office.commands(3))
@@ -105,7 +98,7 @@ async def test_a_new_key_signs_from_then_on_and_the_old_one_stays_published(
 
 async def test_migrating_again_keeps_the_key(connection: Connection, database_url: str) -> None:
     before = await seal_keys.published(connection)
-    async with await owner_of(database_url) as owner:
+    async with await connect_as_owner(database_url) as owner:
         await seal_keys.ensure(owner)
     assert await seal_keys.published(connection) == before
     assert len(before) == 1
@@ -134,7 +127,7 @@ async def test_seals_and_reads_are_append_only(connection: Connection, database_
     await append(connection, BoxOffice(3).commands(3))
     await sealed(connection)
     changes = ["UPDATE seals SET number = 2", "DELETE FROM seals", "TRUNCATE seals", "DELETE FROM audit_reads"]
-    async with await owner_of(database_url) as owner:
+    async with await connect_as_owner(database_url) as owner:
         for change in changes:
             with pytest.raises(InsufficientPrivilege):
                 await connection.execute(change)

@@ -187,7 +187,7 @@ async def test_each_append_tells_its_last_position_once(
     database_url: str, connection: Connection, commands: GroupCommit
 ) -> None:
     async with await connect(database_url) as listening:
-        await listening.execute(f"LISTEN {reading.CHANNEL}")
+        await listening.execute("LISTEN history")
         (event_id,) = await on_sale(connection, commands, 1)
         buyers = await box_office.register(connection, 3)
         await box_office.submit_all(commands, [box_office.reserve(event_id, buyer) for buyer in buyers])

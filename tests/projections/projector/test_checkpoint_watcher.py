@@ -7,7 +7,6 @@ import pytest
 
 from eventstore.postgres.connections import WORKER_ROLE, connect, connect_as_owner
 from projections import checkpoint
-from projections.checkpoint import CHANNEL
 from projections.projector.batches import Batches
 from projections.projector.checkpoint_watcher import Follower
 from tests.projections.histories import BoxOffice, append
@@ -98,7 +97,7 @@ async def test_a_lost_connection_is_made_again_and_what_happened_meanwhile_is_kn
 async def test_what_anybody_may_say_on_the_channel_is_not_believed(projections: Projections, said: str) -> None:
     assert await projections.follower.wait_for(await projections.fold(3), PATIENCE_SECONDS)
     async with await connect(projections.database_url, role=WORKER_ROLE) as connection:
-        await connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, said))
+        await connection.execute("SELECT pg_notify(%s, %s)", ("projections", said))
     last = await projections.fold()
     assert await projections.follower.wait_for(last, PATIENCE_SECONDS)
     assert projections.follower.position == last

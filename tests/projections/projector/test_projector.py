@@ -14,8 +14,8 @@ from psycopg import sql
 from structlog.testing import capture_logs
 
 from eventstore.errors import SchemaOutdated
-from eventstore.postgres.connections import PROJECTIONS_SCHEMA, WORKER_ROLE, Connection, connect
-from eventstore.reading import CHANNEL, head
+from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
+from eventstore.reading import head
 from projections import checkpoint
 from projections.checkpoint import DEFINITIONS_VERSION
 from projections.errors import CheckpointMoved
@@ -71,7 +71,7 @@ async def test_what_anybody_may_say_on_the_channel_changes_nothing(database_url:
     async with await connect(database_url, role=WORKER_ROLE) as connection, running(Runner(database_url)) as runner:
         await until_somebody_leads(connection)
         for said in ("x", "", "99999999999"):
-            await connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, said))
+            await connection.execute("SELECT pg_notify(%s, %s)", ("history", said))
         await append(connection, commands)
         await until_folded(connection)
         assert not runner.done()
@@ -92,12 +92,12 @@ async def test_there_is_one_notification_a_batch_with_the_position_it_reached(da
         await connect(database_url, role=WORKER_ROLE) as connection,
         await connect(database_url, role=WORKER_ROLE) as listener,
     ):
-        await listener.execute(f"LISTEN {checkpoint.CHANNEL}")
-        await listener.execute(f"LISTEN {CHANNEL}")
+        await listener.execute("LISTEN projections")
+        await listener.execute("LISTEN history")
         last = await append(connection, BoxOffice(1).commands(50))
         await Batches(connection, await checkpoint.read(connection)).fold_next()
         told = [(one.channel, one.payload) async for one in listener.notifies(timeout=20, stop_after=2)]
-        assert told == [(CHANNEL, str(last)), (checkpoint.CHANNEL, str(last))]
+        assert told == [("history", str(last)), ("projections", str(last))]
 
 
 async def test_a_standby_takes_over_from_a_runner_that_is_stopped(database_url: str) -> None:
@@ -131,7 +131,7 @@ async def test_a_runner_that_loses_its_lock_stops_writing_and_stands_by(database
 async def test_no_two_runners_write_from_the_same_position(database_url: str) -> None:
     commands = BoxOffice(4).commands(600)
     async with owner(database_url) as connection:
-        await connection.execute(sql.SQL("SET search_path = {}").format(sql.Identifier(PROJECTIONS_SCHEMA)))
+        await connection.execute("SET search_path = projections")
         await connection.execute(KEEP_A_DIARY)
         await connection.execute("RESET search_path")
     async with owner(database_url) as connection, running(Runner(database_url)), running(Runner(database_url)):
@@ -226,7 +226,7 @@ async def test_a_batch_from_an_outdated_checkpoint_changes_nothing(database_url:
 
 async def test_after_a_rename_an_old_runner_does_not_write_into_the_new_tables(database_url: str) -> None:
     commands = BoxOffice(7).commands(80)
-    live, fresh, old = (sql.Identifier(name) for name in (PROJECTIONS_SCHEMA, "fresh", "old"))
+    live, fresh, old = (sql.Identifier(name) for name in ("projections", "fresh", "old"))
     async with owner(database_url) as connection, owner(database_url) as builder:
         await append(connection, commands[:40])
         batches = Batches(connection, await checkpoint.read(connection))

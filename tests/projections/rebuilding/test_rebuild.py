@@ -6,9 +6,9 @@ from random import Random
 import psycopg
 import pytest
 
+from eventstore.box_office import REBUILD_KEY
 from eventstore.errors import SchemaOutdated
-from eventstore.postgres.connections import OLD_PROJECTIONS_SCHEMA, WORKER_ROLE, connect
-from eventstore.postgres.lock_keys import LOCK_CLASS, REBUILD_KEY
+from eventstore.postgres.connections import WORKER_ROLE, connect
 from eventstore.reading import head
 from projections import checkpoint
 from projections.errors import FoldFailed, HistoryCutShort, OldTablesHeld, OldTablesInUse, RebuildUnderWay
@@ -48,7 +48,7 @@ async def test_rebuilt_equals_live_row_by_row(database_url: str, seed: int) -> N
         assert (await checkpoint.read(connection)).generation != before.generation
         assert await shown_by(connection) == expected_of(commands)
         schemas = await (await connection.execute(SCHEMAS)).fetchall()
-        assert schemas == [("projections",), (OLD_PROJECTIONS_SCHEMA,)]
+        assert schemas == [("projections",), ("projections_old",)]
         assert await drop_old(connection)
         assert not await drop_old(connection)
 
@@ -150,7 +150,7 @@ async def test_what_can_not_be_folded_stops_the_rebuild_and_changes_nothing(data
 async def test_a_second_rebuild_at_the_same_time_is_refused(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("projections.rebuilding.rebuild.LOCK_TRIES", 2)
     async with await connect(database_url, role=WORKER_ROLE) as other:
-        await other.execute("SELECT pg_advisory_lock(%s, %s)", (LOCK_CLASS, REBUILD_KEY))
+        await other.execute("SELECT pg_advisory_lock(%(lock_class)s, %(lock_key)s)", other.box_office.lock(REBUILD_KEY))
         with pytest.raises(RebuildUnderWay):
             await Watched().rebuild(database_url)
 

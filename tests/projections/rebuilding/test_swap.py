@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 import pytest
 
 from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
-from eventstore.postgres.lock_keys import RUNNER_CLASS
 from projections import checkpoint
 from projections.errors import CheckpointMoved, SwapHeldUp
 from projections.projector.batches import Batches
@@ -124,7 +123,9 @@ async def test_an_older_versions_tables_are_waited_for_and_then_folded(database_
         await connection.execute("UPDATE checkpoint SET definitions_version = 1")
         async with running(Runner(database_url)) as runner:
             # The older version's own runner still gets the lock.
-            await connection.execute("SELECT pg_advisory_lock(%s, generation) FROM checkpoint", (RUNNER_CLASS,))
+            await connection.execute(
+                "SELECT pg_advisory_lock(%s, generation) FROM checkpoint", (connection.box_office.runner_class,)
+            )
             await append(connection, commands[30:])
             await Watched().rebuild(database_url)
             await until_folded(connection)
@@ -203,7 +204,10 @@ async def test_a_reader_who_comes_just_before_both_are_equal_is_waited_for(datab
         await stopped_before("swap", database_url)
         await append(connection, office.commands(30))
         await fold_all(database_url)
-        async with await connect(database_url, **FRESH_SETTINGS) as folding, owner(database_url) as watcher:
+        async with (
+            await connect(database_url, **FRESH_SETTINGS, search_path="tixxety, projections_next") as folding,
+            owner(database_url) as watcher,
+        ):
             batches = Batches(folding, await checkpoint.read(folding))
 
             async def follow(position: int) -> None:

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from eventstore.postgres.connections import PROJECTIONS_SCHEMA, WORKER_ROLE, Connection, connect, connect_as_owner
+from eventstore.postgres.connections import WORKER_ROLE, Connection, connect, connect_as_owner
 from projections import checkpoint
 from projections.projector.batches import Batches
 from projections.rebuilding.differences import Differences
@@ -17,7 +17,7 @@ PATIENCE_SECONDS = 30.0
 @asynccontextmanager
 async def owner(database_url: str) -> AsyncIterator[Connection]:
     """Who may change tables, in the schema of the live ones."""
-    async with await connect_as_owner(database_url, search_path=f"{PROJECTIONS_SCHEMA}, tixxety") as connection:
+    async with await connect_as_owner(database_url, search_path="projections, tixxety") as connection:
         yield connection
 
 

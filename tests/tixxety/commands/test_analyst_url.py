@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 from psycopg.errors import InsufficientPrivilege, LockNotAvailable, ReadOnlySqlTransaction
 
-from eventstore.postgres.connections import PROJECTIONS_SCHEMA, connect
+from eventstore.postgres.connections import connect
 from projections import checkpoint
 from projections.projector.batches import Batches
 from projections.projector.projector import FOLD_SETTINGS
@@ -158,7 +158,7 @@ def test_a_slip_is_stopped_by_the_logins_limits(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         settings = ("statement_timeout", "idle_in_transaction_session_timeout", "lock_timeout", "search_path")
         shown = [connection.execute(f"SHOW {setting}").fetchone() for setting in settings]
-        assert shown == [("1min",), ("1min",), ("5s",), (PROJECTIONS_SCHEMA,)]
+        assert shown == [("1min",), ("1min",), ("5s",), ("projections",)]
         with pytest.raises(ReadOnlySqlTransaction):
             connection.execute("CREATE TEMPORARY TABLE mine (x integer)")
 
@@ -204,16 +204,14 @@ async def test_tables_that_are_made_anew_are_there_to_read_as_well(
     database_url: str, analyst: psycopg.Connection
 ) -> None:
     rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
-    live, fresh, old = map(sql.Identifier, (PROJECTIONS_SCHEMA, "fresh", "old"))
+    live, fresh, old = map(sql.Identifier, ("projections", "fresh", "old"))
     async with await connect(database_url) as owner:
         await owner.execute("RESET ROLE")
         async with owner.transaction():
             await make_schema.make(owner, "fresh")
             await owner.execute(rename.format(live, old))
             await owner.execute(rename.format(fresh, live))
-            await owner.execute(
-                sql.SQL("CREATE TABLE {} (x integer)").format(sql.Identifier(PROJECTIONS_SCHEMA, "new"))
-            )
+            await owner.execute(sql.SQL("CREATE TABLE {} (x integer)").format(sql.Identifier("projections", "new")))
     for relation in (*EXAMPLES, "new"):
         analyst.execute(on("SELECT * FROM {}", relation))
 

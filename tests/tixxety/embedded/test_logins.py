@@ -71,8 +71,8 @@ def test_api_and_worker_come_as_their_roles_and_as_no_superuser(server: Embedded
     open_logins(server.home, server.url)
     with psycopg.connect(login_url(server.home, server.url, role)) as connection:
         asked = connection.execute("SELECT session_user::text, rolsuper FROM pg_roles WHERE rolname = session_user")
-        assert asked.fetchone() == (role, False)
-    assert not can_connect(login_url(server.home, server.url, role).replace(f"{role}:", f"{role}:x"))
+        assert asked.fetchone() == (f"tixxety_{role}", False)
+    assert not can_connect(login_url(server.home, server.url, role).replace(f"_{role}:", f"_{role}:x"))
 
 
 def test_roles_that_an_older_version_made_log_in_as_well(server: EmbeddedPostgres) -> None:

@@ -11,12 +11,11 @@ import pytest
 from psycopg import sql
 from psycopg.errors import InsufficientPrivilege, RestrictViolation
 
+from eventstore.box_office import ANALYST_ROLE, BoxOffice
 from eventstore.errors import SchemaOutdated
-from eventstore.postgres import connections
 from eventstore.postgres.connections import APP_ROLE, WORKER_ROLE, Connection, connect
 from eventstore.schema_version import SCHEMA_VERSION, steps
 from eventstore.writing.group_commit import GroupCommit
-from projections.schema import make_schema as projections_schema
 from tests import box_office
 from tixxety.commands import analyst_url
 from tixxety.schema.guards import ADVISORY_FUNCTIONS, OPEN_LOCKS, SILENT_STAYS
@@ -119,8 +118,7 @@ def own_role(server_url: str, login: MakeLogin, monkeypatch: pytest.MonkeyPatch)
     To be named before `database`.
     """
     names = [f"app_{uuid4().hex}", f"worker_{uuid4().hex}"]
-    monkeypatch.setattr(connections, "APP_ROLE", names[0])
-    monkeypatch.setattr(connections, "WORKER_ROLE", names[1])
+    monkeypatch.setattr(BoxOffice, "roles", BoxOffice().roles | dict(zip((APP_ROLE, WORKER_ROLE), names, strict=True)))
     yield names[0]
     run(server_url, *(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)) for name in names))
 
@@ -129,8 +127,7 @@ def own_role(server_url: str, login: MakeLogin, monkeypatch: pytest.MonkeyPatch)
 def own_analysts(server_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The same for the role of the analysts."""
     name = f"analysts_{uuid4().hex}"
-    for module in (projections_schema, analyst_url):
-        monkeypatch.setattr(module, "ANALYST_ROLE", name)
+    monkeypatch.setattr(BoxOffice, "roles", BoxOffice().roles | {ANALYST_ROLE: name})
     yield name
     run(server_url, sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
 
@@ -243,7 +240,7 @@ def test_a_login_that_may_create_no_role_is_told_and_has_a_working_system(
 ) -> None:
     url = database(login("NOCREATEROLE"))
     for _ in range(2):
-        assert migrate(url) == [NO_ROLE, OPEN_LOCKS]
+        assert migrate(url) == told(NO_ROLE, OPEN_LOCKS)
     assert schema_version(url) == SCHEMA_VERSION
     asyncio.run(sell(url))
     for change in ("UPDATE stored_events SET topic = 'x'", "DELETE FROM stored_events", "TRUNCATE stored_events"):
@@ -255,7 +252,7 @@ def test_a_login_that_may_create_the_role_serves_in_it(own_role: str, login: Mak
     """From PostgreSQL 16 on, who creates a role may grant it but is not in it."""
     url = database(login("CREATEROLE"))
     for _ in range(2):
-        assert migrate(url) == [OPEN_LOCKS]
+        assert migrate(url) == told(OPEN_LOCKS)
     asyncio.run(serves_as(url, own_role))
     asyncio.run(sell(url))
 
@@ -264,7 +261,7 @@ def test_a_login_that_may_not_create_the_role_of_the_analysts_is_told(
     own_analysts: str, login: MakeLogin, database: MakeDatabase
 ) -> None:
     url = database(login("NOCREATEROLE"))
-    assert migrate(url) == [NO_ROLE, NO_ANALYSTS, OPEN_LOCKS]
+    assert migrate(url) == told(NO_ROLE, NO_ANALYSTS, OPEN_LOCKS)
     with pytest.raises(analyst_url.NoLogin, match=f"no role {own_analysts} yet: run tixxety migrate"):
         analyst_url.hand_out(url, "ann")
 
@@ -273,7 +270,7 @@ def test_a_login_that_may_create_roles_hands_out_logins_to_analysts(
     own_role: str, own_analysts: str, login: MakeLogin, database: MakeDatabase, server_url: str
 ) -> None:
     url = database(login("CREATEROLE"))
-    assert migrate(url) == [OPEN_LOCKS]
+    assert migrate(url) == told(OPEN_LOCKS)
     for _ in range(2):
         assert rows(analyst_url.hand_out(url, "ann"), "SELECT position FROM freshness") == [(0,)]
     other = login("NOCREATEROLE")
@@ -289,18 +286,18 @@ def test_a_login_whose_silent_sessions_nobody_may_end_is_told(
 ) -> None:
     owner, serving = login("CREATEROLE"), login("NOCREATEROLE")
     url = database(owner)
-    assert migrate(url) == [OPEN_LOCKS]
+    assert migrate(url) == told(OPEN_LOCKS)
     run(server_url, sql.SQL("GRANT {} TO {}").format(sql.Identifier(own_role), sql.Identifier(serving)))
-    assert migrate(url) == [OPEN_LOCKS, SILENT_STAYS.format(login=serving)]
+    assert migrate(url) == [*told(OPEN_LOCKS), SILENT_STAYS.format(login=serving)]
     run(server_url, sql.SQL("GRANT pg_signal_backend, pg_read_all_stats TO {}").format(sql.Identifier(owner)))
-    assert migrate(url) == [OPEN_LOCKS]
+    assert migrate(url) == told(OPEN_LOCKS)
 
 
 def test_locks_that_a_superuser_has_taken_away_are_complained_of_no_more(
     own_role: str, login: MakeLogin, database: MakeDatabase, server_url: str
 ) -> None:
     url = database(login("CREATEROLE"))
-    assert migrate(url) == [OPEN_LOCKS]
+    assert migrate(url) == told(OPEN_LOCKS)
     as_superuser = urlunsplit(urlsplit(server_url)._replace(path=urlsplit(url).path))
     for (function,) in rows(as_superuser, ADVISORY_FUNCTIONS):
         names = sql.SQL(str(function)), sql.Identifier(own_role)
@@ -312,11 +309,16 @@ def test_locks_that_a_superuser_has_taken_away_are_complained_of_no_more(
 
 def test_a_login_in_the_role_serves_what_another_has_made(login: MakeLogin, database_url: str, server_url: str) -> None:
     name = login("")
-    run(server_url, sql.SQL("GRANT {} TO {}").format(sql.Identifier(APP_ROLE), sql.Identifier(name)))
+    run(server_url, sql.SQL("GRANT {} TO {}").format(sql.Identifier(BoxOffice().roles[APP_ROLE]), sql.Identifier(name)))
     url = as_login(database_url, name)
     assert schema_version(url) == SCHEMA_VERSION
     asyncio.run(sell(url))
-    asyncio.run(serves_as(url, APP_ROLE))
+    asyncio.run(serves_as(url, BoxOffice().roles[APP_ROLE]))
+
+
+def told(*notes: str) -> list[str]:
+    """The notes with the names that the roles have now."""
+    return [note.format(**BoxOffice().roles) for note in notes]
 
 
 async def serves_as(database_url: str, role: str) -> None:
@@ -347,7 +349,7 @@ async def test_a_login_without_grants_reads_nothing(stranger: Connection) -> Non
 @pytest.mark.parametrize("role", [APP_ROLE, WORKER_ROLE])
 async def test_both_roles_may_take_locks(database_url: str, role: str) -> None:
     async with await connect(database_url, role=role) as connection:
-        assert await box_office.only(connection, "SELECT current_user") == role
+        assert await box_office.only(connection, "SELECT current_user") == f"tixxety_{role}"
         for lock in ADVISORY:
             await connection.execute(lock)
 

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from eventstore.postgres.connections import APP_ROLE, WORKER_ROLE
 from tests.running import ROOT
 from tests.tixxety.schema.test_migration import sell
 from tixxety.embedded.binaries import find_binaries, look_into, system_folders
@@ -73,7 +72,7 @@ def test_what_the_page_says_restores_a_dump(server: EmbeddedPostgres, tmp_path: 
     subprocess.run(dump, check=True, timeout=60)
     with psycopg.connect(place._replace(path="/postgres").geturl(), autocommit=True) as superuser:
         superuser.execute(f"DROP DATABASE {DATABASE}".encode())
-        for role in (APP_ROLE, WORKER_ROLE, "tixxety_analyst"):
+        for role in ("tixxety_app", "tixxety_worker", "tixxety_analyst"):
             superuser.execute(f"DROP ROLE {role}".encode())
     script = as_the_page_says()
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "TIXXETY_NO_VENV": "1"}

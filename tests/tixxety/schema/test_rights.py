@@ -14,7 +14,7 @@ from psycopg.errors import InsufficientPrivilege
 
 from domain.errors import EventExists
 from eventstore import snapshots
-from eventstore.postgres import connections
+from eventstore.box_office import BoxOffice
 from eventstore.postgres.connections import APP_ROLE, WORKER_ROLE, connect
 from eventstore.schema_version import steps
 from eventstore.writing.group_commit import GroupCommit
@@ -119,7 +119,7 @@ async def test_a_password_is_checked_one_account_at_a_time(database_url: str) ->
 
 def test_roles_are_granted_by_the_owner_alone(database_url: str, login: MakeLogin, server_url: str) -> None:
     name = login("")
-    run(server_url, sql.SQL("GRANT {} TO {}").format(sql.Identifier(APP_ROLE), sql.Identifier(name)))
+    run(server_url, sql.SQL("GRANT {} TO {}").format(sql.Identifier(BoxOffice().roles[APP_ROLE]), sql.Identifier(name)))
     serving = as_login(database_url, name)
     refused = tixxety("grant", "ann@example.org", "admin", DATABASE_URL=serving)
     assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1), refused.stderr
@@ -132,12 +132,12 @@ def test_roles_are_granted_by_the_owner_alone(database_url: str, login: MakeLogi
 def test_a_worker_that_may_not_do_its_work_is_told(
     database_url: str, login: MakeLogin, server_url: str, role: str, may: bool
 ) -> None:
-    name = login("")
-    run(server_url, sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(name)))
+    name, roles = login(""), BoxOffice().roles
+    run(server_url, sql.SQL("GRANT {} TO {}").format(sql.Identifier(roles[role]), sql.Identifier(name)))
     if may:
         expect_worker_rights(as_login(database_url, name))
     else:
-        with pytest.raises(Failure, match=f"may not act as {WORKER_ROLE}"):
+        with pytest.raises(Failure, match=f"may not act as {roles[WORKER_ROLE]}"):
             expect_worker_rights(as_login(database_url, name))
 
 
@@ -172,18 +172,18 @@ def test_version_2_keeps_its_rights_until_its_last_session_is_gone(
 ) -> None:
     """Its one role was that of API and worker, and whoever logs in to the server could log in to the database."""
     url = as_superuser(server_url, database(urlsplit(server_url).username or "postgres"))
-    serving, analyst = login(""), login("")
+    serving, analyst, worker = login(""), login(""), BoxOffice().roles[WORKER_ROLE]
     for role, member in ((own_role, serving), (own_analysts, analyst)):
         run(url, sql.SQL("CREATE ROLE {} ROLE {}").format(sql.Identifier(role), sql.Identifier(member)))
     with made_by_version_2(url, own_role), psycopg.connect(as_login(url, serving)) as old:
         told = migrate(url)
         assert f"The session {old.info.backend_pid} of the login {serving}" in told[1]
-        assert f"REVOKE {connections.WORKER_ROLE} FROM {serving}" in told[0]
+        assert f"REVOKE {worker} FROM {serving}" in told[0]
         assert rights_of(url, own_role) == (True, True)
         assert migrate(url) == told[1:]
     assert migrate(url) == []
     assert rights_of(url, own_role) == (False, False)
-    assert rights_of(url, connections.WORKER_ROLE) == (True, False)
+    assert rights_of(url, worker) == (True, False)
     expect_worker_rights(as_login(url, serving))
     psycopg.connect(as_login(url, analyst)).close()
     stranger = login("")
@@ -204,7 +204,7 @@ def test_where_there_is_no_role_for_the_worker_the_apis_does_all(
         sql.SQL("CREATE ROLE {} ROLE {}").format(sql.Identifier(own_role), sql.Identifier(str(urlsplit(url).username))),
     )
     told = migrate(url)
-    assert any(f"CREATE ROLE {WORKER_ROLE}" in note for note in told)
+    assert any(f"CREATE ROLE {BoxOffice().roles[WORKER_ROLE]}" in note for note in told)
     assert rights_of(url, own_role) == (True, False)
     expect_worker_rights(url)
 
@@ -214,7 +214,7 @@ async def test_by_logins_that_are_in_one_role_each_all_goes_on(
 ) -> None:
     serving, working = login(""), login("")
     for role, name in ((APP_ROLE, serving), (WORKER_ROLE, working)):
-        run(server_url, sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(name)))
+        run(server_url, sql.SQL("GRANT {} TO {}").format(sql.Identifier(BoxOffice().roles[role]), sql.Identifier(name)))
     monkeypatch.setattr(snapshots, "MIN_INTERVAL_VERSIONS", 2)
     for job in (Snapshots, Sealing, Ageing):
         monkeypatch.setattr(job, "interval_seconds", 1)

@@ -15,7 +15,7 @@ import pytest
 
 from accounts.tokens import Tokens
 from bench.load import request
-from eventstore.postgres.lock_keys import stream_key
+from eventstore.box_office import BoxOffice
 from tests.api.programme import event_body
 from tests.running import free_port, running, until_ready
 from tests.tixxety.waiting_for_processes import until
@@ -94,7 +94,7 @@ def test_a_command_that_waits_is_not_begun_and_those_of_others_are(
     def reserves(account: UUID) -> socket.socket:
         return ask(api_url, request("POST", api_url, "/reservations", tokens[account], {"event_id": event["id"]}))
 
-    owner.execute("SELECT pg_advisory_lock(%s)", (stream_key(UUID(event["id"])),))
+    owner.execute("SELECT pg_advisory_lock(%s)", (BoxOffice().stream_key(UUID(event["id"])),))
     clients = [reserves(first)]
     until(lambda: counts(owner, WAITING, 1))
     gone = reserves(leaving)
