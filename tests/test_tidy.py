@@ -18,6 +18,13 @@ GLOSSARY_ROW = re.compile(r"^\| (?!word |---)(?P<word>[^|]+) \|.*\| (?P<banned>[
 NAME_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 UNFINISHED = re.compile(r"\b(TO[D]O|FIX[M]E|HAC[K])\b")
 SCHEMA_IN_QUERY = re.compile(r"\b(FROM|JOIN|INTO|UPDATE|TABLE|ON)\s+(tixxety|projections)\.\w")
+# Roles, schemas, channels and locks of the default box office, where only those of the box office at hand are meant.
+NAME_OF_DEFAULT = re.compile(
+    r"\btixxety_(app|worker|analyst)\b|\bprojections_(next|old)\b|\b726[12]\b"
+    r"|'(tixxety|projections)'::regnamespace|Identifier\(\"(tixxety|projections)\""
+    r"|\b(SCHEMA|search_path(\"?:| =| TO)) [\"']?(tixxety|projections)\b"
+)
+CHANNEL_OR_LOCK = re.compile(r"LISTEN \w|pg_notify\('|advisory_(xact_)?lock(_shared)?\( *\d")
 SOMEBODYS_PATH = re.compile(r"(?<![\w.])/(root|work|home/\w+|Users/\w+|tmp/\w+)/")
 SQL_COMMENT_OR_TEXT = re.compile(r"--[^\n]*|'[^']*'")
 
@@ -189,6 +196,18 @@ def test_no_query_names_a_schema() -> None:
     for path in CODE + SQL:
         lines = path.read_text().splitlines()
         found += [f"{place(path)}:{n}: {text}" for n, text in enumerate(lines, 1) if SCHEMA_IN_QUERY.search(text)]
+    assert found == []
+
+
+def test_nothing_is_called_after_the_default_box_office_but_by_its_value() -> None:
+    found = []
+    for path in CODE + SQL + BENCH:
+        if path == ROOT / "eventstore/box_office.py":
+            assert NAME_OF_DEFAULT.search(path.read_text())
+            continue
+        for number, text in enumerate(path.read_text().splitlines(), 1):
+            if NAME_OF_DEFAULT.search(text) or (path.suffix == ".py" and CHANNEL_OR_LOCK.search(text)):
+                found.append(f"{place(path)}:{number}: {text.strip()}")
     assert found == []
 
 
