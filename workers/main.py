@@ -12,9 +12,7 @@ from projections.projector.checkpoint_watcher import Follower
 from projections.projector.projector import Runner
 from workers.expiry import Expiry
 from workers.jobs import Job, Jobs
-from workers.refusal_retention import Ageing
-from workers.sealing import Sealing
-from workers.snapshots import Snapshots
+from workers.periodic_jobs import Ageing, Sealing, Snapshots
 
 # Small, so that the buyers who wait for the same event are never held up for long.
 GROUP_COMMANDS = 128

@@ -6,7 +6,7 @@ from api.express_lane import ExpressLane
 from eventstore.writing import refused_attempts
 from tixxety.serving.api_process import create_app as create_audited_app
 from tixxety.serving.worker_process import work
-from workers.sealing import Sealing
+from workers.periodic_jobs import Sealing
 
 NEVER_SECONDS = 10**8
 

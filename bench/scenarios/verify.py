@@ -14,7 +14,7 @@ from eventstore.postgres.connections import connect as connect_async
 from eventstore.seals import seals
 from projections import checkpoint
 from projections.projector.batches import Batches
-from workers.snapshots import Snapshots
+from workers.periodic_jobs import Snapshots
 
 OURS, READ = "tixxety", "only read, once in each order"
 SMALL, LARGE = "a fifth", "the whole"

@@ -18,9 +18,7 @@ from tests import box_office
 from tests.fault_proxy import FaultProxy
 from tests.workers.conftest import Worker
 from tests.workers.test_sealing import OLD_REFUSALS
-from workers.refusal_retention import Ageing
-from workers.sealing import Sealing
-from workers.snapshots import Snapshots
+from workers.periodic_jobs import Ageing, Sealing, Snapshots
 
 # What is promised is 3 and 15 seconds; a machine that does much else meanwhile may take longer.
 SLACK = 2

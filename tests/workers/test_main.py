@@ -18,7 +18,7 @@ from tests import box_office
 from tests.fault_proxy import FaultProxy
 from tests.workers.conftest import Worker
 from workers.main import run
-from workers.snapshots import Snapshots
+from workers.periodic_jobs import Snapshots
 
 APPEND_ONE = "SELECT append(ARRAY[%(id)s], '{1}', ARRAY[%(topic)s], '{x}', '{1}', %(lock_class)s, %(lock_key)s)"
 COUNT = "SELECT count(*) FROM stored_events WHERE topic = %(topic)s"

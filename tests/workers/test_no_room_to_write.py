@@ -14,7 +14,7 @@ from eventstore.seals import seals
 from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
 from tests.workers.conftest import Worker
-from workers.sealing import Sealing
+from workers.periodic_jobs import Sealing
 
 PROJECTOR, SEALING = "the projector can't go on", "the sealing can't go on"
 TABLES = ("checkpoint", "seals")

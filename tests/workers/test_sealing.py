@@ -10,8 +10,7 @@ from eventstore.seals import seals
 from tests import box_office
 from tests.projections.histories import BoxOffice, append
 from tests.workers.conftest import Worker
-from workers.refusal_retention import Ageing
-from workers.sealing import Sealing
+from workers.periodic_jobs import Ageing, Sealing
 
 OLD_REFUSALS = """
 INSERT INTO refused_together (first_request_id, request_ids, account_ids, refused_at, command, event_id, code, facts,

@@ -16,7 +16,7 @@ from eventstore.writing.event_cache import load
 from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
 from tests.domain.given_when_then import snapshot
-from workers.snapshots import Snapshots
+from workers.periodic_jobs import Snapshots
 
 VERSION = "SELECT coalesce(max(originator_version), 0) FROM snapshots WHERE originator_id = %(id)s"
 APPEND_ONE = (

@@ -34,9 +34,7 @@ from tixxety.errors import Failure
 from tixxety.schema.migration import migrate
 from tixxety.schema.rights import FUNCTION_RIGHTS, HISTORY_RIGHTS, expect_worker_rights
 from workers import main as worker_process
-from workers.refusal_retention import Ageing
-from workers.sealing import Sealing
-from workers.snapshots import Snapshots
+from workers.periodic_jobs import Ageing, Sealing, Snapshots
 
 __all__ = ["database", "login", "own_analysts", "own_role"]
 

@@ -1,4 +1,4 @@
-"""Takes snapshots of events whose streams grew long, off the hot path."""
+"""What a worker does on a clock in a few lines each: snapshots of long streams, seals, forgetting old refusals."""
 
 from uuid import UUID
 
@@ -8,6 +8,8 @@ import structlog
 from domain.ticketed_event import TicketedEvent
 from eventstore import reading, snapshots
 from eventstore.postgres.connections import Connection
+from eventstore.seals import seals
+from eventstore.writing import refused_attempts
 from eventstore.writing.event_cache import load
 from workers.jobs import Job
 
@@ -49,3 +51,28 @@ class Snapshots(Job):
                 log.exception("a stream can't be read, and gets no snapshot", stream=str(stream_id))
             self._unreadable.add(stream_id)
             return None
+
+
+class Sealing(Job):
+    """One range after the other until all that was there is sealed; what comes meanwhile waits for the next call."""
+
+    name = "sealing"
+    interval_seconds = 5
+
+    async def work(self, connection: Connection) -> None:
+        while (seal := await seals.seal_next(connection)) and seal.positions >= seals.RANGE_POSITIONS:
+            pass
+
+
+class Ageing(Job):
+    """The history and everything folded from it stay as they are."""
+
+    name = "ageing"
+    interval_seconds = 600
+
+    def __init__(self, refusals_kept_days: int) -> None:
+        self._refusals_kept_days = refusals_kept_days
+
+    async def work(self, connection: Connection) -> None:
+        while await refused_attempts.forget(connection, self._refusals_kept_days):
+            pass
