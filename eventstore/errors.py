@@ -71,6 +71,22 @@ class DecisionFailed(Failure):
     """Something broke on our side while deciding. Nothing was recorded; name the request_id if you report it."""
 
 
+class BatchFailed(Failure):
+    """A consumer of the history can't take what comes next: it skips nothing and stops before `position`.
+
+    What is to blame stands between `position` and `last_position`.
+    """
+
+    def __init__(self, message: str, position: int, last_position: int) -> None:
+        super().__init__(message)
+        self.position = position
+        self.last_position = last_position
+
+
+class CheckpointMoved(Failure):
+    """Another process has moved the checkpoint in between. What this one remembers may be outdated."""
+
+
 def failed_by(bug: BaseException) -> DecisionFailed:
     """What the one who asked is told of a bug; the bug itself is its cause."""
     failure = DecisionFailed()

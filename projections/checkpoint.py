@@ -9,8 +9,6 @@ from eventstore.postgres.connections import Connection
 
 # Raised with any change to a table or a fold; the tables are then rebuilt.
 DEFINITIONS_VERSION = 2
-# The name under which the session that holds the lock is listed while its runner stands still before a position.
-STOPPED = "tixxety projector: stopped before "
 
 READ = "SELECT position, definitions_version, generation, folded_at FROM checkpoint"
 BEGIN = "INSERT INTO checkpoint (definitions_version) VALUES (%(definitions_version)s)"

@@ -2,25 +2,22 @@
 
 from uuid import UUID
 
-from eventstore.errors import Failure
+from eventstore.errors import BatchFailed, Failure
 
 
-class FoldFailed(Failure):
+class FoldFailed(BatchFailed):
     """A domain event can't be folded. Nothing was skipped: the tables stay where they are until this is mended."""
 
     def __init__(self, position: int, stream: UUID, version: int, topic: str, reason: str) -> None:
         super().__init__(
             f"The projections stopped before position {position}: {topic} (stream {stream}, version {version}) "
-            f"can't be folded: {reason}"
+            f"can't be folded: {reason}",
+            position,
+            position,
         )
-        self.position = position
         self.stream = stream
         self.version = version
         self.topic = topic
-
-
-class CheckpointMoved(Failure):
-    """Another runner has written in between. What this one remembers of the tables may be outdated."""
 
 
 class RebuildUnderWay(Failure):

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
+from workers.sealing import Sealing
 
 from api.app import ApiConfig, create_app
 from auditing.verify.database.database import verify
@@ -34,7 +35,6 @@ from tests.projections.waiting import running, until_folded
 from tixxety.commands.analyst_url import hand_out, take_back
 from tixxety.schema.migration import migrate, schema_version
 from workers.main import run as work
-from workers.sealing import Sealing
 
 SCHEMAS = "SELECT nspname::text FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema|public)' ORDER BY 1"
 TABLES = """

@@ -9,19 +9,19 @@ import structlog
 from psycopg.rows import args_row
 
 from eventstore import codec, reading
+from eventstore.consumers.consumer import BATCH_DOMAIN_EVENTS
+from eventstore.errors import CheckpointMoved
 from eventstore.postgres.connections import Connection
 from eventstore.postgres.tasks import end
 from eventstore.reading import Recorded
 from projections import checkpoint
 from projections.checkpoint import Checkpoint
-from projections.errors import CheckpointMoved, FoldFailed
+from projections.errors import FoldFailed
 from projections.projector.folding import Folding, Rows, failed
 from projections.tables.all_tables import TABLES
 from projections.tables.table import Key, Row, Table
 
-BATCH_DOMAIN_EVENTS = 4_096
-
-# One a batch. A hint that nobody depends on: where the server's queue of them fills up, batches go on without it.
+# A hint that nobody depends on: where the server's queue of them fills up, batches go on without it.
 NOTIFY = """
 SELECT CASE WHEN pg_notification_queue_usage() < 0.5 THEN pg_notify(%(channel)s, position::text) END FROM advanced
 """

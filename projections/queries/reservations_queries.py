@@ -8,8 +8,8 @@ from psycopg.rows import args_row
 
 from domain.reservation import Status
 from eventstore.box_office import BoxOffice
+from eventstore.consumers.consumer import stopped_before
 from eventstore.postgres.connections import Connection
-from projections.checkpoint import STOPPED
 from projections.tables.reservations import ReservationRow
 
 RESERVATION = """
@@ -134,7 +134,7 @@ async def reservations_of_cancelled_events(
 
 def readiness_values(box_office: BoxOffice) -> dict[str, Any]:
     """The parameters of `READINESS`."""
-    return {"runner_class": box_office.runner_class, "stopped": f"^{STOPPED}([0-9]+)$"}
+    return {"runner_class": box_office.runner_class, "stopped": f"^{stopped_before('projector')}([0-9]+)$"}
 
 
 async def readiness(connection: Connection) -> Readiness:

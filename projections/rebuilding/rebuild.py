@@ -9,12 +9,13 @@ from psycopg import sql
 
 from eventstore import reading
 from eventstore.box_office import MIGRATION_KEY, REBUILD_KEY, BoxOffice
-from eventstore.errors import SchemaOutdated
+from eventstore.consumers.consumer import BATCH_DOMAIN_EVENTS
+from eventstore.errors import CheckpointMoved, SchemaOutdated
 from eventstore.postgres.connections import Connection, connect, connect_as_owner
 from projections import checkpoint
 from projections.checkpoint import DEFINITIONS_VERSION
-from projections.errors import CheckpointMoved, HistoryCutShort, RebuildUnderWay
-from projections.projector.batches import BATCH_DOMAIN_EVENTS, Batches
+from projections.errors import HistoryCutShort, RebuildUnderWay
+from projections.projector.batches import Batches
 from projections.projector.projector import FOLD_SETTINGS, TRY_LOCK, our_lock
 from projections.queries import reservations_queries
 from projections.rebuilding.differences import Differences, differences

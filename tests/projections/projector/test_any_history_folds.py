@@ -5,10 +5,10 @@ from random import Random
 
 import pytest
 
+from eventstore.errors import CheckpointMoved
 from eventstore.postgres.connections import WORKER_ROLE, connect
 from eventstore.reading import head
 from projections import checkpoint
-from projections.errors import CheckpointMoved
 from projections.projector.batches import Batches
 from projections.projector.projector import Runner
 from tests.projections.histories import BoxOffice, Command, append, with_ends
@@ -96,7 +96,7 @@ async def test_a_runner_that_was_overtaken_starts_over_and_blames_no_domain_even
 
 
 async def test_a_backlog_of_many_batches_is_folded(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("projections.projector.projector.BATCH_DOMAIN_EVENTS", 64)
+    monkeypatch.setattr(Runner, "batch_domain_events", 64)
     commands = BoxOffice(99).commands(500)
     async with await connect(database_url, role=WORKER_ROLE) as connection, running(Runner(database_url)):
         await append(connection, commands)

@@ -72,7 +72,7 @@ async def test_a_row_that_breaks_a_rule_of_its_table_stops_the_runner(database_u
 
 
 async def test_what_was_mended_is_folded_without_a_restart(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("projections.projector.projector.MENDED_SECONDS", 0.1)
+    monkeypatch.setattr("eventstore.consumers.consumer.MENDED_SECONDS", 0.1)
     commands = BoxOffice(1).commands(60)
     async with await connect(database_url) as connection:
         await append(connection, commands[:30])

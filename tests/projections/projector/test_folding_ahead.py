@@ -7,10 +7,11 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
+from eventstore.errors import CheckpointMoved
 from eventstore.postgres.connections import Connection, connect
 from projections import checkpoint
 from projections.checkpoint import Checkpoint
-from projections.errors import CheckpointMoved, FoldFailed
+from projections.errors import FoldFailed
 from projections.projector.batches import Batches
 from projections.projector.projector import FOLD_SETTINGS, Runner
 from tests.projections.histories import BoxOffice, append
@@ -102,7 +103,7 @@ async def test_a_reader_that_is_lost_is_told_once_and_done_without(
 async def test_a_runner_whose_reader_is_lost_makes_another(
     database_url: str, folding: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("projections.projector.projector.BATCH_DOMAIN_EVENTS", 5)
+    monkeypatch.setattr(Runner, "batch_domain_events", 5)
     made: list[Batches] = []
     begin = Batches.__init__
 
@@ -136,7 +137,7 @@ async def test_a_runner_whose_reader_is_lost_makes_another(
 async def test_after_one_bad_batch_full_ones_come_again(
     database_url: str, folding: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("projections.projector.projector.BATCH_DOMAIN_EVENTS", 20)
+    monkeypatch.setattr(Runner, "batch_domain_events", 20)
     commands = BoxOffice(15).commands(60)
     last = await append(folding, commands)
     broken = sum(len(command) for command in commands[:12]) + 1

@@ -13,12 +13,11 @@ import pytest
 from psycopg import sql
 from structlog.testing import capture_logs
 
-from eventstore.errors import SchemaOutdated
+from eventstore.errors import CheckpointMoved, SchemaOutdated
 from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
 from eventstore.reading import head
 from projections import checkpoint
 from projections.checkpoint import DEFINITIONS_VERSION
-from projections.errors import CheckpointMoved
 from projections.projector.batches import Batches
 from projections.projector.projector import NEWER_TABLES, OLDER_TABLES, Runner
 from projections.schema import make_schema
@@ -57,7 +56,7 @@ async def owner(database_url: str) -> AsyncIterator[Connection]:
 
 
 async def test_an_append_wakes_the_runner_without_a_poll(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("projections.projector.projector.POLL_SECONDS", 3_600)
+    monkeypatch.setattr("eventstore.consumers.consumer.POLL_SECONDS", 3_600)
     office = BoxOffice(1)
     async with await connect(database_url, role=WORKER_ROLE) as connection, running(Runner(database_url)):
         await until_somebody_leads(connection)

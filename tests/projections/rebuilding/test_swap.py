@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from eventstore.errors import CheckpointMoved
 from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
 from projections import checkpoint
-from projections.errors import CheckpointMoved, SwapHeldUp
+from projections.errors import SwapHeldUp
 from projections.projector.batches import Batches
 from projections.projector.checkpoint_watcher import Follower
 from projections.projector.projector import Runner
