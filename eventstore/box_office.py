@@ -83,6 +83,11 @@ class BoxOffice:
         """The first key of the projector's lock, whose second is the generation of the tables."""
         return self._numbers[1] + 1
 
+    @property
+    def consumer_class(self) -> int:
+        """The first key of a consumer's lock, whose second is its number in the table `consumers`."""
+        return self._numbers[1] + 2
+
     def lock(self, key: int) -> dict[str, int]:
         """One of the locks there are one of, as the parameters `lock_class` and `lock_key` of a statement."""
         return {"lock_class": self._numbers[1], "lock_key": key}

@@ -9,7 +9,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from eventstore.box_office import BoxOffice
-from eventstore.postgres.connections import Connection, connect
+from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
 from eventstore.postgres.outage_log import Outage
 from eventstore.postgres.tasks import first_to_end
 
@@ -77,7 +77,8 @@ class Lease(Generic[T]):
             self._back_off_seconds = min(2 * self._back_off_seconds, LAST_BACK_OFF_SECONDS)
 
     async def _once(self) -> None:
-        async with await connect(self._box_office, ANSWER_SECONDS, idle_session_timeout=HOLDER_TIMEOUT) as holder:
+        settings = {"role": WORKER_ROLE, "idle_session_timeout": HOLDER_TIMEOUT}
+        async with await connect(self._box_office, ANSWER_SECONDS, **settings) as holder:
             asked = 1
             while (taken := await self._ask(holder)) is None:
                 if asked == CALM_AFTER_ASKING:

@@ -55,6 +55,7 @@ HISTORY_RIGHTS = {
     "seals": Rights("SELECT", "SELECT, INSERT"),
     "seal_keys": Rights(PUBLIC_HALVES, "SELECT"),
     "audit_reads": Rights("SELECT, INSERT", ""),
+    "consumers": Rights("SELECT", "SELECT, INSERT, UPDATE"),
 }
 # Every function of that schema. A trigger's function needs no right to be called.
 FUNCTION_RIGHTS = {

@@ -20,7 +20,7 @@ from tests import box_office
 from tixxety.commands import analyst_url
 from tixxety.schema.guards import ADVISORY_FUNCTIONS, OPEN_LOCKS, SILENT_STAYS
 from tixxety.schema.migration import NO_ANALYSTS, NO_ROLE, migrate
-from tixxety.schema.version import expect_this_version, schema_version
+from tixxety.schema.version import expect_this_version, schema_version, schema_versions
 
 TABLES = """
 SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -42,6 +42,7 @@ ALL_TABLES = [
     ("projections.unmet_demand",),
     ("tixxety.accounts",),
     ("tixxety.audit_reads",),
+    ("tixxety.consumers",),
     ("tixxety.event_names",),
     ("tixxety.history",),
     ("tixxety.refusals",),
@@ -52,6 +53,8 @@ ALL_TABLES = [
     ("tixxety.snapshots",),
     ("tixxety.stored_events",),
 ]
+# The oldest version whose programs go on beside this one's schema.
+SERVES_FROM = 3
 RECORDED = """
 INSERT INTO stored_events VALUES (gen_random_uuid(), 1, 'TicketsHeld', '{}', 1, 1)
 """
@@ -206,20 +209,23 @@ def test_a_schema_of_another_version_is_refused_and_left_alone(empty_database_ur
     assert schema_version(empty_database_url) == before != SCHEMA_VERSION
 
 
-def test_a_box_office_of_version_1_goes_on_with_its_history(empty_database_url: str) -> None:
+@pytest.mark.parametrize("version", [1, 3])
+def test_a_box_office_of_an_older_version_goes_on_with_its_history(empty_database_url: str, version: int) -> None:
     run(empty_database_url, sql.SQL("CREATE SCHEMA tixxety"))
     with psycopg.connect(empty_database_url, autocommit=True) as connection:
         connection.execute("SET search_path = tixxety")
-        connection.execute(steps()[0])
-        connection.execute("INSERT INTO schema_version (version) VALUES (1)")
+        for step in steps()[:version]:
+            connection.execute(step)
+        connection.execute("INSERT INTO schema_version (version) VALUES (%s)", (version,))
         connection.execute(RECORDED)
     before = rows(empty_database_url, "SELECT * FROM stored_events")
     with pytest.raises(SchemaOutdated, match="run tixxety migrate"):
-        expect_this_version(1)
+        expect_this_version(version)
     with ThreadPoolExecutor(4) as four:
         assert list(four.map(migrate, [empty_database_url] * 4)) == [[]] * 4
     assert rows(empty_database_url, TABLES) == ALL_TABLES
-    assert schema_version(empty_database_url) == SCHEMA_VERSION == len(steps())
+    assert schema_versions(empty_database_url) == (SCHEMA_VERSION, SERVES_FROM)
+    assert len(steps()) == SCHEMA_VERSION
     assert rows(empty_database_url, "SELECT * FROM stored_events") == before
     assert len(rows(empty_database_url, "SELECT * FROM seal_keys")) == 1
 

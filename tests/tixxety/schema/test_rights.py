@@ -55,6 +55,7 @@ NOT_FOR_THE_API = (
     "UPDATE checkpoint SET position = 0",
     "DELETE FROM events",
     "DELETE FROM audit_reads",
+    "UPDATE consumers SET position = 0",
     "CREATE TABLE projections.mine (x int)",
 )
 NOT_FOR_THE_WORKER = (
@@ -67,6 +68,7 @@ NOT_FOR_THE_WORKER = (
     "UPDATE seal_keys SET private_key = private_key",
     "DELETE FROM event_names",
     "SELECT * FROM audit_reads",
+    "DELETE FROM consumers",
     "DELETE FROM seals",
     "DELETE FROM stored_events",
     "UPDATE schema_version SET version = 1",
