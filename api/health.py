@@ -1,6 +1,7 @@
 """Is the process alive, and is everything there that it needs to serve?"""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -16,7 +17,7 @@ from eventstore.box_office import BoxOffice
 from eventstore.guards import Guards
 from eventstore.postgres.connections import Connection
 from eventstore.reading import first_after
-from projections.queries import reservations_queries
+from projections.queries import consumers_queries, reservations_queries
 from projections.schema import needed_columns
 
 DATABASE_PATIENCE_SECONDS = 1.0
@@ -47,8 +48,18 @@ class Check(BaseModel):
     problem: str | None = None
 
 
+class ConsumerLag(BaseModel):
+    """How far one consumer of the history is: up to `position`, with so many domain events `behind` the head."""
+
+    name: Annotated[str, Field(examples=["sealing"])]
+    position: int
+    behind: int
+
+
 class Readiness(BaseModel):
     """Ready when every check is ok. `append_only` says how the database keeps the history from being changed.
+
+    The lag of a consumer turns nothing red by itself: the check `projections` looks at the projector's.
 
     `notification_queue_percent` is how full the server's queue of notifications is. Full, it stops no sale, but who
     waits for the projections hears of them late.
@@ -58,6 +69,7 @@ class Readiness(BaseModel):
     checks: dict[str, Check]
     append_only: Annotated[str | None, Field(examples=[BY_BOTH])] = None
     notification_queue_percent: Annotated[float | None, Field(examples=[0.0])] = None
+    consumers: list[ConsumerLag] = []
 
 
 @router.get("/live", operation_id="check_liveness", response_model=Alive)
@@ -99,11 +111,13 @@ async def _look(connection: Connection, services: Services) -> Readiness:
     found = await guards.read(connection)
     checks["append_only"] = _unguarded(found)
     checks["projections"] = _check(_missing(await needed_columns.missing(connection)))
+    lags = []
     if checks["projections"].ok:
+        lags = [ConsumerLag(**lag._asdict()) for lag in await consumers_queries.lags(connection)]
         folded = await reservations_queries.readiness(connection)
         checks["runner"] = _runner(services.runner_sightings, is_there=folded.runner_holds_lock)
         checks["projections"] = await _projections(connection, folded, now)
-    return _readiness(checks, _told(found, connection.box_office), queue_percent)
+    return _readiness(checks, _told(found, connection.box_office), queue_percent, lags)
 
 
 def _check(problem: str | None) -> Check:
@@ -111,13 +125,17 @@ def _check(problem: str | None) -> Check:
 
 
 def _readiness(
-    checks: dict[str, Check], append_only: str | None = None, notification_queue_percent: float | None = None
+    checks: dict[str, Check],
+    append_only: str | None = None,
+    notification_queue_percent: float | None = None,
+    consumers: Sequence[ConsumerLag] = (),
 ) -> Readiness:
     return Readiness(
         status="ready" if all(check.ok for check in checks.values()) else "not ready",
         checks=checks,
         append_only=append_only,
         notification_queue_percent=notification_queue_percent,
+        consumers=list(consumers),
     )
 
 

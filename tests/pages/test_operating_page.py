@@ -4,6 +4,8 @@ import asyncio
 import re
 
 from eventstore.postgres.connections import Connection, connect
+from eventstore.seals import seals
+from projections.queries import consumers_queries
 from tests import box_office
 from tests.projections.histories import BoxOffice, append
 from tests.projections.rebuilding.watched_rebuild import fold_all, owner
@@ -50,6 +52,21 @@ async def test_who_holds_which_events_lock_and_who_waits_for_it_is_shown(databas
             await holder.execute("COMMIT")
             await waiting
             await box_office.unlock(waiter)
+
+
+async def test_how_far_each_consumer_is_behind_is_shown(database_url: str) -> None:
+    """And who stands still."""
+    async with owner(database_url) as connection:
+        head = await append(connection, BoxOffice(1).commands(30))
+        await seals.seal_next(connection)
+        await connection.execute("INSERT INTO consumers (name, position) VALUES ('mail', 3)")
+        shown = await ask(connection, "how far is each consumer")
+        assert [row[:3] for row in shown] == [("mail", 3, head - 3), ("projector", 0, head), ("sealing", head, 0)]
+        assert [tuple(row[:3]) for row in shown] == await consumers_queries.lags(connection)
+        assert await ask(connection, "which of them stands still") == []
+        await connection.execute("SET application_name = 'tixxety mail: stopped before 4'")
+        (stopped,) = await ask(connection, "which of them stands still")
+        assert stopped == (connection.info.backend_pid, "tixxety mail: stopped before 4")
 
 
 async def test_events_ahead_of_the_clock_are_shown(database_url: str) -> None:

@@ -17,7 +17,7 @@ from api.app import ApiConfig
 from api.health import LONGEST_LAG_SECONDS
 from api.plumbing import projector_sightings
 from eventstore.postgres import connections
-from eventstore.postgres.connections import connect
+from eventstore.postgres.connections import WORKER_ROLE, connect
 from projections.projector.projector import Runner
 from tests.api.conftest import LogIn, problem_of
 from tests.api.programme import new_event
@@ -92,6 +92,25 @@ async def test_ready_when_database_schema_runner_and_projections_are_there(
     assert body["checks"].keys() == {"database", "schema", "writing", "append_only", "runner", "projections"}
     assert 0 <= body["notification_queue_percent"] < 100
     assert body["append_only"] == "privileges and trigger"
+
+
+async def test_the_lag_of_each_consumer_is_shown_and_that_of_a_strange_one_turns_nothing_red(
+    client: httpx2.AsyncClient, new_account: LogIn, database_url: str
+) -> None:
+    ada = await new_account()
+    async with running(Runner(database_url)), await connect(database_url, role=WORKER_ROLE) as connection:
+        await new_event(client, ada)
+        await connection.execute("INSERT INTO consumers (name) VALUES ('mail')")
+
+        def is_folded(found: Readiness) -> bool:
+            return {"name": "projector", "position": 1, "behind": 0} in found[1].get("consumers", [])
+
+        body = await becomes(client, is_folded)
+    assert body["status"] == "ready"
+    assert [one for one in body["consumers"] if one["name"] != "projector"] == [
+        {"name": "mail", "position": 0, "behind": 1},
+        {"name": "sealing", "position": 0, "behind": 1},
+    ]
 
 
 async def test_not_ready_before_any_runner_was_there(client: httpx2.AsyncClient) -> None:
