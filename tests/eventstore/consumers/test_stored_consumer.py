@@ -11,7 +11,6 @@ from structlog.testing import capture_logs
 
 from domain.ticketed_event import EventCancelled
 from eventstore import reading
-from eventstore.box_office import BoxOffice
 from eventstore.consumers import consumer
 from eventstore.errors import CheckpointMoved
 from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
@@ -44,7 +43,7 @@ async def history(connection: Connection, commands: int = 60, seed: int = 1) -> 
 
 async def holder_of(connection: Connection) -> int:
     """The session that holds the consumer's lock; 0 when none does."""
-    return int(await box_office.only(connection, HOLDER, lock_class=BoxOffice().consumer_class))
+    return int(await box_office.only(connection, HOLDER, lock_class=connection.box_office.consumer_class))
 
 
 async def until_consumed(connection: Connection) -> None:
