@@ -10,7 +10,6 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
-from workers.sealing import Sealing
 
 from api.app import ApiConfig, create_app
 from auditing.verify.database.database import verify
@@ -33,8 +32,10 @@ from projections.rebuilding.rebuild import rebuild
 from tests import box_office
 from tests.projections.waiting import running, until_folded
 from tixxety.commands.analyst_url import hand_out, take_back
-from tixxety.schema.migration import migrate, schema_version
+from tixxety.schema.migration import migrate
+from tixxety.schema.version import schema_version
 from workers.main import run as work
+from workers.periodic_jobs import Sealing
 
 SCHEMAS = "SELECT nspname::text FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema|public)' ORDER BY 1"
 TABLES = """
