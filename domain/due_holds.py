@@ -7,7 +7,7 @@ from uuid import UUID
 
 from domain.commands import ExpireReservation
 from domain.decision import Decision, Draft
-from domain.reservation import PLACED_VERSION, ReservationExpired
+from domain.reservation import ReservationExpired
 from domain.ticketed_event import TicketedEvent, TicketsReleased
 
 # So many due holds one command takes back at the most: what is appended at once stays small, whoever asks.
@@ -23,7 +23,7 @@ class TooManyDueHolds(Exception):
 
 
 def expire_holds(draft: Draft, event: TicketedEvent, reservation_ids: Iterable[UUID]) -> ReservationExpired | None:
-    """Add the end of each hold to both streams; returns the last one. An open hold's reservation was only placed."""
+    """Add the end of each hold to both streams; returns the last one."""
     expired = None
     for reservation_id in reservation_ids:
         hold = event.holds[reservation_id]
@@ -41,12 +41,14 @@ def expire_holds(draft: Draft, event: TicketedEvent, reservation_ids: Iterable[U
             refund_due_minor=0,
             currency=event.stock[hold.ticket_type_id].offer.currency,
         )
-        expired = draft.add(ReservationExpired, reservation_id, PLACED_VERSION, by_system=True, event_id=event.id)
+        expired = draft.add(
+            ReservationExpired, reservation_id, hold.reservation_version, by_system=True, event_id=event.id
+        )
     return expired
 
 
 def expire_due(command: ExpireReservation, event: TicketedEvent, now: datetime) -> Decision:
-    """Take back a due hold of which nothing is known but the event's side: its reservation was only placed."""
+    """Take back a due hold of which nothing is known but the event's side."""
     draft = Draft(command, max(now, event.modified_on))
     expire_holds(draft, event, [command.reservation_id])
     return Decision(tuple(draft.domain_events), event.record, event.id, event.version + 1)

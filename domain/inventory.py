@@ -18,12 +18,17 @@ class TicketType(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hold(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Tickets kept for a buyer who has not paid yet."""
+    """Tickets kept for a buyer who has not paid yet.
+
+    `reservation_version` is how far the reservation's stream has come: the hold is ended in both streams by whoever has
+    the event alone. Whatever adds to that stream before its end says so in the event's stream, too.
+    """
 
     buyer_id: UUID
     ticket_type_id: UUID
     quantity: int
     hold_expires_at: datetime
+    reservation_version: int = 1
 
 
 class Buyer(msgspec.Struct, array_like=True, gc=False):

@@ -9,8 +9,6 @@ from eventsourcing.utils import register_topic
 
 from domain.aggregate import Aggregate, DomainEvent
 
-PLACED_VERSION = 1
-
 Status = Literal["reserved", "paid", "expired", "cancelled"]
 
 

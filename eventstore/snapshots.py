@@ -22,7 +22,7 @@ from domain.ticketed_event import (
 from eventstore.postgres.connections import Connection
 
 # Raise it with every change of `Shape` or of what the fold keeps: snapshots of another shape are ignored.
-SHAPE_VERSION = 3
+SHAPE_VERSION = 4
 # A stream gets its next snapshot when it grew by this many domain events, or by one for each entry of the last one if
 # that is more: so taking snapshots costs a constant share of appending, however large the state. An entry is a buyer
 # or a hold; what it takes decides without loading anything.

@@ -16,7 +16,7 @@ from eventstore.postgres.connections import Connection
 EVENT_BYTES = 3_000
 STOCK_BYTES = 700
 BUYER_BYTES = 400
-HOLD_BYTES = 390
+HOLD_BYTES = 400
 CHANGE_BYTES = 110
 
 LOAD_ROWS = 500

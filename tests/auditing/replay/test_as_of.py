@@ -58,6 +58,7 @@ def expectations(commands: list[Command]) -> dict[UUID, list[Expected]]:
                 reservation_id: {
                     name: row[name] for name in ("buyer_id", "ticket_type_id", "quantity", "hold_expires_at")
                 }
+                | {"reservation_version": 1}
                 for reservation_id, row in books.reservations.items()
                 if (row["event_id"], row["status"]) == (event_id, "reserved")
             }
