@@ -11,9 +11,10 @@ import uuid_utils.compat
 from bench.testbed import connect
 from domain.commands import Actor, AnyCommand, CreateEvent, PayReservation, ReserveTickets
 from domain.decide import decide
+from domain.event_facts import EventDetails, Limits, SalesWindow
 from domain.inventory import TicketType
 from domain.reservation import Reservation
-from domain.ticketed_event import EventDetails, Limits, SalesWindow, TicketedEvent
+from domain.ticketed_event import TicketedEvent
 from eventstore.box_office import POSITION_KEY, BoxOffice
 from eventstore.codec import encode
 

@@ -7,8 +7,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from domain.aggregate import SYSTEM, Idempotency
+from domain.event_facts import EventDetails, Limits, SalesWindow
 from domain.inventory import TicketType
-from domain.ticketed_event import EventDetails, Limits, SalesWindow
 
 
 class Actor(msgspec.Struct, frozen=True):

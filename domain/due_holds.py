@@ -7,8 +7,9 @@ from uuid import UUID
 
 from domain.commands import ExpireReservation
 from domain.decision import Decision, Draft
+from domain.event_facts import TicketsReleased
 from domain.reservation import ReservationExpired
-from domain.ticketed_event import TicketedEvent, TicketsReleased
+from domain.ticketed_event import TicketedEvent
 
 # So many due holds one command takes back at the most: what is appended at once stays small, whoever asks.
 MOST_DUE_HOLDS = 500

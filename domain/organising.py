@@ -21,20 +21,18 @@ from domain.errors import (
     TicketTypeNotFound,
     TicketTypeRequired,
 )
-from domain.inventory import Stock
-from domain.ticketed_event import (
+from domain.event_facts import (
     CapacityChanged,
     EventCancelled,
     EventCreated,
     EventDetails,
     EventDetailsChanged,
-    EventRecord,
     LimitsChanged,
     SalesWindow,
     SalesWindowChanged,
-    TicketedEvent,
-    created_record,
 )
+from domain.inventory import Stock
+from domain.ticketed_event import EventRecord, TicketedEvent, created_record
 
 Values = TypeVar("Values", bound=msgspec.Struct)
 

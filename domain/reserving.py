@@ -27,6 +27,7 @@ from domain.errors import (
     TicketTypeNotFound,
     TicketTypeRequired,
 )
+from domain.event_facts import TicketsHeld, TicketsReleased, TicketsSold
 from domain.inventory import Stock
 from domain.reservation import (
     Reservation,
@@ -35,7 +36,7 @@ from domain.reservation import (
     ReservationPlaced,
     ReservationRecord,
 )
-from domain.ticketed_event import TicketedEvent, TicketsHeld, TicketsReleased, TicketsSold
+from domain.ticketed_event import TicketedEvent
 
 
 def reserve(

@@ -1,128 +1,30 @@
-"""An event that people attend: its domain events, and the inventory folded from them."""
+"""An event that people attend: the inventory folded from its domain events."""
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-import msgspec
-from eventsourcing.domain import CanInitAggregate
 from eventsourcing.utils import register_topic
 
-from domain.aggregate import Aggregate, DomainEvent
+from domain.aggregate import Aggregate
+from domain.event_facts import (
+    CapacityChanged,
+    EventCancelled,
+    EventCreated,
+    EventDetails,
+    EventDetailsChanged,
+    Limits,
+    LimitsChanged,
+    SalesWindow,
+    SalesWindowChanged,
+    TicketsHeld,
+    TicketsReleased,
+    TicketsSold,
+)
 from domain.inventory import Buyer, Hold, Stock, TicketType
 
-DEFAULT_HOLD_SECONDS = 120
-DEFAULT_MAX_PER_BUYER = 1
 REMEMBERED_CHANGES = 100
-
-
-class EventDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the catalogue shows of an event; its name is the title and the start."""
-
-    title: str
-    starts_at: datetime
-    ends_at: datetime
-    description: str | None = None
-    street: str | None = None
-    city: str | None = None
-    state: str | None = None
-    country: str | None = None
-
-
-class SalesWindow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """When tickets can be reserved: from `sales_open_at` (None: at once) to before `sales_close_at` (None: the end)."""
-
-    sales_open_at: datetime | None = None
-    sales_close_at: datetime | None = None
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How many tickets one buyer may have of the event, and how long an unpaid reservation is held."""
-
-    max_per_buyer: int = DEFAULT_MAX_PER_BUYER
-    hold_seconds: int = DEFAULT_HOLD_SECONDS
-
-
-class EventCreated(DomainEvent, CanInitAggregate[UUID], frozen=True, kw_only=True):
-    TOPIC: ClassVar[str] = "EventCreated"
-    originator_topic: str = "TicketedEvent"
-
-    organiser_id: UUID
-    details: EventDetails
-    ticket_types: tuple[TicketType, ...]
-    sales_window: SalesWindow
-    limits: Limits
-
-
-class EventDetailsChanged(DomainEvent, frozen=True, kw_only=True):
-    TOPIC: ClassVar[str] = "EventDetailsChanged"
-
-    details: EventDetails
-
-
-class CapacityChanged(DomainEvent, frozen=True, kw_only=True):
-    TOPIC: ClassVar[str] = "CapacityChanged"
-
-    ticket_type_id: UUID
-    capacity: int
-
-
-class SalesWindowChanged(DomainEvent, frozen=True, kw_only=True):
-    TOPIC: ClassVar[str] = "SalesWindowChanged"
-
-    sales_window: SalesWindow
-
-
-class LimitsChanged(DomainEvent, frozen=True, kw_only=True):
-    TOPIC: ClassVar[str] = "LimitsChanged"
-
-    limits: Limits
-
-
-class TicketsHeld(DomainEvent, frozen=True, kw_only=True):
-    TOPIC: ClassVar[str] = "TicketsHeld"
-
-    reservation_id: UUID
-    buyer_id: UUID
-    ticket_type_id: UUID
-    quantity: int
-    hold_expires_at: datetime
-
-
-class TicketsSold(DomainEvent, frozen=True, kw_only=True):
-    """`amount_minor` is what was paid for all `quantity` tickets."""
-
-    TOPIC: ClassVar[str] = "TicketsSold"
-
-    reservation_id: UUID
-    buyer_id: UUID
-    ticket_type_id: UUID
-    quantity: int
-    amount_minor: int
-    currency: str
-
-
-class TicketsReleased(DomainEvent, frozen=True, kw_only=True):
-    """Tickets are for sale again; `was` tells whether they were held or sold before.
-
-    `refund_due_minor` is what was paid for them and has to be given back; 0 when nothing was paid.
-    """
-
-    TOPIC: ClassVar[str] = "TicketsReleased"
-
-    reservation_id: UUID
-    buyer_id: UUID
-    ticket_type_id: UUID
-    quantity: int
-    was: Literal["held", "sold"]
-    reason: Literal["expired", "buyer", "event-cancelled"]
-    refund_due_minor: int
-    currency: str
-
-
-class EventCancelled(DomainEvent, frozen=True, kw_only=True):
-    TOPIC: ClassVar[str] = "EventCancelled"
 
 
 class StockRecord(NamedTuple):

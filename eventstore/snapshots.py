@@ -10,15 +10,9 @@ import msgspec
 import psycopg
 import structlog
 
+from domain.event_facts import EventCreated, EventDetails, Limits, SalesWindow
 from domain.inventory import Buyer, Hold, Stock
-from domain.ticketed_event import (
-    EventCreated,
-    EventDetails,
-    EventRecord,
-    Limits,
-    SalesWindow,
-    TicketedEvent,
-)
+from domain.ticketed_event import EventRecord, TicketedEvent
 from eventstore.postgres.connections import Connection
 
 # Raise it with every change of `Shape` or of what the fold keeps: snapshots of another shape are ignored.

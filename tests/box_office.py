@@ -23,9 +23,10 @@ from domain.commands import (
     PayReservation,
     ReserveTickets,
 )
+from domain.event_facts import EventDetails, Limits, SalesWindow
 from domain.inventory import TicketType
 from domain.reservation import ReservationRecord
-from domain.ticketed_event import EventDetails, Limits, SalesWindow, TicketedEvent
+from domain.ticketed_event import TicketedEvent
 from eventstore.box_office import POSITION_KEY, BoxOffice
 from eventstore.postgres.connections import Connection
 from eventstore.reading import Recorded, read_after

@@ -14,8 +14,14 @@ from api.http.text import same_looking
 from api.reservations.schemas import MOST_TICKETS_AT_ONCE
 from domain.aggregate import Idempotency
 from domain.commands import Actor, ChangeEvent, CreateEvent
+from domain.event_facts import (
+    DEFAULT_HOLD_SECONDS,
+    DEFAULT_MAX_PER_BUYER,
+    EventDetails,
+    Limits,
+    SalesWindow,
+)
 from domain.inventory import TicketType
-from domain.ticketed_event import DEFAULT_HOLD_SECONDS, DEFAULT_MAX_PER_BUYER, EventDetails, Limits, SalesWindow
 
 MOST_TICKETS = 10_000_000
 MOST_TICKET_TYPES = 100

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from uuid import UUID
 
 from domain.errors import EventNotFound
-from domain.ticketed_event import EventCreated
+from domain.event_facts import EventCreated
 from eventstore import reading
 from eventstore.postgres.connections import Connection
 from eventstore.reading import Recorded, StoredRow

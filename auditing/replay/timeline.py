@@ -11,7 +11,7 @@ from auditing.replay.formatting import plain
 from auditing.replay.streams import ConnectionSource
 from domain.aggregate import SYSTEM
 from domain.errors import spoken
-from domain.ticketed_event import (
+from domain.event_facts import (
     CapacityChanged,
     EventCancelled,
     EventCreated,

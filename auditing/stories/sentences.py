@@ -8,7 +8,7 @@ from auditing.replay.formatting import money, span, taken, tickets
 from auditing.stories.availability import Since
 from domain.aggregate import SYSTEM
 from domain.errors import spoken
-from domain.ticketed_event import TicketsHeld, TicketsReleased, TicketsSold
+from domain.event_facts import TicketsHeld, TicketsReleased, TicketsSold
 from eventstore.writing.refused_attempts import RefusedAttempt
 from projections.tables.events import EventRow
 from projections.tables.ticket_types import TicketTypeRow

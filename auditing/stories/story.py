@@ -11,7 +11,7 @@ from auditing.replay.event_rows import EventRows
 from auditing.stories import sentences
 from auditing.stories.availability import Shortage, Since
 from auditing.stories.sentences import OfPurchase, Situation
-from domain.ticketed_event import EventCancelled, TicketsHeld, TicketsReleased, TicketsSold
+from domain.event_facts import EventCancelled, TicketsHeld, TicketsReleased, TicketsSold
 from eventstore.reading import Recorded
 from eventstore.writing.refused_attempts import RefusedAttempt
 from projections.tables.ticket_types import TicketTypeRow

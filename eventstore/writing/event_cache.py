@@ -8,7 +8,8 @@ from uuid import UUID
 from psycopg_pool import AsyncConnectionPool
 
 from domain.aggregate import DomainEvent
-from domain.ticketed_event import EventCreated, TicketedEvent
+from domain.event_facts import EventCreated
+from domain.ticketed_event import TicketedEvent
 from eventstore import reading, snapshots
 from eventstore.postgres.connections import Connection
 

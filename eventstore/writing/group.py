@@ -25,9 +25,10 @@ from domain.decide import decide
 from domain.decision import Decision
 from domain.due_holds import TooManyDueHolds, expire_due
 from domain.errors import AccountClosed, Refusal
+from domain.event_facts import EventCreated
 from domain.organising import new_name
 from domain.reservation import Reservation, ReservationRecord
-from domain.ticketed_event import EventCreated, EventRecord, TicketedEvent
+from domain.ticketed_event import EventRecord, TicketedEvent
 from eventstore.box_office import POSITION_KEY
 from eventstore.codec import decode, encode
 from eventstore.errors import failed_by

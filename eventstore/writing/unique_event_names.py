@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
+from domain.event_facts import EventCancelled, EventCreated, EventDetailsChanged
 from domain.organising import EventName, name_of
-from domain.ticketed_event import EventCancelled, EventCreated, EventDetailsChanged
 from eventstore.codec import decode
 from eventstore.postgres.connections import Connection
 from eventstore.writing import binary_parameters as binary

@@ -7,8 +7,7 @@ from uuid import UUID
 import msgspec
 
 from domain.aggregate import SYSTEM, DomainEvent
-from domain.reservation import ReservationCancelled, ReservationExpired, ReservationPaid, ReservationPlaced
-from domain.ticketed_event import (
+from domain.event_facts import (
     CapacityChanged,
     EventCancelled,
     EventCreated,
@@ -19,6 +18,7 @@ from domain.ticketed_event import (
     TicketsReleased,
     TicketsSold,
 )
+from domain.reservation import ReservationCancelled, ReservationExpired, ReservationPaid, ReservationPlaced
 from projections.tables.table import Table
 
 READ = """

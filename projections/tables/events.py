@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from domain.aggregate import DomainEvent
-from domain.ticketed_event import (
+from domain.event_facts import (
     EventCancelled,
     EventCreated,
     EventDetailsChanged,

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import replace
 
-from domain.ticketed_event import TicketsHeld, TicketsReleased, TicketsSold
+from domain.event_facts import TicketsHeld, TicketsReleased, TicketsSold
 from projections.tables.table import Table
 
 # The limit keeps each key a look-up of its own: a join may be planned as a scan while the table is small.

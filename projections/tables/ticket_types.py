@@ -7,7 +7,13 @@ import msgspec
 from msgspec.structs import replace
 
 from domain.aggregate import DomainEvent
-from domain.ticketed_event import CapacityChanged, EventCreated, TicketsHeld, TicketsReleased, TicketsSold
+from domain.event_facts import (
+    CapacityChanged,
+    EventCreated,
+    TicketsHeld,
+    TicketsReleased,
+    TicketsSold,
+)
 from projections.tables.table import RowMissing, Table
 
 READ = """

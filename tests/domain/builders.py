@@ -9,8 +9,7 @@ from msgspec.structs import replace
 
 from domain.aggregate import Idempotency
 from domain.commands import Actor, CancelEvent, ChangeEvent, CreateEvent
-from domain.inventory import TicketType
-from domain.ticketed_event import (
+from domain.event_facts import (
     CapacityChanged,
     EventCancelled,
     EventCreated,
@@ -21,6 +20,7 @@ from domain.ticketed_event import (
     SalesWindow,
     SalesWindowChanged,
 )
+from domain.inventory import TicketType
 
 NOON = datetime(2030, 6, 1, 12, tzinfo=UTC)
 INSTANT = timedelta(microseconds=1)

@@ -15,9 +15,9 @@ from domain.commands import (
     ReserveTickets,
     WithdrawReservation,
 )
+from domain.event_facts import TicketsHeld, TicketsReleased, TicketsSold
 from domain.inventory import TicketType
 from domain.reservation import ReservationCancelled, ReservationExpired, ReservationPaid, ReservationPlaced
-from domain.ticketed_event import TicketsHeld, TicketsReleased, TicketsSold
 from tests.domain.builders import (
     ADMIN,
     ANN,

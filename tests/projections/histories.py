@@ -21,8 +21,8 @@ from domain.commands import (
 )
 from domain.decide import decide
 from domain.errors import Refusal
+from domain.event_facts import EventDetails, Limits, SalesWindow
 from domain.inventory import TicketType
-from domain.ticketed_event import EventDetails, Limits, SalesWindow
 from eventstore.box_office import POSITION_KEY
 from eventstore.codec import encode
 from eventstore.postgres.connections import Connection

@@ -8,8 +8,8 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from domain.commands import Actor, CancelEvent, ReserveTickets
+from domain.event_facts import Limits, SalesWindow
 from domain.inventory import TicketType
-from domain.ticketed_event import Limits, SalesWindow
 from eventstore.postgres.connections import Connection
 from projections import checkpoint
 from projections.projector.batches import Batches

@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 
 from domain.commands import AnyCommand, ReserveTickets
 from domain.errors import SoldOut
+from domain.event_facts import TicketsReleased
 from domain.reservation import ReservationCancelled, ReservationExpired, ReservationPlaced
-from domain.ticketed_event import TicketsReleased
 from eventstore.postgres.connections import Connection
 from eventstore.postgres.tasks import end
 from eventstore.writing.group import Outcome

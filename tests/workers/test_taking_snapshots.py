@@ -8,7 +8,8 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from domain.ticketed_event import TicketedEvent, TicketsHeld
+from domain.event_facts import TicketsHeld
+from domain.ticketed_event import TicketedEvent
 from eventstore import snapshots
 from eventstore.codec import encode
 from eventstore.postgres.connections import Connection, connect

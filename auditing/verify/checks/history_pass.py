@@ -9,8 +9,8 @@ import msgspec
 from auditing.findings import Findings, Rule, place_of
 from auditing.verify.rules.cross_stream_rules import OF_RESERVATIONS, OF_TICKETS, PARTNERS, disagreement
 from domain.aggregate import DomainEvent
+from domain.event_facts import EventCreated
 from domain.reservation import ReservationPlaced
-from domain.ticketed_event import EventCreated
 from eventstore.codec import decode
 from eventstore.reading import Recorded, StoredRow
 

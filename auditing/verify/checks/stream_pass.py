@@ -10,8 +10,8 @@ from auditing.verify.checks.snapshot_check import SnapshotCheck, StoredSnapshot
 from auditing.verify.rules.event_rules import EventRules
 from auditing.verify.rules.reservation_rules import ReservationRules
 from domain.aggregate import DomainEvent
+from domain.event_facts import EventCreated
 from domain.reservation import ReservationPlaced
-from domain.ticketed_event import EventCreated
 from eventstore.reading import StoredRow
 from projections.projector.folding import Rows, touches
 from projections.tables.table import Table

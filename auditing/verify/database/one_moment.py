@@ -11,7 +11,7 @@ from psycopg.rows import args_row, tuple_row
 
 from auditing.verify.checks.history_pass import creation
 from auditing.verify.checks.snapshot_check import StoredSnapshot
-from domain.ticketed_event import EventCreated
+from domain.event_facts import EventCreated
 from eventstore.box_office import BoxOffice
 from eventstore.postgres.connections import BY_INDEX, Connection, connect
 from eventstore.reading import StoredRow

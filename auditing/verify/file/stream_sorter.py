@@ -9,7 +9,7 @@ from uuid import UUID
 
 from auditing.verify.checks.history_pass import creation
 from auditing.verify.errors import NoRoom
-from domain.ticketed_event import EventCreated
+from domain.event_facts import EventCreated
 from eventstore.reading import StoredRow
 
 PART_ROWS = 4_096

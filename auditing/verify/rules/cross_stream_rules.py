@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from domain.aggregate import DomainEvent
+from domain.event_facts import TicketsHeld, TicketsReleased, TicketsSold
 from domain.reservation import ReservationCancelled, ReservationExpired, ReservationPaid, ReservationPlaced
-from domain.ticketed_event import TicketsHeld, TicketsReleased, TicketsSold
 
 Facts = tuple[Any, ...]
 

@@ -6,15 +6,15 @@ from typing import Any
 from uuid import UUID
 
 from auditing.findings import Rule
-from domain.inventory import Hold
-from domain.ticketed_event import (
+from domain.event_facts import (
     CapacityChanged,
     EventCreated,
-    TicketedEvent,
     TicketsHeld,
     TicketsReleased,
     TicketsSold,
 )
+from domain.inventory import Hold
+from domain.ticketed_event import TicketedEvent
 
 OF_TICKET_TYPES = (TicketsHeld, TicketsSold, TicketsReleased, CapacityChanged)
 

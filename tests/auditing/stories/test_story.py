@@ -26,8 +26,8 @@ from domain.commands import (
 )
 from domain.decide import decide
 from domain.errors import LimitPerBuyer, Refusal, SoldOut
+from domain.event_facts import EventDetails, Limits, SalesWindow
 from domain.inventory import TicketType
-from domain.ticketed_event import EventDetails, Limits, SalesWindow
 from eventstore.reading import Recorded
 from eventstore.writing.refused_attempts import Keeping, Refusals, RefusedAttempt
 from tests.refused_rows import kept_by

@@ -6,9 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from domain.aggregate import SYSTEM, DomainEvent
-from domain.inventory import TicketType
-from domain.reservation import ReservationCancelled, ReservationExpired, ReservationPaid, ReservationPlaced
-from domain.ticketed_event import (
+from domain.event_facts import (
     CapacityChanged,
     EventCancelled,
     EventCreated,
@@ -22,6 +20,8 @@ from domain.ticketed_event import (
     TicketsReleased,
     TicketsSold,
 )
+from domain.inventory import TicketType
+from domain.reservation import ReservationCancelled, ReservationExpired, ReservationPaid, ReservationPlaced
 from tests.domain.builders import ADMIN
 
 LIVES = {

@@ -10,10 +10,11 @@ from domain.commands import AnyCommand, ChangeEvent, CreateEvent, ReserveTickets
 from domain.decide import decide
 from domain.decision import Decision
 from domain.errors import LimitPerBuyer, Refusal
+from domain.event_facts import TicketsReleased
 from domain.inventory import Hold
 from domain.organising import new_name
 from domain.reservation import Reservation
-from domain.ticketed_event import TicketedEvent, TicketsReleased
+from domain.ticketed_event import TicketedEvent
 from eventstore.codec import decode, encode
 from tests.domain.any_commands.bookkeeping import Books
 from tests.domain.any_commands.oracle import earlier_work, expected, is_each_hold_needed, is_same_request, objections

@@ -21,8 +21,8 @@ from domain.commands import (
     WithdrawReservation,
 )
 from domain.errors import Refusal
+from domain.event_facts import EventDetails, SalesWindow
 from domain.reservation import ReservationPaid
-from domain.ticketed_event import EventDetails, SalesWindow
 from tests.domain.any_commands.bookkeeping import Books, Claim, EventBook
 
 Expected = Refusal | str | None

@@ -5,7 +5,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 
-from domain.ticketed_event import EventDetails, SalesWindow
+from domain.event_facts import EventDetails, SalesWindow
 from tests.domain.builders import ADMIN, ANN, BOB, CLEO, INSTANT, NOON, ORGANISER
 
 STEP = timedelta(seconds=30)

@@ -24,8 +24,8 @@ from domain.commands import (
 )
 from domain.decision import Decision
 from domain.errors import IdempotencyKeyReused
+from domain.event_facts import EventDetails, Limits, SalesWindow
 from domain.inventory import TicketType
-from domain.ticketed_event import EventDetails, Limits, SalesWindow
 from tests.domain.any_commands.box_office import BoxOffice
 from tests.domain.any_commands.strategies import (
     STEP,

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from domain.commands import Actor
 from domain.errors import EventExists, InvalidRequest
+from domain.event_facts import SalesWindow
 from domain.organising import new_name
-from domain.ticketed_event import SalesWindow
 from tests.domain.builders import (
     ANN,
     CONCERT,

@@ -5,8 +5,8 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from domain.event_facts import TicketsHeld
 from domain.reservation import ReservationPlaced
-from domain.ticketed_event import TicketsHeld
 from eventstore.consumers.stored_consumer import StoredConsumer
 from eventstore.postgres.tasks import end
 from eventstore.reading import Recorded

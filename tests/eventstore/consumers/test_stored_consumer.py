@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from domain.ticketed_event import EventCancelled
+from domain.event_facts import EventCancelled
 from eventstore import reading
 from eventstore.consumers import consumer
 from eventstore.errors import CheckpointMoved

@@ -10,7 +10,7 @@ import pytest
 
 from domain.commands import AnyCommand, ChangeEvent, CreateEvent
 from domain.errors import LimitPerBuyer, SoldOut
-from domain.ticketed_event import TicketsHeld
+from domain.event_facts import TicketsHeld
 from eventstore.errors import DatabaseAway, EventBusy
 from eventstore.postgres import connections
 from eventstore.postgres.connections import Connection, connect

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from domain.errors import EventEnded, HoldExpired, SalesNotOpen
-from domain.ticketed_event import SalesWindow
+from domain.event_facts import SalesWindow
 from eventstore.postgres.connections import Connection
 from eventstore.writing.group_commit import GroupCommit
 from tests import box_office

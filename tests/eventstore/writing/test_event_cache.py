@@ -13,7 +13,8 @@ from structlog.testing import capture_logs
 
 from domain.decide import decide
 from domain.errors import AccountClosed, EventNotFound, LimitPerBuyer, SoldOut
-from domain.ticketed_event import TicketedEvent, TicketsHeld
+from domain.event_facts import TicketsHeld
+from domain.ticketed_event import TicketedEvent
 from eventstore.errors import EventBusy
 from eventstore.postgres.connections import Connection, pool
 from eventstore.writing import event_cache, group, writer

@@ -6,7 +6,7 @@ import pytest
 
 from domain import due_holds
 from domain.errors import CapacityBelowTaken, SoldOut
-from domain.ticketed_event import CapacityChanged, TicketsReleased
+from domain.event_facts import CapacityChanged, TicketsReleased
 from eventstore.postgres.connections import Connection
 from eventstore.writing import group
 from eventstore.writing.group import Outcome

@@ -12,7 +12,7 @@ import msgspec
 import psycopg
 import pytest
 
-from domain.ticketed_event import TicketsHeld
+from domain.event_facts import TicketsHeld
 from eventstore import reading
 from eventstore.postgres.connections import Connection, connect
 from eventstore.reading import Recorded

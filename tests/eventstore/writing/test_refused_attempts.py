@@ -16,7 +16,13 @@ from domain.errors import (
     Refusal,
     SoldOut,
 )
-from domain.ticketed_event import CapacityChanged, EventCreated, TicketsHeld, TicketsReleased, TicketsSold
+from domain.event_facts import (
+    CapacityChanged,
+    EventCreated,
+    TicketsHeld,
+    TicketsReleased,
+    TicketsSold,
+)
 from eventstore import reading
 from eventstore.postgres.connections import Connection
 from eventstore.writing import refused_attempts

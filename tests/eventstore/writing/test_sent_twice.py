@@ -11,8 +11,9 @@ from structlog.testing import capture_logs
 
 from domain.commands import AnyCommand, CreateEvent
 from domain.errors import IdempotencyKeyReused, LimitPerBuyer, SoldOut
+from domain.event_facts import EventCancelled, EventCreated, TicketsHeld
 from domain.reservation import ReservationPlaced
-from domain.ticketed_event import EventCancelled, EventCreated, EventRecord, TicketsHeld
+from domain.ticketed_event import EventRecord
 from eventstore.postgres.connections import Connection
 from eventstore.reading import head
 from eventstore.writing.group import Outcome

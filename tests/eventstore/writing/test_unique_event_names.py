@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 
 from domain.commands import AnyCommand, CreateEvent
 from domain.errors import EventExists, EventNotFound
-from domain.ticketed_event import EventCreated, EventRecord
+from domain.event_facts import EventCreated
+from domain.ticketed_event import EventRecord
 from eventstore.postgres.connections import Connection, connect
 from eventstore.writing import unique_event_names
 from eventstore.writing.group import Outcome
