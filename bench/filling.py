@@ -9,8 +9,9 @@ from uuid import UUID, uuid4
 import uuid_utils.compat
 
 from bench.testbed import connect
-from domain.commands import Actor, AnyCommand, CreateEvent, PayReservation, ReserveTickets
+from domain.commands import Actor, Command, CreateEvent, PayReservation, ReserveTickets
 from domain.decide import decide
+from domain.decision import Read
 from domain.event_facts import EventDetails, Limits, SalesWindow
 from domain.inventory import TicketType
 from domain.reservation import Reservation
@@ -57,7 +58,7 @@ class Filling:
             sales_window=SalesWindow(),
             limits=Limits(max_per_buyer=1_000, hold_seconds=hold_seconds),
         )
-        event = self._record(command, None, None, at).mutate(None)
+        event = self._record(command, {}, at).mutate(None)
         assert isinstance(event, TicketedEvent)
         return event
 
@@ -65,26 +66,25 @@ class Filling:
         """A reservation of the event, paid at the same moment if wished; its id."""
         reservation_id = uuid_utils.compat.uuid7()
         about: dict[str, Any] = {"event_id": event.id, "actor": Actor(buyer_id), "reservation_id": reservation_id}
-        placed = self._record(ReserveTickets(request_id=uuid4(), quantity=1, **about), event, None, at)
+        placed = self._record(ReserveTickets(request_id=uuid4(), quantity=1, **about), {event.id: event}, at)
         if pay:
             reservation: Any = placed.mutate(None)
             assert isinstance(reservation, Reservation)
-            self._record(PayReservation(request_id=uuid4(), **about), event, reservation, at)
+            read = {event.id: event, reservation_id: reservation}
+            self._record(PayReservation(request_id=uuid4(), **about), read, at)
         return reservation_id
 
-    def _record(
-        self, command: AnyCommand, event: TicketedEvent | None, reservation: Reservation | None, at: datetime
-    ) -> Any:
+    def _record(self, command: Command, aggregates: dict[UUID, Any], at: datetime) -> Any:
         """Decide, keep the event up to date and write; returns the command's last domain event."""
-        domain_events = decide(command, event, reservation, at).domain_events
+        domain_events = decide(command, Read.of(command, aggregates.get), at).domain_events
         command_position = self.position + len(domain_events)
         for domain_event in domain_events:
             self.position += 1
             stream_id, version = domain_event.originator_id, domain_event.originator_version
             row = (stream_id, version, domain_event.TOPIC, encode(domain_event), self.position, command_position)
             self._write_row(row)
-            if event is not None and stream_id == event.id:
-                domain_event.mutate(event)
+            if stream_id == command.event_id and stream_id in aggregates:
+                domain_event.mutate(aggregates[stream_id])
         return domain_events[-1]
 
 

@@ -1,7 +1,7 @@
 """The base of every domain event: typed, immutable, and at home in the eventsourcing library."""
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 from uuid import UUID
 
 import msgspec
@@ -55,3 +55,27 @@ class Aggregate(BaseAggregate[UUID]):
     def apply(self, domain_event: Any) -> None:
         """Fold one domain event into the state; never refuses."""
         raise AssertionError(f"{type(self).__name__} cannot fold {domain_event!r}")
+
+
+class KeptAggregate(Aggregate):
+    """An aggregate whose stream grows long: processes keep it in memory, and the worker takes snapshots of it.
+
+    A snapshot is its `Shape`, which has all of its state, under its `TOPIC`, which never changes.
+    """
+
+    TOPIC: ClassVar[str]
+    Shape: ClassVar[type[msgspec.Struct]]
+
+    @property
+    def size_bytes(self) -> int:
+        """About what it takes in memory."""
+        raise AssertionError(f"{type(self).__name__} has no size")
+
+    def shape(self) -> msgspec.Struct:
+        """Its state as it is now; shares with it what can change."""
+        raise AssertionError(f"{type(self).__name__} has no shape")
+
+    @classmethod
+    def restored(cls, shape: Any) -> Self:
+        """The aggregate with the state of a shape; its version and time of change are the caller's."""
+        raise AssertionError(f"{cls.__name__} has no shape")

@@ -1,6 +1,7 @@
 """Requests to change something, in the imperative. Every id that a command creates is fixed when it arrives."""
 
 from datetime import datetime
+from typing import ClassVar
 from uuid import UUID
 
 import msgspec
@@ -19,19 +20,48 @@ class Actor(msgspec.Struct, frozen=True):
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """`actor` is None when the system acts by itself; `request_id` is unique to one request."""
+    """`actor` is None when the system acts by itself; `request_id` is unique to one request.
+
+    A command names the streams that it reads and may add to. All of them belong to its event: whoever adds to one of
+    them has locked the event.
+    """
 
     event_id: UUID
     request_id: UUID
     actor: Actor | None = None
     idempotency: Idempotency | None = None
 
+    # Whether it may give its event another name, or take its name away.
+    changes_names: ClassVar[bool] = False
+
     @property
     def actor_id(self) -> str:
         return str(self.actor.account_id) if self.actor else SYSTEM
 
+    @property
+    def streams(self) -> tuple[UUID, ...]:
+        """The streams that may be long, of each a `KeptAggregate`."""
+        return (self.event_id,)
+
+    @property
+    def short_streams(self) -> tuple[UUID, ...]:
+        """The streams of a few domain events, which are read from their beginning every time."""
+        return ()
+
+    @property
+    def has_new_streams(self) -> bool:
+        """Whether the ids of its short streams were made for this request: there is nothing in them to be read."""
+        return False
+
+    @property
+    def locks(self) -> tuple[UUID, ...]:
+        """The ids that other commands may name as well, so that one at a time may be decided."""
+        return (self.event_id,)
+
 
 class CreateEvent(Command, frozen=True, kw_only=True):
+    changes_names: ClassVar[bool] = True
+
     actor: Actor
     details: EventDetails
     ticket_types: tuple[TicketType, ...]
@@ -41,6 +71,8 @@ class CreateEvent(Command, frozen=True, kw_only=True):
 
 class ChangeEvent(Command, frozen=True, kw_only=True):
     """What is UNSET stays as it is. `total_tickets` is the capacity of an event's only ticket type."""
+
+    changes_names: ClassVar[bool] = True
 
     actor: Actor
     title: str | UnsetType = UNSET
@@ -60,41 +92,52 @@ class ChangeEvent(Command, frozen=True, kw_only=True):
 
 
 class CancelEvent(Command, frozen=True, kw_only=True):
-    actor: Actor
-
-
-class ReserveTickets(Command, frozen=True, kw_only=True):
-    """`ticket_type_id` may be left out where the event has only one."""
+    changes_names: ClassVar[bool] = True
 
     actor: Actor
+
+
+class ReservationCommand(Command, frozen=True, kw_only=True):
+    """A command about one reservation of the event."""
+
     reservation_id: UUID
+
+    @property
+    def short_streams(self) -> tuple[UUID, ...]:
+        return (self.reservation_id,)
+
+
+class ReserveTickets(ReservationCommand, frozen=True, kw_only=True):
+    """`ticket_type_id` may be left out where the event has only one.
+
+    With an idempotency key, the reservation's id comes from the key, which another request may have used.
+    """
+
+    actor: Actor
     quantity: int
     ticket_type_id: UUID | None = None
 
+    @property
+    def has_new_streams(self) -> bool:
+        return self.idempotency is None
 
-class PayReservation(Command, frozen=True, kw_only=True):
+    @property
+    def locks(self) -> tuple[UUID, ...]:
+        return (self.event_id, self.reservation_id) if self.idempotency else (self.event_id,)
+
+
+class PayReservation(ReservationCommand, frozen=True, kw_only=True):
     actor: Actor
-    reservation_id: UUID
     payment_reference: str | None = None
 
 
-class CancelReservation(Command, frozen=True, kw_only=True):
+class CancelReservation(ReservationCommand, frozen=True, kw_only=True):
     actor: Actor
-    reservation_id: UUID
 
 
-class ExpireReservation(Command, frozen=True, kw_only=True):
+class ExpireReservation(ReservationCommand, frozen=True, kw_only=True):
     """The system takes back tickets that were not paid in time."""
 
-    reservation_id: UUID
 
-
-class WithdrawReservation(Command, frozen=True, kw_only=True):
+class WithdrawReservation(ReservationCommand, frozen=True, kw_only=True):
     """The system ends a reservation of a cancelled event."""
-
-    reservation_id: UUID
-
-
-EventCommand = CreateEvent | ChangeEvent | CancelEvent
-ReservationCommand = ReserveTickets | PayReservation | CancelReservation | ExpireReservation | WithdrawReservation
-AnyCommand = EventCommand | ReservationCommand

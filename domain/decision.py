@@ -1,16 +1,39 @@
-"""What a decision consists of: the new domain events, and the answer for the one who asked."""
+"""What a decision consists of: what was read for it, the new domain events, and the answer for the one who asked."""
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from domain.aggregate import SYSTEM, DomainEvent
+from domain.aggregate import SYSTEM, Aggregate, DomainEvent
 from domain.commands import Command
 from domain.errors import IdempotencyKeyReused
-from domain.reservation import ReservationRecord
-from domain.ticketed_event import EventRecord
 
+AnyAggregate = TypeVar("AnyAggregate", bound=Aggregate)
 AnyDomainEvent = TypeVar("AnyDomainEvent", bound=DomainEvent)
+# The record of an aggregate, such as an `EventRecord` or a `ReservationRecord`.
+Answer = tuple[Any, ...]
+
+
+class Read(NamedTuple):
+    """What a command reads: by stream, the aggregates of the streams that it names, None where there is none.
+
+    `name_holder_id` is the event that has the name which `organising.new_name` gives for this command.
+    """
+
+    aggregates: Mapping[UUID, Any]
+    name_holder_id: UUID | None = None
+
+    @classmethod
+    def of(cls, command: Command, get: Callable[[UUID], Any], name_holder_id: UUID | None = None) -> "Read":
+        """What this command reads, of aggregates that `get` gives by stream."""
+        streams = command.streams + command.short_streams
+        return cls(dict(zip(streams, map(get, streams), strict=True)), name_holder_id)
+
+    def find(self, kind: type[AnyAggregate], stream_id: UUID) -> AnyAggregate | None:
+        """The aggregate of a stream; None where there is none, or one of another kind."""
+        aggregate = self.aggregates[stream_id]
+        return aggregate if isinstance(aggregate, kind) else None
 
 
 class Decision(NamedTuple):
@@ -20,7 +43,7 @@ class Decision(NamedTuple):
     """
 
     domain_events: tuple[DomainEvent, ...]
-    answer: EventRecord | ReservationRecord
+    answer: Answer
     stream_id: UUID
     version: int
     replayed: bool = False
@@ -58,12 +81,12 @@ class Draft:
         self.domain_events.append(domain_event)
         return domain_event
 
-    def decision(self, answer: EventRecord | ReservationRecord, stream_id: UUID, last_version: int) -> Decision:
+    def decision(self, answer: Answer, stream_id: UUID, last_version: int) -> Decision:
         """All that was collected, and the answer that it makes true of the stream."""
         return Decision(tuple(self.domain_events), answer, stream_id, last_version + self._added.get(stream_id, 0))
 
 
-def replay(command: Command, recorded: DomainEvent | None, answer: EventRecord | ReservationRecord) -> Decision | None:
+def replay(command: Command, recorded: DomainEvent | None, answer: Answer) -> Decision | None:
     """The first answer again, if `recorded` is this command's own work or that of an earlier one with the same key.
 
     None when it is neither; raises `IdempotencyKeyReused` when the key came with another request.
@@ -80,6 +103,6 @@ def replay(command: Command, recorded: DomainEvent | None, answer: EventRecord |
     return unchanged(recorded, answer)._replace(replayed=True)
 
 
-def unchanged(recorded: DomainEvent, answer: EventRecord | ReservationRecord) -> Decision:
+def unchanged(recorded: DomainEvent, answer: Answer) -> Decision:
     """Nothing new: the answer that `recorded` gave."""
     return Decision((), answer, recorded.originator_id, recorded.originator_version)

@@ -8,14 +8,16 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
-from domain.commands import Actor, AnyCommand, CancelEvent, ChangeEvent, CreateEvent
-from domain.decision import Decision, Draft, replay, unchanged
+from domain.aggregate import Aggregate
+from domain.commands import Actor, CancelEvent, ChangeEvent, Command, CreateEvent
+from domain.decision import Decision, Draft, Read, replay, unchanged
 from domain.due_holds import check_due_holds, expire_holds
 from domain.errors import (
     CapacityBelowTaken,
     EventEnded,
     EventExists,
     EventIsCancelled,
+    EventNotFound,
     InvalidRequest,
     NotTheOrganiser,
     TicketTypeNotFound,
@@ -50,22 +52,32 @@ def name_of(organiser_id: UUID, details: EventDetails) -> EventName:
     return EventName(organiser_id, normalize("NFC", details.title.strip().lower()), details.starts_at)
 
 
-def new_name(command: AnyCommand, event: TicketedEvent | None) -> EventName | None:
+def new_name(command: Command, event: Aggregate | None) -> EventName | None:
     """The name that the command asks for its event, None when it asks for none that the event has not already."""
     if isinstance(command, CreateEvent):
         return name_of(command.actor.account_id, command.details)
-    if not isinstance(command, ChangeEvent) or event is None:
+    if not isinstance(command, ChangeEvent) or not isinstance(event, TicketedEvent):
         return None
     asked = name_of(event.created.organiser_id, _changed(event.details, command))
     return asked if asked != name_of(event.created.organiser_id, event.details) else None
 
 
-def create(command: CreateEvent, event: TicketedEvent | None, name_holder_id: UUID | None, at: datetime) -> Decision:
+def names_of(command: Command, event: Aggregate | None) -> UUID | None:
+    """The organiser whose events' names the command may change; None when it changes none, or there is no event."""
+    if isinstance(command, CreateEvent):
+        return command.actor.account_id
+    if isinstance(command, (ChangeEvent, CancelEvent)) and isinstance(event, TicketedEvent):
+        return event.created.organiser_id
+    return None
+
+
+def create(command: CreateEvent, read: Read, at: datetime) -> Decision:
     """Put an event on the programme."""
+    event = read.find(TicketedEvent, command.event_id)
     if event is not None and (again := replay(command, event.created, created_record(event.created))):
         return again
-    if name_holder_id is not None:
-        raise EventExists(name_holder_id)
+    if read.name_holder_id is not None:
+        raise EventExists(read.name_holder_id)
     _check_times(command.details, command.sales_window)
     if command.details.starts_at <= at:
         raise InvalidRequest("starts_at", "must lie in the future")
@@ -84,11 +96,12 @@ def create(command: CreateEvent, event: TicketedEvent | None, name_holder_id: UU
     return draft.decision(created_record(created), command.event_id, 0)
 
 
-def change(command: ChangeEvent, event: TicketedEvent, name_holder_id: UUID | None, at: datetime) -> Decision:
+def change(command: ChangeEvent, read: Read, at: datetime) -> Decision:
     """Change details, sales window, limits and capacities, all or nothing; equal values record nothing.
 
     Raises `TooManyDueHolds` when a lower capacity needs more of them taken back than one command may.
     """
+    event = _found(command, read)
     _check_organiser(command.actor, event)
     if command.request_id in event.changed_by:
         return Draft(command, at).decision(event.record, event.id, event.version)
@@ -103,8 +116,8 @@ def change(command: ChangeEvent, event: TicketedEvent, name_holder_id: UUID | No
         raise InvalidRequest("starts_at", "must lie in the future")
     if details.ends_at != event.details.ends_at and details.ends_at <= at:
         raise InvalidRequest("ends_at", "must lie in the future")
-    if name_holder_id not in (None, event.id):
-        raise EventExists(name_holder_id)
+    if read.name_holder_id not in (None, event.id):
+        raise EventExists(read.name_holder_id)
     capacities = _capacities_asked_for(event, command)
 
     draft = Draft(command, at)
@@ -126,8 +139,9 @@ def change(command: ChangeEvent, event: TicketedEvent, name_holder_id: UUID | No
     return draft.decision(record, event.id, event.version)
 
 
-def cancel(command: CancelEvent, event: TicketedEvent, at: datetime) -> Decision:
+def cancel(command: CancelEvent, read: Read, at: datetime) -> Decision:
     """Call an event off. Its reservations are ended one by one afterwards."""
+    event = _found(command, read)
     cancelled_before = event.cancelled_record
     if cancelled_before and (again := replay(command, event.cancelled, cancelled_before)):
         return again
@@ -139,6 +153,13 @@ def cancel(command: CancelEvent, event: TicketedEvent, at: datetime) -> Decision
     draft = Draft(command, at)
     cancelled = draft.add(EventCancelled, event.id, event.version, idempotency=command.idempotency)
     return draft.decision(event.record._replace(cancelled=cancelled), event.id, event.version)
+
+
+def _found(command: Command, read: Read) -> TicketedEvent:
+    event = read.find(TicketedEvent, command.event_id)
+    if event is None:
+        raise EventNotFound
+    return event
 
 
 def _check_organiser(actor: Actor, event: TicketedEvent) -> None:

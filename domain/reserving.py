@@ -8,10 +8,11 @@ from domain.commands import (
     CancelReservation,
     ExpireReservation,
     PayReservation,
+    ReservationCommand,
     ReserveTickets,
     WithdrawReservation,
 )
-from domain.decision import Decision, Draft, replay, unchanged
+from domain.decision import Decision, Draft, Read, replay, unchanged
 from domain.due_holds import check_due_holds, expire_holds
 from domain.errors import (
     EventEnded,
@@ -39,13 +40,13 @@ from domain.reservation import (
 from domain.ticketed_event import TicketedEvent
 
 
-def reserve(
-    command: ReserveTickets, event: TicketedEvent | None, reservation: Reservation | None, at: datetime
-) -> Decision:
+def reserve(command: ReserveTickets, read: Read, at: datetime) -> Decision:
     """Hold tickets for a buyer. What is due is taken back first, as far as this buyer needs it.
 
     Raises `TooManyDueHolds` when that is more than one command may take back.
     """
+    event = read.find(TicketedEvent, command.event_id)
+    reservation = read.find(Reservation, command.reservation_id)
     if reservation is not None:
         placed = reservation.record.placed
         if again := replay(command, placed, ReservationRecord(placed)):
@@ -88,8 +89,9 @@ def reserve(
     return draft.decision(ReservationRecord(placed), command.reservation_id, 0)
 
 
-def pay(command: PayReservation, event: TicketedEvent, reservation: Reservation, at: datetime) -> Decision:
+def pay(command: PayReservation, read: Read, at: datetime) -> Decision:
     """Turn a hold into sold tickets, before it runs out."""
+    event, reservation = _found(command, read)
     placed, paid, ended = reservation.record
     record = ReservationRecord(placed, paid)
     if again := replay(command, paid, record):
@@ -129,8 +131,9 @@ def pay(command: PayReservation, event: TicketedEvent, reservation: Reservation,
     return draft.decision(ReservationRecord(placed, paid), reservation.id, reservation.version)
 
 
-def cancel(command: CancelReservation, event: TicketedEvent, reservation: Reservation, at: datetime) -> Decision:
+def cancel(command: CancelReservation, read: Read, at: datetime) -> Decision:
     """Give tickets back: a hold until it runs out, paid tickets until the event ends."""
+    event, reservation = _found(command, read)
     placed, paid, ended = reservation.record
     if again := replay(command, ended, reservation.record):
         return again
@@ -144,8 +147,9 @@ def cancel(command: CancelReservation, event: TicketedEvent, reservation: Reserv
     return _give_back(Draft(command, at), event, reservation, by_buyer=True)
 
 
-def expire(command: ExpireReservation, event: TicketedEvent, reservation: Reservation, at: datetime) -> Decision:
+def expire(command: ExpireReservation, read: Read, at: datetime) -> Decision:
     """Take back a hold whose time is over; changes nothing before that, or once the reservation was paid or ended."""
+    event, reservation = _found(command, read)
     draft = Draft(command, at)
     if reservation.status != "reserved" or at < reservation.record.placed.hold_expires_at:
         return draft.decision(reservation.record, reservation.id, reservation.version)
@@ -153,8 +157,9 @@ def expire(command: ExpireReservation, event: TicketedEvent, reservation: Reserv
     return draft.decision(reservation.record._replace(ended=expired), reservation.id, reservation.version)
 
 
-def withdraw(command: WithdrawReservation, event: TicketedEvent, reservation: Reservation, at: datetime) -> Decision:
+def withdraw(command: WithdrawReservation, read: Read, at: datetime) -> Decision:
     """End a reservation of a cancelled event: expired if its hold ran out first, else cancelled, with a refund due."""
+    event, reservation = _found(command, read)
     draft, record = Draft(command, at), reservation.record
     if record.status == "reserved" and at >= record.placed.hold_expires_at:
         expired = expire_holds(draft, event, [reservation.id])
@@ -162,6 +167,14 @@ def withdraw(command: WithdrawReservation, event: TicketedEvent, reservation: Re
     if not event.cancelled or record.ended:
         return draft.decision(record, reservation.id, reservation.version)
     return _give_back(draft, event, reservation, by_buyer=False)
+
+
+def _found(command: ReservationCommand, read: Read) -> tuple[TicketedEvent, Reservation]:
+    event = read.find(TicketedEvent, command.event_id)
+    reservation = read.find(Reservation, command.reservation_id)
+    if event is None or reservation is None or reservation.record.placed.event_id != event.id:
+        raise ReservationNotFound
+    return event, reservation
 
 
 def _give_back(draft: Draft, event: TicketedEvent, reservation: Reservation, *, by_buyer: bool) -> Decision:

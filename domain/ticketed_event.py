@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self, cast
 from uuid import UUID
 
+import msgspec
 from eventsourcing.utils import register_topic
 
-from domain.aggregate import Aggregate
+from domain.aggregate import KeptAggregate
 from domain.event_facts import (
     CapacityChanged,
     EventCancelled,
@@ -25,6 +26,12 @@ from domain.event_facts import (
 from domain.inventory import Buyer, Hold, Stock, TicketType
 
 REMEMBERED_CHANGES = 100
+# Measured sizes of what grows in an event, in bytes.
+EVENT_BYTES = 3_000
+STOCK_BYTES = 700
+BUYER_BYTES = 400
+HOLD_BYTES = 400
+CHANGE_BYTES = 110
 
 
 class StockRecord(NamedTuple):
@@ -53,10 +60,32 @@ def created_record(created: EventCreated) -> EventRecord:
     return EventRecord(created, created.details, created.sales_window, created.limits, stock)
 
 
-class TicketedEvent(Aggregate):
+class StockShape(NamedTuple):
+    ticket_type_id: UUID
+    capacity: int
+    held: int
+    sold: int
+
+
+class EventShape(msgspec.Struct, frozen=True):
+    """All that a TicketedEvent keeps; it grows with buyers and open holds only."""
+
+    created: EventCreated
+    details: EventDetails
+    sales_window: SalesWindow
+    limits: Limits
+    cancelled: EventRecord | None
+    changed_by: tuple[UUID, ...]
+    stock: list[StockShape]
+    holds: dict[UUID, Hold]
+    buyers: dict[UUID, Buyer]
+
+
+class TicketedEvent(KeptAggregate):
     """The state of one event: what it offers, who has tickets, and every open hold; nothing per past reservation."""
 
     TOPIC = "TicketedEvent"
+    Shape = EventShape
 
     def __init__(self) -> None:
         # As the event stood when it was cancelled: what its canceller was answered.
@@ -79,6 +108,41 @@ class TicketedEvent(Aggregate):
         """The event as its organiser sees it now."""
         stock = tuple(StockRecord(s.offer, s.capacity, s.held, s.sold) for s in self.stock.values())
         return EventRecord(self.created, self.details, self.sales_window, self.limits, stock, self.cancelled)
+
+    @property
+    def size_bytes(self) -> int:
+        grown = STOCK_BYTES * len(self.stock) + BUYER_BYTES * len(self.buyers) + HOLD_BYTES * len(self.holds)
+        grown += CHANGE_BYTES * len(self.changed_by)
+        return EVENT_BYTES + 4 * len(self.details.description or "") + grown
+
+    def shape(self) -> EventShape:
+        stock = [StockShape(i, s.capacity, s.held, s.sold) for i, s in self.stock.items()]
+        return EventShape(
+            self.created,
+            self.details,
+            self.sales_window,
+            self.limits,
+            self.cancelled_record,
+            self.changed_by,
+            stock,
+            self.holds,
+            self.buyers,
+        )
+
+    @classmethod
+    def restored(cls, shape: EventShape) -> Self:
+        event: Any = shape.created.mutate(None)
+        event.details, event.sales_window, event.limits = shape.details, shape.sales_window, shape.limits
+        event.cancelled_record, event.changed_by = shape.cancelled, shape.changed_by
+        for ticket_type_id, capacity, held, sold in shape.stock:
+            event.stock[ticket_type_id] = Stock(event.stock[ticket_type_id].offer, capacity, held, sold)
+        event.buyers, event.holds = shape.buyers, shape.holds
+        deadlines: dict[UUID, list[tuple[datetime, UUID]]] = {ticket_type_id: [] for ticket_type_id in event.stock}
+        for reservation_id, hold in shape.holds.items():
+            deadlines[hold.ticket_type_id].append((hold.hold_expires_at, reservation_id))
+        for ticket_type_id, stock in event.stock.items():
+            stock.deadlines.update(deadlines[ticket_type_id])
+        return cast(Self, event)
 
     def tickets_of(self, buyer_id: UUID) -> int:
         """How many tickets the buyer has, held or sold."""

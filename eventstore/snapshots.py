@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -10,12 +11,10 @@ import msgspec
 import psycopg
 import structlog
 
-from domain.event_facts import EventCreated, EventDetails, Limits, SalesWindow
-from domain.inventory import Buyer, Hold, Stock
-from domain.ticketed_event import EventRecord, TicketedEvent
+from domain.aggregate import KeptAggregate
 from eventstore.postgres.connections import Connection
 
-# Raise it with every change of `Shape` or of what the fold keeps: snapshots of another shape are ignored.
+# Raise it with every change of a `Shape` or of what its fold keeps: snapshots of another shape are ignored.
 SHAPE_VERSION = 4
 # A stream gets its next snapshot when it grew by this many domain events, or by one for each entry of the last one if
 # that is more: so taking snapshots costs a constant share of appending, however large the state. An entry is a buyer
@@ -55,84 +54,60 @@ WHERE snapshots.shape_version <> excluded.shape_version
 log = structlog.get_logger()
 
 
-class StockShape(NamedTuple):
-    ticket_type_id: UUID
-    capacity: int
-    held: int
-    sold: int
+class Snapshot(NamedTuple):
+    """What is stored of an aggregate: its kind, when it changed last, and its shape."""
 
-
-class Shape(msgspec.Struct, frozen=True):
-    """All that a TicketedEvent keeps."""
-
-    created: EventCreated
+    topic: str
     modified_on: datetime
-    details: EventDetails
-    sales_window: SalesWindow
-    limits: Limits
-    cancelled: EventRecord | None
-    changed_by: tuple[UUID, ...]
-    stock: list[StockShape]
-    holds: dict[UUID, Hold]
-    buyers: dict[UUID, Buyer]
+    shape: msgspec.Raw
 
 
-_shape_encoder = msgspec.msgpack.Encoder(uuid_format="bytes")
-_shape_decoder = msgspec.msgpack.Decoder(Shape)
+_encoder = msgspec.msgpack.Encoder(uuid_format="bytes")
+_decoder = msgspec.msgpack.Decoder(Snapshot)
 
 
-def pack(event: TicketedEvent) -> bytes:
-    """The state as MessagePack; its size grows with buyers and open holds only."""
-    stock = [StockShape(i, s.capacity, s.held, s.sold) for i, s in event.stock.items()]
-    shape = Shape(
-        event.created,
-        event.modified_on,
-        event.details,
-        event.sales_window,
-        event.limits,
-        event.cancelled_record,
-        event.changed_by,
-        stock,
-        event.holds,
-        event.buyers,
-    )
-    return _shape_encoder.encode(shape)
+def pack(aggregate: KeptAggregate) -> bytes:
+    """The state as MessagePack; its size grows as the shape does."""
+    return _encoder.encode((aggregate.TOPIC, aggregate.modified_on, aggregate.shape()))
 
 
-def unpack(version: int, state: bytes) -> TicketedEvent:
-    """The event as it was at `version` of its stream."""
-    shape = _shape_decoder.decode(state)
-    event: Any = shape.created.mutate(None)
-    event.version = version
-    event.modified_on = shape.modified_on
-    event.details, event.sales_window, event.limits = shape.details, shape.sales_window, shape.limits
-    event.cancelled_record, event.changed_by = shape.cancelled, shape.changed_by
-    offers = {t.ticket_type_id: t for t in shape.created.ticket_types}
-    event.stock = {s.ticket_type_id: Stock(offers[s.ticket_type_id], s.capacity, s.held, s.sold) for s in shape.stock}
-    event.buyers, event.holds = shape.buyers, shape.holds
-    deadlines: dict[UUID, list[tuple[datetime, UUID]]] = {ticket_type_id: [] for ticket_type_id in event.stock}
-    for reservation_id, hold in shape.holds.items():
-        deadlines[hold.ticket_type_id].append((hold.hold_expires_at, reservation_id))
-    for ticket_type_id, stock in event.stock.items():
-        stock.deadlines.update(deadlines[ticket_type_id])
-    restored: TicketedEvent = event
-    return restored
+def unpack(version: int, state: bytes) -> KeptAggregate:
+    """The aggregate as it was at `version` of its stream. Raises `msgspec.MsgspecError`, `LookupError`."""
+    topic, modified_on, shape = _decoder.decode(state)
+    kind, decoder = _kind(topic)
+    aggregate = kind.restored(decoder.decode(shape))
+    aggregate.version, aggregate.modified_on = version, modified_on
+    return aggregate
 
 
-def difference(event: TicketedEvent, state: bytes) -> str | None:
-    """The first part of a snapshot that is not what the event has; None when all is the same.
+def difference(aggregate: KeptAggregate, state: bytes) -> str | None:
+    """The first part of a snapshot that is not what the aggregate has; None when all is the same.
 
-    Raises `msgspec.MsgspecError` for what is no snapshot of our shape.
+    Raises `msgspec.MsgspecError`, `LookupError` for what is no snapshot of our shape.
     """
-    folded = pack(event)
+    folded = pack(aggregate)
     if state == folded:
         return None
-    kept, wanted = _shape_decoder.decode(state), _shape_decoder.decode(folded)
-    return next((part for part in Shape.__struct_fields__ if getattr(kept, part) != getattr(wanted, part)), None)
+    kept, wanted = _parts(state), _parts(folded)
+    return next((part for part in wanted if kept.get(part) != wanted[part]), None)
 
 
-async def newest(connection: Connection, stream_id: UUID) -> TicketedEvent | None:
-    """The event as of its snapshot, if it has one of our shape that can be read.
+def _parts(state: bytes) -> dict[str, Any]:
+    topic, modified_on, shape = _decoder.decode(state)
+    parts = msgspec.structs.asdict(_kind(topic)[1].decode(shape))
+    return parts | {"topic": topic, "modified_on": modified_on}
+
+
+@cache
+def _kind(topic: str) -> tuple[type[KeptAggregate], msgspec.msgpack.Decoder[Any]]:
+    kind = next((kind for kind in KeptAggregate.__subclasses__() if topic == kind.TOPIC), None)
+    if kind is None:
+        raise LookupError(f"There is no kind of aggregate {topic!r}")
+    return kind, msgspec.msgpack.Decoder(kind.Shape)
+
+
+async def newest(connection: Connection, stream_id: UUID) -> KeptAggregate | None:
+    """The aggregate as of its snapshot, if it has one of our shape that can be read; else None.
 
     One that can't be is dropped, so that nobody else tries and the worker takes another one.
     """
@@ -162,16 +137,16 @@ async def grown_streams(connection: Connection, after: int, upto: int) -> list[U
     return [row[0] for row in await (await connection.execute(GROWN, values)).fetchall()]
 
 
-async def keep(connection: Connection, event: TicketedEvent, position: int) -> None:
-    """Store the snapshot, unless there is a newer one. Nobody else may have the event: it is packed in a thread.
+async def keep(connection: Connection, aggregate: KeptAggregate, position: int) -> None:
+    """Store the snapshot, unless there is a newer one. Nobody else may have the aggregate: it is packed in a thread.
 
     `position` says up to where no other stream is in need of one.
     """
     values = {
-        "stream_id": event.id,
-        "version": event.version,
+        "stream_id": aggregate.id,
+        "version": aggregate.version,
         "shape_version": SHAPE_VERSION,
-        "state": await asyncio.to_thread(pack, event),
+        "state": await asyncio.to_thread(pack, aggregate),
         "position": position,
     }
     await connection.execute(KEEP, values)

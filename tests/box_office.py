@@ -14,10 +14,10 @@ from msgspec.structs import replace
 from domain.aggregate import DomainEvent, Idempotency
 from domain.commands import (
     Actor,
-    AnyCommand,
     CancelEvent,
     CancelReservation,
     ChangeEvent,
+    Command,
     CreateEvent,
     ExpireReservation,
     PayReservation,
@@ -115,7 +115,7 @@ def reservation(outcome: Outcome) -> ReservationRecord:
     return outcome.answer
 
 
-async def submit_all(commands: GroupCommit, asked: Iterable[AnyCommand]) -> list[Outcome | BaseException]:
+async def submit_all(commands: GroupCommit, asked: Iterable[Command]) -> list[Outcome | BaseException]:
     """Send them at the same moment; every answer or exception, in their order."""
     return await asyncio.gather(*(commands.submit(command) for command in asked), return_exceptions=True)
 
@@ -190,7 +190,7 @@ def _judge(recorded: DomainEvent, stream: list[DomainEvent], events: dict[UUID, 
     assert recorded.originator_version == len(stream), "versions have no hole and no repeat"
     assert len(stream) == 1 or stream[-2].timestamp <= recorded.timestamp, "time never runs backwards in a stream"
     event = fold(events.get(stream_id), recorded)
-    if event is None:
+    if not isinstance(event, TicketedEvent):
         return
     events[stream_id] = event
     for stock in event.stock.values():

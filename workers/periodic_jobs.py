@@ -5,7 +5,7 @@ from uuid import UUID
 import psycopg
 import structlog
 
-from domain.ticketed_event import TicketedEvent
+from domain.aggregate import KeptAggregate
 from eventstore import reading, snapshots
 from eventstore.postgres.connections import Connection
 from eventstore.seals import seals
@@ -40,7 +40,7 @@ class Snapshots(Job):
                     await snapshots.keep(connection, event, upto if number == len(grown) else after)
             after = self._looked_through = upto
 
-    async def _loaded(self, connection: Connection, stream_id: UUID) -> TicketedEvent | None:
+    async def _loaded(self, connection: Connection, stream_id: UUID) -> KeptAggregate | None:
         """The event; None, told once, where its stream can't be read, so that the others get their snapshots."""
         try:
             return await load(connection, stream_id)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from api.http.errors import RecordedTooMuch, TooManyAtOnce
 from api.http.failure_log import Troubles
-from domain.commands import AnyCommand, ChangeEvent, CreateEvent, ReserveTickets
+from domain.commands import ChangeEvent, Command, CreateEvent, ReserveTickets
 from eventstore.errors import Failure
 from eventstore.writing.group import Outcome
 from eventstore.writing.group_commit import GroupCommit
@@ -117,7 +117,7 @@ class LimitedCommands:
         self.turns = Turns(COMMANDS_AT_ONCE)
         self._recorded = RecordedBytes() if rate_limits else None
 
-    async def submit(self, command: AnyCommand) -> Outcome:
+    async def submit(self, command: Command) -> Outcome:
         """As `GroupCommit.submit`. Raises `TooManyAtOnce` and `RecordedTooMuch`, too.
 
         What was begun may be ended in any case: paying and cancelling count, and are not refused for it.

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from api.app import ApiConfig
 from api.app import create_app as create_api
 from api.express_lane import ExpressLane
-from domain.commands import AnyCommand, ReserveTickets
+from domain.commands import Command, ReserveTickets
 from domain.reservation import ReservationPlaced, ReservationRecord
 from eventstore.writing.group import Outcome
 from eventstore.writing.group_commit import GroupCommit
@@ -24,7 +24,7 @@ TICKET_TYPE_ID = UUID(int=7)
 class NothingRecorded:
     """Stands where `GroupCommit` does."""
 
-    async def submit(self, command: AnyCommand) -> Outcome:
+    async def submit(self, command: Command) -> Outcome:
         """The answer that a reservation gets."""
         assert isinstance(command, ReserveTickets)
         now = datetime.now(UTC)

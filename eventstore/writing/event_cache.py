@@ -1,52 +1,50 @@
-"""Events in memory: loaded once at a time, caught up from the history, dropped when memory is short."""
+"""Long-lived aggregates in memory: loaded once at a time, caught up from the history, dropped when memory is short."""
 
 import asyncio
 from collections import OrderedDict
-from typing import Any, cast
+from collections.abc import Iterable, Mapping
+from typing import Any
 from uuid import UUID
 
+from eventsourcing.domain import CanInitAggregate
 from psycopg_pool import AsyncConnectionPool
 
-from domain.aggregate import DomainEvent
-from domain.event_facts import EventCreated
-from domain.ticketed_event import TicketedEvent
+from domain.aggregate import DomainEvent, KeptAggregate
 from eventstore import reading, snapshots
 from eventstore.postgres.connections import Connection
 
-# Measured sizes of what grows in an event, in bytes.
-EVENT_BYTES = 3_000
-STOCK_BYTES = 700
-BUYER_BYTES = 400
-HOLD_BYTES = 400
-CHANGE_BYTES = 110
+# What it takes to know that a stream does not exist.
+NOTHING_BYTES = 256
 
 LOAD_ROWS = 500
 
 
-def fold(event: TicketedEvent | None, domain_event: DomainEvent) -> TicketedEvent | None:
-    """The event after one more domain event of its stream; None for the stream of a reservation."""
-    if event is None and not isinstance(domain_event, EventCreated):
+def fold(aggregate: KeptAggregate | None, domain_event: DomainEvent) -> Any:
+    """The aggregate after one more domain event of its stream; None for a stream that is none of a `KeptAggregate`."""
+    if aggregate is None and not isinstance(domain_event, CanInitAggregate):
         return None
-    return cast(TicketedEvent, domain_event.mutate(event))
+    folded = domain_event.mutate(aggregate)
+    return folded if isinstance(folded, KeptAggregate) else None
 
 
-async def load(connection: Connection, event_id: UUID, event: TicketedEvent | None = None) -> TicketedEvent | None:
-    """The event as the history has it now, from its snapshot (or from `event`) and the tail; None if there is none.
+async def load(connection: Connection, stream_id: UUID, aggregate: KeptAggregate | None = None) -> KeptAggregate | None:
+    """The `KeptAggregate` as the history has it now, from its snapshot (or from `aggregate`) and the tail; or None.
 
     Costs one query per 500 domain events of the tail, and lets the event loop run in between.
     """
-    if event is None:
-        event = await snapshots.newest(connection, event_id)
+    if aggregate is None:
+        aggregate = await snapshots.newest(connection, stream_id)
     while True:
-        rows = await reading.stream_after(connection, event_id, event.version if event else 0, LOAD_ROWS)
+        version = aggregate.version if aggregate else 0
+        rows = await reading.stream_after(connection, stream_id, version, LOAD_ROWS)
         for row in rows:
-            event = fold(event, row.recorded().domain_event)
-        if event is None or len(rows) < LOAD_ROWS:
-            return event
+            aggregate = fold(aggregate, row.recorded().domain_event)
+        if aggregate is None or len(rows) < LOAD_ROWS:
+            return aggregate
 
 
 class Aggregates:
-    """The events that this process knows, bounded by the memory they take: about `bytes`.
+    """The aggregates that this process knows, by stream, bounded by the memory they take: about `bytes`.
 
     The one that was used last stays, however large it is.
     """
@@ -55,66 +53,59 @@ class Aggregates:
         self._connections = connections
         self._max_bytes = max_bytes
         self.bytes = 0
-        self._events: OrderedDict[UUID, tuple[TicketedEvent | None, int]] = OrderedDict()
+        self._kept: OrderedDict[UUID, tuple[KeptAggregate | None, int]] = OrderedDict()
         self._loading: dict[UUID, asyncio.Future[None]] = {}
 
-    def __contains__(self, event_id: UUID) -> bool:
-        return event_id in self._events
+    def __contains__(self, stream_id: UUID) -> bool:
+        return stream_id in self._kept
 
-    def get(self, event_id: UUID) -> TicketedEvent | None:
-        """The event as it was last caught up; None when it did not exist then."""
-        return self._events[event_id][0]
+    def has(self, stream_ids: Iterable[UUID]) -> bool:
+        """Whether all of these streams are known."""
+        return all(map(self._kept.__contains__, stream_ids))
 
-    def put(self, event_id: UUID, event: TicketedEvent | None) -> None:
-        """Keep the event as the one used last, and make room for it."""
-        self._forget(event_id)
-        size = size_bytes(event)
-        self._events[event_id] = (event, size)
+    def get(self, stream_id: UUID) -> KeptAggregate | None:
+        """The aggregate as it was last caught up; None when it did not exist then."""
+        return self._kept[stream_id][0]
+
+    def put(self, stream_id: UUID, aggregate: KeptAggregate | None) -> None:
+        """Keep the aggregate as the one used last, and make room for it."""
+        self._forget(stream_id)
+        size = aggregate.size_bytes if aggregate is not None else NOTHING_BYTES
+        self._kept[stream_id] = (aggregate, size)
         self.bytes += size
-        while self.bytes > self._max_bytes and len(self._events) > 1:
-            self._forget(next(iter(self._events)))
+        while self.bytes > self._max_bytes and len(self._kept) > 1:
+            self._forget(next(iter(self._kept)))
 
-    def drop(self, event_ids: Any) -> None:
+    def drop(self, stream_ids: Iterable[UUID]) -> None:
         """Forget what may hold facts that were never recorded."""
-        for event_id in event_ids:
-            self._forget(event_id)
+        for stream_id in stream_ids:
+            self._forget(stream_id)
 
-    async def ensure(self, event_id: UUID) -> None:
-        """Load the event if it is not here; whoever asks meanwhile waits for the same load."""
-        while event_id not in self._events:
-            if event_id in self._loading:
-                await asyncio.shield(self._loading[event_id])
-                continue
-            self._loading[event_id] = asyncio.ensure_future(self._load(event_id))
-            await asyncio.shield(self._loading[event_id])
+    async def ensure(self, *stream_ids: UUID) -> None:
+        """Load what is not here; whoever asks meanwhile waits for the same load."""
+        for stream_id in stream_ids:
+            while stream_id not in self._kept:
+                if stream_id not in self._loading:
+                    self._loading[stream_id] = asyncio.ensure_future(self._load(stream_id))
+                await asyncio.shield(self._loading[stream_id])
 
-    def put_all(self, events: dict[UUID, TicketedEvent | None]) -> None:
+    def put_all(self, aggregates: Mapping[UUID, KeptAggregate | None]) -> None:
         """Keep all of them."""
-        for event_id, event in events.items():
-            self.put(event_id, event)
+        for stream_id, aggregate in aggregates.items():
+            self.put(stream_id, aggregate)
 
-    async def catch_up(self, event_id: UUID, event: TicketedEvent | None) -> TicketedEvent | None:
-        """The event with what others have recorded since, read without holding its lock."""
+    async def catch_up(self, stream_id: UUID, aggregate: KeptAggregate | None) -> KeptAggregate | None:
+        """The aggregate with what others have recorded since, read without holding its event's lock."""
         async with self._connections.connection() as connection:
-            return await load(connection, event_id, event)
+            return await load(connection, stream_id, aggregate)
 
-    async def _load(self, event_id: UUID) -> None:
+    async def _load(self, stream_id: UUID) -> None:
         try:
             async with self._connections.connection() as connection:
-                self.put(event_id, await load(connection, event_id))
+                self.put(stream_id, await load(connection, stream_id))
         finally:
-            del self._loading[event_id]
+            del self._loading[stream_id]
 
-    def _forget(self, event_id: UUID) -> None:
-        if event_id in self._events:
-            self.bytes -= self._events.pop(event_id)[1]
-
-
-def size_bytes(event: TicketedEvent | None) -> int:
-    """About what an event takes in memory."""
-    if event is None:
-        return 256
-    description = event.details.description or ""
-    grown = STOCK_BYTES * len(event.stock) + BUYER_BYTES * len(event.buyers) + HOLD_BYTES * len(event.holds)
-    grown += CHANGE_BYTES * len(event.changed_by)
-    return EVENT_BYTES + 4 * len(description) + grown
+    def _forget(self, stream_id: UUID) -> None:
+        if stream_id in self._kept:
+            self.bytes -= self._kept.pop(stream_id)[1]

@@ -4,31 +4,20 @@ import asyncio
 from collections.abc import Sequence, Set
 from datetime import datetime
 from enum import Enum
-from typing import Any, NamedTuple, TypeGuard, cast
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import uuid_utils.compat
 from psycopg.errors import LockNotAvailable
 
 from domain.aggregate import DomainEvent
-from domain.commands import (
-    AnyCommand,
-    CancelEvent,
-    ChangeEvent,
-    CreateEvent,
-    EventCommand,
-    ExpireReservation,
-    ReservationCommand,
-    ReserveTickets,
-)
+from domain.commands import CancelEvent, Command, ExpireReservation
 from domain.decide import decide
-from domain.decision import Decision
+from domain.decision import Answer, Decision, Read
 from domain.due_holds import TooManyDueHolds, expire_due
 from domain.errors import AccountClosed, Refusal
-from domain.event_facts import EventCreated
-from domain.organising import new_name
-from domain.reservation import Reservation, ReservationRecord
-from domain.ticketed_event import EventRecord, TicketedEvent
+from domain.organising import names_of, new_name
+from domain.ticketed_event import TicketedEvent
 from eventstore.box_office import POSITION_KEY
 from eventstore.codec import decode, encode
 from eventstore.errors import failed_by
@@ -59,7 +48,7 @@ GROUP_SECONDS = 0.5
 class Outcome(NamedTuple):
     """The answer to a command, the position at which the history makes it true, and how much it added to it."""
 
-    answer: EventRecord | ReservationRecord
+    answer: Answer
     position: int
     replayed: bool
     recorded_bytes: int = 0
@@ -85,34 +74,34 @@ class StreamsBusy(Exception):
 
 
 class CatchUpFirst(Exception):
-    """Others have written more to the group's events than can be caught up under their locks, or made one of them."""
+    """Others have written more than can be caught up under the group's locks, or what calls for more locks."""
 
 
 class Group:
     """The commands that go into one transaction. Nothing it answers may be told before its COMMIT.
 
-    `events` are the commands' events as this process knows them; they are brought up to date. `tried_before` are the
-    requests of commands that an earlier group may have recorded. Without `wait_for_locks` the commands whose streams
-    others have locked are left aside. After `StreamsBusy` and `CatchUpFirst` the transaction has to be rolled back;
-    after any other exception the events, and the connection, are in an unknown state and must be dropped.
+    `kept` are the aggregates of the commands' `streams` as this process knows them; they are brought up to date.
+    `tried_before` are the requests of commands that an earlier group may have recorded. Without `wait_for_locks` the
+    commands whose streams others have locked are left aside. After `StreamsBusy` and `CatchUpFirst` the transaction has
+    to be rolled back; after any other exception `kept` and the connection are in an unknown state and must be dropped.
     """
 
     def __init__(
         self,
         trips: Trips,
-        events: dict[UUID, TicketedEvent | None],
-        commands: Sequence[AnyCommand],
+        kept: dict[UUID, Any],
+        commands: Sequence[Command],
         keeping: Keeping,
         *,
         tried_before: Set[UUID] = frozenset(),
         wait_for_locks: bool = True,
     ) -> None:
         self.trips = trips
-        self.events = events
+        self.kept = kept
         self.commands = commands
         self.tried_before = tried_before
         self.wait_for_locks = wait_for_locks
-        self.purchases: dict[UUID, list[DomainEvent]] = {}
+        self.short_streams: dict[UUID, list[DomainEvent]] = {}
         self.rows: list[tuple[UUID, int, str, bytes]] = []
         self.command_ends: list[int] = []
         self.refusals = Refusals(keeping)
@@ -135,12 +124,11 @@ class Group:
 
     async def _read_first(self) -> tuple[datetime, set[int], set[UUID]]:
         """Lock the streams, read the clock, catch up with what others wrote, see which accounts live."""
-        unknown = {event_id for event_id, event in self.events.items() if event is None}
-        reservation_ids = {c.reservation_id for c in self.commands if self._may_have_stream(c)}
-        versions = {i: event.version if event else 0 for i, event in self.events.items()}
-        versions |= dict.fromkeys(reservation_ids, 0)
+        are_all_known = all(aggregate is not None for aggregate in self.kept.values())
+        versions = dict.fromkeys((i for c in self.commands if self._may_have_begun(c) for i in c.short_streams), 0)
+        versions |= {i: aggregate.version if aggregate else 0 for i, aggregate in self.kept.items()}
         actor_ids = {command.actor.account_id for command in self.commands if command.actor}
-        keys = sorted({key for command in self.commands for key in self._lock_keys(command)})
+        locked = {key for command in self.commands for key in self._lock_keys(command)}
         asked = (
             binary.uuids(list(actor_ids)),
             binary.uuids(list(versions)),
@@ -150,33 +138,25 @@ class Group:
         lock = LOCK if self.wait_for_locks else TRY_LOCK
         try:
             _, ((now, busy),), ((living, *columns),) = await self.trips.go(
-                (BEGIN, ()), (lock, (binary.bigints(keys),)), (CATCH_UP, asked)
+                (BEGIN, ()), (lock, (binary.bigints(sorted(locked)),)), (CATCH_UP, asked)
             )
         except LockNotAvailable as error:
             raise StreamsBusy from error
         self._catch_up(list(zip(*columns, strict=True)) if columns[0] else [])
-        if any(self.events[c.event_id] and c.event_id in unknown for c in self.commands if changes_event(c)):
-            # Who its organiser is, whose stream has to be locked as well, was not known before.
+        if not are_all_known and any(not locked.issuperset(self._lock_keys(c)) for c in self.commands):
+            # As that of an event's organiser, who was not known before.
             raise CatchUpFirst
         return now, set(busy), set(living or ())
 
-    def _may_have_stream(self, command: AnyCommand) -> TypeGuard[ReservationCommand]:
-        if isinstance(command, ReserveTickets):
-            return command.request_id in self.tried_before or command.idempotency is not None
-        return not isinstance(command, EventCommand)
+    def _may_have_begun(self, command: Command) -> bool:
+        return not command.has_new_streams or command.request_id in self.tried_before
 
-    def _lock_keys(self, command: AnyCommand) -> list[int]:
+    def _lock_keys(self, command: Command) -> list[int]:
         """Everything of the command that two processes could both write; sorted, no two groups wait for each other."""
         stream_key = self.trips.box_office.stream_key
-        keys = [stream_key(command.event_id)]
-        match command:
-            case CreateEvent():
-                keys.append(stream_key(command.actor.account_id))
-            case ChangeEvent() | CancelEvent():
-                if event := self.events[command.event_id]:
-                    keys.append(stream_key(event.created.organiser_id))
-            case ReserveTickets() if command.idempotency:
-                keys.append(stream_key(command.reservation_id))
+        keys = list(map(stream_key, command.locks))
+        if command.changes_names and (organiser_id := names_of(command, self.kept[command.event_id])):
+            keys.append(stream_key(organiser_id))
         return keys
 
     def _catch_up(self, rows: list[tuple[Any, ...]]) -> None:
@@ -186,7 +166,7 @@ class Group:
             self._apply(row[0], decode(*row))
 
     async def _answer(
-        self, command: AnyCommand, now: datetime, busy: set[int], living: set[UUID]
+        self, command: Command, now: datetime, busy: set[int], living: set[UUID]
     ) -> Decided | Exception | Undecided:
         if busy and not busy.isdisjoint(self._lock_keys(command)):
             return Undecided.BUSY
@@ -196,20 +176,19 @@ class Group:
             return AccountClosed()
         return await self._decide(command, now)
 
-    async def _decide(self, command: AnyCommand, now: datetime) -> Decided | Exception | Undecided:
+    async def _decide(self, command: Command, now: datetime) -> Decided | Exception | Undecided:
         """Decide on the state as the commands before left it, and apply the outcome to it at once."""
-        event = self.events[command.event_id]
-        reservation = None if isinstance(command, EventCommand) else self._reservation(command.reservation_id)
-        name = new_name(command, event)
+        event = self.kept[command.event_id]
+        name = new_name(command, event) if command.changes_names else None
         holder_id = await unique_event_names.holder(self.trips, name) if name else None
         try:
-            decision = decide(command, event, reservation, now, holder_id)
+            decision = decide(command, Read.of(command, self._aggregate, holder_id), now)
             rows = encoded(decision)
         except Refusal as refusal:
             self.refusals.add(command, refusal, event, len(self.rows))
             return refusal.with_traceback(None)
         except TooManyDueHolds as due:
-            self._take_back(command.event_id, due.reservation_ids, now)
+            self._take_back(self.kept[command.event_id], due.reservation_ids, now)
             return Undecided.UNFINISHED
         except Exception as bug:
             # Told once the locks are free: whatever the log is written to may be slow.
@@ -223,12 +202,11 @@ class Group:
             await unique_event_names.take(self.trips, name, command.event_id)
         return Decided(decision, len(self.rows), sum(len(state) for *_, state in rows))
 
-    def _take_back(self, event_id: UUID, reservation_ids: Sequence[UUID], now: datetime) -> None:
+    def _take_back(self, event: TicketedEvent, reservation_ids: Sequence[UUID], now: datetime) -> None:
         """Expire these due holds, each by a command of its own."""
-        event = cast(TicketedEvent, self.events[event_id])
         for reservation_id in reservation_ids:
             expire = ExpireReservation(
-                event_id=event_id, request_id=uuid_utils.compat.uuid7(), reservation_id=reservation_id
+                event_id=event.id, request_id=uuid_utils.compat.uuid7(), reservation_id=reservation_id
             )
             decision = expire_due(expire, event, now)
             self._record(decision, encoded(decision))
@@ -240,19 +218,20 @@ class Group:
         self.command_ends += [len(self.rows)] * len(rows)
 
     def _apply(self, stream_id: UUID, domain_event: DomainEvent) -> None:
-        """Bring the event up to date, or keep what a reservation is folded from once a command asks for it."""
-        if (event := self.events.get(stream_id)) is not None:
-            domain_event.mutate(event)
-        elif isinstance(domain_event, EventCreated):
-            self.events[stream_id] = fold(None, domain_event)
+        """Bring the aggregate up to date, or keep what it is folded from once a command asks for it."""
+        if (aggregate := self.kept.get(stream_id)) is not None:
+            domain_event.mutate(aggregate)
+        elif stream_id in self.kept and (begun := fold(None, domain_event)):
+            self.kept[stream_id] = begun
         else:
-            self.purchases.setdefault(stream_id, []).append(domain_event)
+            self.short_streams.setdefault(stream_id, []).append(domain_event)
 
-    def _reservation(self, reservation_id: UUID) -> Reservation | None:
-        reservation: Any = None
-        for domain_event in self.purchases.get(reservation_id, ()):
-            reservation = domain_event.mutate(reservation)
-        return cast(Reservation | None, reservation)
+    def _aggregate(self, stream_id: UUID) -> Any:
+        aggregate = self.kept.get(stream_id)
+        if aggregate is None:
+            for domain_event in self.short_streams.get(stream_id, ()):
+                aggregate = domain_event.mutate(aggregate)
+        return aggregate
 
     async def _append(self, decided: Sequence[Decided | Exception | Undecided], now: datetime) -> list[int]:
         """Insert and commit in one trip; the position of each answer, 0 for those that have none."""
@@ -280,11 +259,6 @@ class Group:
         return [
             (before + one.end if one.end else next(recorded)[0]) if isinstance(one, Decided) else 0 for one in decided
         ]
-
-
-def changes_event(command: AnyCommand) -> TypeGuard[ChangeEvent | CancelEvent]:
-    """Whether its event must exist, and its organiser's stream be locked."""
-    return isinstance(command, ChangeEvent | CancelEvent)
 
 
 def encoded(decision: Decision) -> list[tuple[UUID, int, str, bytes]]:

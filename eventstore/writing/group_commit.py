@@ -10,7 +10,7 @@ from uuid import UUID
 import psycopg
 import structlog
 
-from domain.commands import AnyCommand
+from domain.commands import Command
 from domain.errors import ReservationNotFound
 from domain.reservation import ReservationPlaced, ReservationRecord
 from eventstore.box_office import BoxOffice
@@ -86,7 +86,7 @@ class GroupCommit:
             lane.writer.close()
         await self._loading.close()
 
-    async def submit(self, command: AnyCommand) -> Outcome:
+    async def submit(self, command: Command) -> Outcome:
         """Decide and record one command; returns once it is durable, and at the latest after 10 seconds.
 
         Raises a `Refusal`; `Overloaded` when too many wait; `EventBusy`, `DiskFull`, `ReadOnly`; `DatabaseAway` when
@@ -98,7 +98,7 @@ class GroupCommit:
         entry = Waiting(command, answer, self._clock())
         self._under_way += 1
         self._all_answered.clear()
-        if command.event_id in self._aggregates:
+        if self._aggregates.has(command.streams):
             self._lane_of(entry).add(entry)
         else:
             self._start(self._load(entry))
@@ -134,11 +134,11 @@ class GroupCommit:
         return self._aside if entry.command.event_id in self._set_aside else self._main
 
     async def _load(self, entry: Waiting) -> None:
-        """Bring the command's event into memory, then queue the command."""
+        """Bring what the command reads into memory, then queue the command."""
         try:
             with unrecorded():
                 async with asyncio.timeout_at(entry.arrived_at + PATIENCE_SECONDS):
-                    await self._aggregates.ensure(entry.command.event_id)
+                    await self._aggregates.ensure(*entry.command.streams)
         except Failure as failure:
             self._finish(entry, entry.unrecorded(failure))
         except Exception as bug:
@@ -163,7 +163,7 @@ class GroupCommit:
             entry = lane.queue.popleft()
             if entry.is_over:
                 self._finish(entry)
-            elif self._lane_of(entry) is not lane or entry.command.event_id not in self._aggregates:
+            elif self._lane_of(entry) is not lane or not self._aggregates.has(entry.command.streams):
                 self._send_back(entry)
             elif group and (lane.one_event and entry.command.event_id != group[0].command.event_id):
                 others.append(entry)
@@ -237,7 +237,7 @@ class GroupCommit:
         """Into the queue where its event is now, by way of loading it if it is not in memory any more."""
         if self._clock() - entry.arrived_at >= PATIENCE_SECONDS:
             self._finish(entry, entry.unrecorded(Overloaded()))
-        elif entry.command.event_id in self._aggregates:
+        elif self._aggregates.has(entry.command.streams):
             self._lane_of(entry).add(entry)
         else:
             self._start(self._load(entry))

@@ -9,7 +9,8 @@ from uuid import UUID
 import msgspec
 from psycopg.rows import args_row
 
-from domain.commands import AnyCommand, CancelReservation, PayReservation
+from domain.aggregate import Aggregate
+from domain.commands import CancelReservation, Command, PayReservation
 from domain.errors import Refusal
 from domain.inventory import Stock
 from domain.ticketed_event import TicketedEvent
@@ -135,7 +136,7 @@ class Refusals:
     def __bool__(self) -> bool:
         return bool(self.together)
 
-    def add(self, command: AnyCommand, refusal: Refusal, event: TicketedEvent | None, rows_before: int) -> None:
+    def add(self, command: Command, refusal: Refusal, event: Aggregate | None, rows_before: int) -> None:
         """Keep a refusal of an account, unless it had too many; the group has `rows_before` rows so far."""
         if command.actor is None:
             return
@@ -198,9 +199,9 @@ async def _attempts(connection: Connection, query: str, **values: Any) -> list[R
     return await cursor.fetchall()
 
 
-def _stock_asked_for(command: AnyCommand, event: TicketedEvent | None) -> Stock | None:
+def _stock_asked_for(command: Command, event: Aggregate | None) -> Stock | None:
     """The stock of the ticket type that is meant: by its id, or as the event's only one."""
-    if event is None:
+    if not isinstance(event, TicketedEvent):
         return None
     ticket_type_id = getattr(command, "ticket_type_id", None)
     if ticket_type_id is None and len(event.stock) == 1:

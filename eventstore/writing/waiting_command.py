@@ -5,7 +5,7 @@ from enum import Enum
 
 import psycopg
 
-from domain.commands import AnyCommand
+from domain.commands import Command
 from eventstore.errors import DatabaseAway, Failure, failed_by, failure_of
 from eventstore.postgres.connections import CONNECTION_LOST
 from eventstore.writing.group import Outcome
@@ -44,7 +44,7 @@ class Waiting:
 
     __slots__ = ("answer", "arrived_at", "attempt", "command")
 
-    def __init__(self, command: AnyCommand, answer: asyncio.Future[Outcome], arrived_at: float) -> None:
+    def __init__(self, command: Command, answer: asyncio.Future[Outcome], arrived_at: float) -> None:
         self.command = command
         self.answer = answer
         self.arrived_at = arrived_at

@@ -1,11 +1,11 @@
 """Writes groups of commands to the history, one after the other, through one connection."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from psycopg_pool import PoolTimeout
 
-from domain.ticketed_event import TicketedEvent
 from eventstore.box_office import BoxOffice
 from eventstore.postgres.connections import BY_INDEX
 from eventstore.writing.event_cache import Aggregates
@@ -52,23 +52,23 @@ class Writer:
         return self._trips.backend_pid if self._trips is not None else None
 
     async def record(self, entries: Sequence[Waiting]) -> list[Outcome | Exception | Undecided]:
-        """Decide and record them in one transaction; one answer each, in their order. Their events must be in memory.
+        """Decide and record them in one transaction; one answer each, in their order. What they read must be in memory.
 
         Raises `StreamsBusy` and `OthersWriteOn`, when nothing was recorded; else after any exception the outcome is
-        unknown, and the events are no longer in memory.
+        unknown, and what they read is no longer in memory.
         """
-        events = {entry.command.event_id: self._aggregates.get(entry.command.event_id) for entry in entries}
+        kept = {i: self._aggregates.get(i) for entry in entries for i in entry.command.streams}
         try:
             if self._trips is None or not self._trips.is_open:
                 self._trips = await Trips.open(self._box_office, STATEMENTS, TRIP_SECONDS, **SETTINGS)
-            answers = await self._transact(self._trips, entries, events)
+            answers = await self._transact(self._trips, entries, kept)
         except (StreamsBusy, OthersWriteOn):
             raise
         except BaseException:
-            self._aggregates.drop(events)
+            self._aggregates.drop(kept)
             self.close()
             raise
-        self._aggregates.put_all(events)
+        self._aggregates.put_all(kept)
         return answers
 
     def close(self) -> None:
@@ -78,14 +78,14 @@ class Writer:
             self._trips = None
 
     async def _transact(
-        self, trips: Trips, entries: Sequence[Waiting], events: dict[UUID, TicketedEvent | None]
+        self, trips: Trips, entries: Sequence[Waiting], kept: dict[UUID, Any]
     ) -> list[Outcome | Exception | Undecided]:
         commands = [entry.command for entry in entries]
         tried_before = {entry.command.request_id for entry in entries if entry.attempt is not Attempt.FIRST}
         wait_for_locks = True
         for _ in range(TRIES):
             group = Group(
-                trips, events, commands, self._keeping, tried_before=tried_before, wait_for_locks=wait_for_locks
+                trips, kept, commands, self._keeping, tried_before=tried_before, wait_for_locks=wait_for_locks
             )
             try:
                 return await group.answers()
@@ -97,8 +97,8 @@ class Writer:
             except CatchUpFirst:
                 await trips.go((ROLLBACK, ()))
                 try:
-                    for event_id, event in events.items():
-                        events[event_id] = await self._aggregates.catch_up(event_id, event)
+                    for stream_id, aggregate in kept.items():
+                        kept[stream_id] = await self._aggregates.catch_up(stream_id, aggregate)
                 except PoolTimeout as error:
                     raise OthersWriteOn from error
         raise OthersWriteOn

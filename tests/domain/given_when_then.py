@@ -8,9 +8,9 @@ from uuid import UUID
 import msgspec
 
 from domain.aggregate import Aggregate, DomainEvent
-from domain.commands import AnyCommand
+from domain.commands import Command
 from domain.decide import decide
-from domain.decision import Decision
+from domain.decision import Decision, Read
 from domain.errors import Refusal
 from domain.inventory import Stock
 from domain.reservation import Reservation
@@ -36,7 +36,7 @@ class Scenario:
     def event(self, event_id: UUID) -> TicketedEvent | None:
         return self.aggregates.get(event_id)
 
-    def reservation(self, command: AnyCommand) -> Reservation | None:
+    def reservation(self, command: Command) -> Reservation | None:
         reservation_id = getattr(command, "reservation_id", None)
         return self.aggregates.get(reservation_id) if reservation_id else None
 
@@ -56,12 +56,12 @@ class Scenario:
             stream_id = domain_event.originator_id
             self.aggregates[stream_id] = domain_event.mutate(self.aggregates.get(stream_id))
 
-    def when(self, command: AnyCommand, at: datetime = NOON, *, name_holder_id: UUID | None = None) -> "Result":
+    def when(self, command: Command, at: datetime = NOON, *, name_holder_id: UUID | None = None) -> "Result":
         """Decide the command at an instant, and see to it that deciding changed nothing by itself."""
         before = {stream_id: snapshot(aggregate) for stream_id, aggregate in self.aggregates.items()}
         outcome: Decision | Refusal
         try:
-            outcome = decide(command, self.event(command.event_id), self.reservation(command), at, name_holder_id)
+            outcome = decide(command, Read.of(command, self.aggregates.get, name_holder_id), at)
         except Refusal as refusal:
             outcome = refusal
         assert {stream_id: snapshot(aggregate) for stream_id, aggregate in self.aggregates.items()} == before
@@ -71,7 +71,7 @@ class Scenario:
 class Result:
     """What came of a command."""
 
-    def __init__(self, scenario: Scenario, command: AnyCommand, outcome: Decision | Refusal) -> None:
+    def __init__(self, scenario: Scenario, command: Command, outcome: Decision | Refusal) -> None:
         self.scenario = scenario
         self.command = command
         self.outcome = outcome

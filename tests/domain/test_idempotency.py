@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from domain.commands import AnyCommand
+from domain.commands import Command
 from domain.decision import Decision
 from domain.errors import EventExists, IdempotencyKeyReused, LimitPerBuyer, NotPayable, SoldOut
 from tests.domain.builders import (
@@ -202,7 +202,7 @@ def test_each_step_of_a_reservation_keeps_its_own_key() -> None:
         ANNS.cancelled(refund_due_minor=2500, idempotency=key("cancel")),
     )
     record = scenario.aggregates[ANNS.reservation_id].record
-    replays: list[tuple[AnyCommand, Any]] = [
+    replays: list[tuple[Command, Any]] = [
         (ANNS.reserve(idempotency=key("reserve"), request_id=LATER_REQUEST), record._replace(paid=None, ended=None)),
         (ANNS.pay(idempotency=key("pay"), request_id=LATER_REQUEST), record._replace(ended=None)),
         (ANNS.cancel(idempotency=key("cancel"), request_id=LATER_REQUEST), record),

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from msgspec.structs import replace
 
-from domain.commands import AnyCommand
+from domain.aggregate import Aggregate
+from domain.commands import Command
 from domain.decide import decide
+from domain.decision import Read
 from domain.errors import Refusal
 from domain.reservation import Reservation
 from domain.ticketed_event import TicketedEvent
@@ -28,7 +30,7 @@ PURCHASES = [
     Purchase(UUID(int=0x100 + number), buyer, 1 + number % 2, (STANDING, SEATED)[number % 2])
     for number, buyer in enumerate([ANN, BOB, CLEO] * 4)
 ]
-CHANGES: list[AnyCommand] = [
+CHANGES: list[Command] = [
     change(total_tickets=3),
     change(capacities={STANDING.ticket_type_id: 7, SEATED.ticket_type_id: 9}),
     change(title="Night of Brass", city=None),
@@ -36,7 +38,7 @@ CHANGES: list[AnyCommand] = [
     change(max_per_buyer=2, hold_seconds=30),
     cancel_event(),
 ]
-WISHES: list[AnyCommand] = [
+WISHES: list[Command] = [
     *[purchase.reserve() for purchase in PURCHASES],
     *[purchase.pay() for purchase in PURCHASES],
     *[purchase.cancel() for purchase in PURCHASES],
@@ -61,11 +63,10 @@ class Office:
         """Decide and record; each step says which command, and how many seconds after the one before."""
         for number, seconds in taken:
             command = ASKED[number]
-            reservation_id = getattr(command, "reservation_id", None)
             at = self.event.modified_on + timedelta(seconds=seconds)
-            reservation = self.reservations.get(reservation_id) if reservation_id else None
+            aggregates: dict[UUID, Aggregate] = {self.event.id: self.event, **self.reservations}
             try:
-                decision = decide(command, self.event, reservation, at)
+                decision = decide(command, Read.of(command, aggregates.get), at)
             except Refusal as refusal:
                 self.answers.append((type(refusal), refusal.facts))
                 continue
@@ -82,7 +83,8 @@ class Office:
 
 
 def fresh(ticket_types: tuple[object, ...]) -> Office:
-    (created,) = decide(create(ticket_types=ticket_types), None, None, NOON).domain_events
+    wish = create(ticket_types=ticket_types)
+    (created,) = decide(wish, Read.of(wish, {}.get), NOON).domain_events
     event = fold(None, created)
     assert event
     return Office(event, {})

@@ -9,7 +9,6 @@ from uuid import UUID
 from domain.aggregate import DomainEvent
 from domain.commands import (
     Actor,
-    AnyCommand,
     CancelEvent,
     CancelReservation,
     ChangeEvent,
@@ -19,7 +18,9 @@ from domain.commands import (
     ReserveTickets,
     WithdrawReservation,
 )
+from domain.commands import Command as AnyCommand
 from domain.decide import decide
+from domain.decision import Read
 from domain.errors import Refusal
 from domain.event_facts import EventDetails, Limits, SalesWindow
 from domain.inventory import TicketType
@@ -64,10 +65,8 @@ class BoxOffice:
     def submit(self, command: AnyCommand) -> Command:
         """Decide a command a while after the one before; what it records, nothing when it is refused."""
         self.now += timedelta(seconds=self.random.choice((0, 0.5, 7)))
-        reservation = self.aggregates.get(getattr(command, "reservation_id", command.event_id))
-        reservation = None if command.event_id == getattr(reservation, "id", None) else reservation
         try:
-            decision = decide(command, self.aggregates.get(command.event_id), reservation, self.now)
+            decision = decide(command, Read.of(command, self.aggregates.get), self.now)
         except Refusal:
             return ()
         for domain_event in decision.domain_events:

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from domain.commands import AnyCommand, ReserveTickets
+from domain.commands import Command, ReserveTickets
 from domain.errors import SoldOut
 from domain.event_facts import TicketsReleased
 from domain.reservation import ReservationCancelled, ReservationExpired, ReservationPlaced
@@ -335,7 +335,7 @@ async def test_events_that_were_cancelled_and_are_done_are_not_asked_about_again
         submitted = []
         submit = commands.submit
 
-        async def watched(command: AnyCommand) -> Outcome:
+        async def watched(command: Command) -> Outcome:
             submitted.append(command)
             return await submit(command)
 

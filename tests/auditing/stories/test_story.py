@@ -14,10 +14,10 @@ from auditing.stories.story import Entry, StoryWriter
 from domain.aggregate import DomainEvent
 from domain.commands import (
     Actor,
-    AnyCommand,
     CancelEvent,
     CancelReservation,
     ChangeEvent,
+    Command,
     CreateEvent,
     ExpireReservation,
     PayReservation,
@@ -25,6 +25,7 @@ from domain.commands import (
     WithdrawReservation,
 )
 from domain.decide import decide
+from domain.decision import Read
 from domain.errors import LimitPerBuyer, Refusal, SoldOut
 from domain.event_facts import EventDetails, Limits, SalesWindow
 from domain.inventory import TicketType
@@ -66,15 +67,13 @@ class Counter:
             "actor": actor,
         } | more
 
-    def submit(self, command: AnyCommand, after_seconds: float = 1) -> None:
+    def submit(self, command: Command, after_seconds: float = 1) -> None:
         self.now += timedelta(seconds=after_seconds)
-        event = self.aggregates.get(EVENT)
-        reservation = self.aggregates.get(getattr(command, "reservation_id", None))  # type: ignore[arg-type]
         try:
-            decision = decide(command, event, reservation, self.now)
+            decision = decide(command, Read.of(command, self.aggregates.get), self.now)
         except Refusal as refusal:
             refusals = Refusals(self.keeping)
-            refusals.add(command, refusal, event, len(self.recorded))
+            refusals.add(command, refusal, self.aggregates.get(EVENT), len(self.recorded))
             self.refused += kept_by(refusals, self.now)
             refusals.settle()
             return

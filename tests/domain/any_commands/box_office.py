@@ -6,14 +6,13 @@ from typing import Any
 from uuid import UUID
 
 from domain.aggregate import DomainEvent
-from domain.commands import AnyCommand, ChangeEvent, CreateEvent, ReserveTickets
+from domain.commands import ChangeEvent, Command, CreateEvent, ReserveTickets
 from domain.decide import decide
-from domain.decision import Decision
+from domain.decision import Decision, Read
 from domain.errors import LimitPerBuyer, Refusal
 from domain.event_facts import TicketsReleased
 from domain.inventory import Hold
 from domain.organising import new_name
-from domain.reservation import Reservation
 from domain.ticketed_event import TicketedEvent
 from eventstore.codec import decode, encode
 from tests.domain.any_commands.bookkeeping import Books
@@ -35,9 +34,9 @@ class BoxOffice:
     def __init__(self) -> None:
         self.books = Books()
         self.aggregates: dict[UUID, Any] = {}
-        self.first_answers: list[tuple[AnyCommand, Decision]] = []
+        self.first_answers: list[tuple[Command, Decision]] = []
 
-    def send(self, command: AnyCommand, now: datetime) -> Decision | Refusal:
+    def send(self, command: Command, now: datetime) -> Decision | Refusal:
         """Decide, check the answer against the oracle, record."""
         stream = self.books.streams.get(command.event_id)
         at = max(now, stream[-1].timestamp) if stream else now
@@ -59,22 +58,18 @@ class BoxOffice:
             self._record(command, outcome, at)
         return outcome
 
-    def _decide(self, command: AnyCommand, now: datetime, name_holder_id: UUID | None) -> Decision | Refusal:
-        event, reservation = self._aggregates_of(command)
+    def _decide(self, command: Command, now: datetime, name_holder_id: UUID | None) -> Decision | Refusal:
         try:
-            return decide(command, event, reservation, now, name_holder_id)
+            return decide(command, Read.of(command, self.aggregates.get, name_holder_id), now)
         except Refusal as refusal:
             return refusal
 
-    def _aggregates_of(self, command: AnyCommand) -> tuple[TicketedEvent | None, Reservation | None]:
-        reservation_id = getattr(command, "reservation_id", None)
-        reservation = self.aggregates.get(reservation_id) if reservation_id else None
-        return self.aggregates.get(command.event_id), reservation
+    def _state_of(self, command: Command) -> list[Any]:
+        return [
+            snapshot(aggregate) for aggregate in Read.of(command, self.aggregates.get).aggregates.values() if aggregate
+        ]
 
-    def _state_of(self, command: AnyCommand) -> list[Any]:
-        return [snapshot(aggregate) for aggregate in self._aggregates_of(command) if aggregate]
-
-    def _name_holder(self, command: AnyCommand) -> UUID | None:
+    def _name_holder(self, command: Command) -> UUID | None:
         """The event that is not cancelled and has the name this command wants."""
         if not isinstance(command, CreateEvent | ChangeEvent):
             return None
@@ -85,7 +80,7 @@ class BoxOffice:
                 return event_id
         return None
 
-    def _compare(self, command: AnyCommand, outcome: Decision | Refusal, wanted: Refusal | str | None) -> None:
+    def _compare(self, command: Command, outcome: Decision | Refusal, wanted: Refusal | str | None) -> None:
         if isinstance(wanted, Refusal):
             assert isinstance(outcome, Refusal), f"not refused with {wanted!r}"
             assert type(outcome) is type(wanted)
@@ -101,12 +96,12 @@ class BoxOffice:
             assert outcome.domain_events
             assert {outcome.stream_id} <= {event.originator_id for event in outcome.domain_events}
 
-    def _reservations_with_tickets(self, command: AnyCommand) -> list[UUID]:
+    def _reservations_with_tickets(self, command: Command) -> list[UUID]:
         assert command.actor
         claims = self.books.claims_of(command.event_id, buyer_id=command.actor.account_id)
         return [claim.held.reservation_id for claim in claims]
 
-    def _record(self, command: AnyCommand, decision: Decision, at: datetime) -> None:
+    def _record(self, command: Command, decision: Decision, at: datetime) -> None:
         if decision.domain_events:
             assert decision.domain_events[0].timestamp == at
             assert decision.domain_events[0].request_id == command.request_id

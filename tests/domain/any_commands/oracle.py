@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from domain import errors
 from domain.aggregate import DomainEvent
 from domain.commands import (
-    AnyCommand,
     CancelEvent,
     CancelReservation,
     ChangeEvent,
+    Command,
     CreateEvent,
     ExpireReservation,
     PayReservation,
@@ -29,7 +29,7 @@ Expected = Refusal | str | None
 """A refusal, the step that is recorded, or None where nothing is to be recorded."""
 
 
-def expected(books: Books, command: AnyCommand, at: datetime) -> Expected:
+def expected(books: Books, command: Command, at: datetime) -> Expected:
     """The answer to any command but those of an organiser's desk that have several objections at once."""
     if is_at_another_event(books, command):
         return errors.ReservationNotFound()
@@ -60,7 +60,7 @@ def expected(books: Books, command: AnyCommand, at: datetime) -> Expected:
             return "event-cancelled" if claim.has_tickets and book.is_cancelled else None
 
 
-def is_at_another_event(books: Books, command: AnyCommand) -> bool:
+def is_at_another_event(books: Books, command: Command) -> bool:
     """Whoever sends a command about a reservation looks up its event first, so this is no matter of rules."""
     if isinstance(command, CreateEvent | ChangeEvent | CancelEvent | ReserveTickets):
         return False
@@ -68,7 +68,7 @@ def is_at_another_event(books: Books, command: AnyCommand) -> bool:
     return claim is not None and claim.event_id != command.event_id
 
 
-def earlier_work(books: Books, command: AnyCommand) -> DomainEvent | None:
+def earlier_work(books: Books, command: Command) -> DomainEvent | None:
     """What an earlier arrival of this command, or another with its key, has recorded."""
     if isinstance(command, ExpireReservation | WithdrawReservation):
         return None
@@ -81,7 +81,7 @@ def earlier_work(books: Books, command: AnyCommand) -> DomainEvent | None:
     return None
 
 
-def is_same_request(domain_event: DomainEvent, command: AnyCommand) -> bool:
+def is_same_request(domain_event: DomainEvent, command: Command) -> bool:
     return domain_event.request_id == command.request_id
 
 

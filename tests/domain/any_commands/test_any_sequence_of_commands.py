@@ -12,10 +12,10 @@ from msgspec.structs import replace
 
 from domain.commands import (
     Actor,
-    AnyCommand,
     CancelEvent,
     CancelReservation,
     ChangeEvent,
+    Command,
     CreateEvent,
     ExpireReservation,
     PayReservation,
@@ -59,9 +59,9 @@ class AnySequenceOfCommands(RuleBasedStateMachine):
         self.office = BoxOffice()
         self.now = NOON
         self.ids = (UUID(int=n) for n in count(0x1000))
-        self.sent: list[AnyCommand] = []
+        self.sent: list[Command] = []
 
-    def send(self, command: AnyCommand) -> None:
+    def send(self, command: Command) -> None:
         self.sent.append(command)
         self.office.send(command, self.now)
 
@@ -267,7 +267,7 @@ class AnySequenceOfCommands(RuleBasedStateMachine):
         outcome = self.office.send(replace(command, request_id=next(self.ids), idempotency=other), self.now)
         assert isinstance(outcome, IdempotencyKeyReused)
 
-    def recorded(self, place: int) -> tuple[AnyCommand, Decision]:
+    def recorded(self, place: int) -> tuple[Command, Decision]:
         """One of the newest commands that recorded something; the creation of an event when there is no other."""
         newest = [pair for pair in self.office.first_answers if not isinstance(pair[0], CreateEvent)]
         newest = newest if newest and place != UNKNOWN else self.office.first_answers

@@ -8,7 +8,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from domain.commands import AnyCommand, ChangeEvent, CreateEvent
+from domain.commands import ChangeEvent, Command, CreateEvent
 from domain.errors import LimitPerBuyer, SoldOut
 from domain.event_facts import TicketsHeld
 from eventstore.errors import DatabaseAway, EventBusy
@@ -58,7 +58,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_no_answer_leaves_before_its_commit(behind: Behind, connection: Connection) -> None:
     wishes = [box_office.reserve(behind.event_id, buyer) for buyer in behind.buyers[:3]]
-    asked: list[AnyCommand] = [
+    asked: list[Command] = [
         *wishes,
         box_office.reserve(behind.event_id, behind.buyers[3], quantity=101),
         behind.event,
@@ -109,7 +109,7 @@ async def test_every_command_finds_its_own_work_after_a_lost_answer(behind: Behi
     anns, bobs, cleos = (box_office.reserve(behind.event_id, buyer) for buyer in (ann, bob, cleo))
     await box_office.submit_all(behind.commands, [anns, bobs])
     behind.proxy.cut_after_commit()
-    asked: list[AnyCommand] = [
+    asked: list[Command] = [
         box_office.create(organiser),
         box_office.change(behind.event_id, organiser, total_tickets=90),
         box_office.pay(anns, "r1"),

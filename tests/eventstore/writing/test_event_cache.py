@@ -11,14 +11,16 @@ from uuid import UUID, uuid4
 import pytest
 from structlog.testing import capture_logs
 
+from domain import ticketed_event
 from domain.decide import decide
+from domain.decision import Read
 from domain.errors import AccountClosed, EventNotFound, LimitPerBuyer, SoldOut
 from domain.event_facts import TicketsHeld
 from domain.ticketed_event import TicketedEvent
 from eventstore.errors import EventBusy
 from eventstore.postgres.connections import Connection, pool
 from eventstore.writing import event_cache, group, writer
-from eventstore.writing.event_cache import Aggregates, fold, load, size_bytes
+from eventstore.writing.event_cache import Aggregates, fold, load
 from eventstore.writing.group import CatchUpFirst, Group, Outcome
 from eventstore.writing.group_commit import GroupCommit
 from eventstore.writing.refused_attempts import Keeping
@@ -152,7 +154,7 @@ async def test_a_deleted_account_is_refused_at_once_everywhere(
 async def test_a_group_may_have_more_events_than_fit_into_memory(
     database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = 3 * event_cache.EVENT_BYTES
+    small = 3 * ticketed_event.EVENT_BYTES
     monkeypatch.setattr(Aggregates.__init__, "__defaults__", (small,))
     organiser, *buyers = await box_office.register(connection, 9)
     events = [box_office.create(organiser, capacity=7) for _ in range(12)]
@@ -178,7 +180,7 @@ async def test_what_is_kept_is_bounded_by_the_memory_it_takes(
     await box_office.submit_all(commands, [box_office.reserve(events[3].event_id, buyer) for buyer in buyers])
     ids = [event.event_id for event in events]
     async with pool(database_url, 2) as connections:
-        cache = Aggregates(connections, max_bytes=3 * (event_cache.EVENT_BYTES + event_cache.STOCK_BYTES))
+        cache = Aggregates(connections, max_bytes=3 * (ticketed_event.EVENT_BYTES + ticketed_event.STOCK_BYTES))
         for event_id in ids[:3]:
             await cache.ensure(event_id)
         assert kept(cache, ids) == ids[:3]
@@ -242,15 +244,16 @@ async def test_loading_equals_having_followed(connection: Connection, commands: 
 def test_what_an_event_takes_in_memory_counts_its_changes() -> None:
     (few, many) = (some_event(changes) for changes in (1, 100))
     # An id is an object of about 110 bytes with its place in a tuple.
-    assert size_bytes(many) - size_bytes(few) > 99 * 100
+    assert many.size_bytes - few.size_bytes > 99 * 100
 
 
 def some_event(changes: int) -> TicketedEvent:
     """An event that was changed so often."""
-    created = decide(box_office.create(uuid4()), None, None, datetime.now(UTC)).domain_events
+    wish = box_office.create(uuid4())
+    created = decide(wish, Read.of(wish, {}.get), datetime.now(UTC)).domain_events
     event = cast(TicketedEvent, fold(None, created[0]))
     for number in range(changes):
         change = box_office.change(event.id, event.created.organiser_id, max_per_buyer=number + 2)
-        for domain_event in decide(change, event, None, datetime.now(UTC)).domain_events:
+        for domain_event in decide(change, Read({event.id: event}), datetime.now(UTC)).domain_events:
             event = cast(TicketedEvent, fold(event, domain_event))
     return event

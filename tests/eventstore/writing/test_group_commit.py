@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
-from domain.commands import AnyCommand, ReserveTickets
+from domain.commands import Command, ReserveTickets
 from domain.errors import (
     AccountClosed,
     EventNotFound,
@@ -71,7 +71,7 @@ async def test_each_command_gets_its_own_answer(connection: Connection, commands
     event_id = await on_sale(connection, commands, capacity=2, max_per_buyer=2)
     ann, bob, cleo = await box_office.register(connection, 3)
     anns, again, gone = (box_office.reserve(event_id, buyer) for buyer in (ann, ann, UUID(int=1)))
-    asked: list[AnyCommand] = [
+    asked: list[Command] = [
         anns,
         box_office.reserve(event_id, cleo, quantity=3),
         gone,

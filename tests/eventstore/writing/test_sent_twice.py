@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from domain.commands import AnyCommand, CreateEvent
+from domain.commands import Command, CreateEvent
 from domain.errors import IdempotencyKeyReused, LimitPerBuyer, SoldOut
 from domain.event_facts import EventCancelled, EventCreated, TicketsHeld
 from domain.reservation import ReservationPlaced
@@ -44,7 +44,7 @@ async def two(database_url: str, connection: Connection, commands: GroupCommit) 
         yield Two(commands, other, event, buyer)
 
 
-def again(command: AnyCommand) -> AnyCommand:
+def again(command: Command) -> Command:
     """The same wish in another request."""
     return replace(command, request_id=uuid4())
 
@@ -63,7 +63,7 @@ async def test_a_replay_is_the_first_answer_whatever_came_since(two: Two, connec
 async def test_each_kind_of_command_is_replayed_by_its_key(two: Two, connection: Connection) -> None:
     organiser = two.event.actor.account_id
     wish, other_wish = (box_office.reserve(two.event_id, two.buyer) for _ in range(2))
-    asked: list[AnyCommand] = [
+    asked: list[Command] = [
         box_office.create(organiser),
         replace(wish, idempotency=key("1")),
         replace(other_wish, idempotency=key("2")),

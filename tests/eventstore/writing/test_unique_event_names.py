@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from domain.commands import AnyCommand, CreateEvent
+from domain.commands import Command, CreateEvent
 from domain.errors import EventExists, EventNotFound
 from domain.event_facts import EventCreated
 from domain.ticketed_event import EventRecord
@@ -117,7 +117,7 @@ async def test_a_cancelled_event_frees_its_name(connection: Connection, commands
     event = box_office.create(organiser, title="Strings")
     await commands.submit(event)
     again = box_office.create(organiser, title="Strings")
-    asked: list[AnyCommand] = [box_office.cancel_event(event.event_id, organiser), again]
+    asked: list[Command] = [box_office.cancel_event(event.event_id, organiser), again]
     answers = await box_office.submit_all(commands, asked)
     assert box_office.count(answers, Outcome) == 2
     assert [row[3] for row in await taken(connection)] == [again.event_id]
