@@ -32,10 +32,11 @@ SELECT
     sales_open_at, sales_close_at, max_per_buyer, hold_seconds, status, created_at, changed_at, cancelled_at, position
 FROM json_populate_recordset(NULL::events, %(events)s::json)
 ON CONFLICT (event_id) DO UPDATE SET
-    title = excluded.title, description = excluded.description, street = excluded.street, city = excluded.city,
-    state = excluded.state, country = excluded.country, starts_at = excluded.starts_at, ends_at = excluded.ends_at,
-    sales_open_at = excluded.sales_open_at, sales_close_at = excluded.sales_close_at,
-    max_per_buyer = excluded.max_per_buyer, hold_seconds = excluded.hold_seconds, status = excluded.status,
+    organiser_id = excluded.organiser_id, title = excluded.title, description = excluded.description,
+    street = excluded.street, city = excluded.city, state = excluded.state, country = excluded.country,
+    starts_at = excluded.starts_at, ends_at = excluded.ends_at, sales_open_at = excluded.sales_open_at,
+    sales_close_at = excluded.sales_close_at, max_per_buyer = excluded.max_per_buyer,
+    hold_seconds = excluded.hold_seconds, status = excluded.status, created_at = excluded.created_at,
     changed_at = excluded.changed_at, cancelled_at = excluded.cancelled_at, position = excluded.position
 """
 

@@ -31,7 +31,10 @@ SELECT
     hold_expires_at, paid_at, payment_reference, expired_at, cancelled_at, cancel_reason, refund_due_minor, position
 FROM json_populate_recordset(NULL::reservations, %(reservations)s::json)
 ON CONFLICT (reservation_id) DO UPDATE SET
-    status = excluded.status, paid_at = excluded.paid_at, payment_reference = excluded.payment_reference,
+    event_id = excluded.event_id, ticket_type_id = excluded.ticket_type_id, buyer_id = excluded.buyer_id,
+    quantity = excluded.quantity, amount_minor = excluded.amount_minor, currency = excluded.currency,
+    status = excluded.status, placed_at = excluded.placed_at, hold_expires_at = excluded.hold_expires_at,
+    paid_at = excluded.paid_at, payment_reference = excluded.payment_reference,
     expired_at = excluded.expired_at, cancelled_at = excluded.cancelled_at, cancel_reason = excluded.cancel_reason,
     refund_due_minor = excluded.refund_due_minor, position = excluded.position
 """

@@ -26,6 +26,8 @@ INSERT INTO ticket_types (
 SELECT ticket_type_id, event_id, place, name, amount_minor, currency, capacity, reserved, paid, position
 FROM json_populate_recordset(NULL::ticket_types, %(ticket_types)s::json)
 ON CONFLICT (ticket_type_id) DO UPDATE SET
+    event_id = excluded.event_id, place = excluded.place, name = excluded.name,
+    amount_minor = excluded.amount_minor, currency = excluded.currency,
     capacity = excluded.capacity, reserved = excluded.reserved, paid = excluded.paid, position = excluded.position
 """
 
