@@ -16,6 +16,10 @@ class TicketType(msgspec.Struct, frozen=True, kw_only=True):
     amount_minor: int
     currency: str
 
+    def price_minor(self, quantity: int) -> int:
+        """The price of so many together."""
+        return self.amount_minor * quantity
+
 
 class Hold(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Tickets kept for a buyer who has not paid yet.

@@ -81,7 +81,7 @@ def reserve(command: ReserveTickets, read: Read, at: datetime) -> Decision:
         ticket_type_id=ticket_type_id,
         buyer_id=buyer_id,
         quantity=command.quantity,
-        amount_minor=stock.offer.amount_minor * command.quantity,
+        amount_minor=stock.offer.price_minor(command.quantity),
         currency=stock.offer.currency,
         hold_expires_at=hold_expires_at,
         idempotency=command.idempotency,

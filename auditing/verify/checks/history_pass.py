@@ -1,7 +1,6 @@
 """The history in position order: no hole and no repeat, whole commands, and both streams of a purchase agreeing."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -10,11 +9,12 @@ from auditing.findings import Findings, Rule, place_of
 from auditing.verify.rules.cross_stream_rules import OF_RESERVATIONS, OF_TICKETS, PARTNERS, disagreement
 from domain.aggregate import DomainEvent
 from domain.event_facts import EventCreated
+from domain.inventory import TicketType
 from domain.reservation import ReservationPlaced
 from eventstore.codec import decode
 from eventstore.reading import Recorded, StoredRow
 
-# About 40 MB; what is forgotten is asked for again.
+# About 60 MB; what is forgotten is asked for again.
 KNOWN_PRICES = 100_000
 
 
@@ -25,14 +25,6 @@ def creation(event_id: UUID, state: bytes) -> EventCreated | None:
     except (msgspec.MsgspecError, ValueError, LookupError, TypeError):
         return None
     return created if isinstance(created, EventCreated) else None
-
-
-class Price(NamedTuple):
-    """What one ticket of a type costs."""
-
-    event_id: UUID
-    amount_minor: int
-    currency: str
 
 
 class HistoryPass:
@@ -51,7 +43,7 @@ class HistoryPass:
         self._first: DomainEvent | None = None
         # Told by the stream of the event, and to be told by that of the reservation next.
         self._half: Recorded | None = None
-        self._prices: dict[UUID, Price] = {}
+        self._prices: dict[UUID, tuple[UUID, TicketType]] = {}
         self._unpriced: list[Recorded] = []
 
     def feed(self, rows: Sequence[StoredRow]) -> list[Recorded]:
@@ -153,25 +145,25 @@ class HistoryPass:
         """Is a reservation's amount the price of its tickets?"""
         placed = recorded.domain_event
         assert isinstance(placed, ReservationPlaced)  # noqa: S101
-        price = self._prices.get(placed.ticket_type_id)
-        if price is None:
+        event_id, offer = self._prices.get(placed.ticket_type_id, (None, None))
+        if offer is None:
             if is_known:
                 sentence = f"No event {placed.event_id} offers the ticket type {placed.ticket_type_id}."
                 self._add(recorded, Rule.TICKET_TYPE_UNKNOWN, sentence)
             else:
                 self._unpriced.append(recorded)
             return
-        if price != (placed.event_id, price.amount_minor, placed.currency):
+        if (event_id, offer.currency) != (placed.event_id, placed.currency):
             self._add(recorded, Rule.STREAMS_DISAGREE, "The ticket type is another event's, or the currency another.")
-        if placed.amount_minor != price.amount_minor * placed.quantity:
-            sentence = f"{placed.quantity} tickets of {price.amount_minor} are reserved for {placed.amount_minor}."
+        if placed.amount_minor != offer.price_minor(placed.quantity):
+            sentence = f"{placed.quantity} tickets of {offer.amount_minor} are reserved for {placed.amount_minor}."
             self._add(recorded, Rule.AMOUNT_WRONG, sentence)
 
     def _learn(self, created: EventCreated) -> None:
         if len(self._prices) > KNOWN_PRICES:
             self._prices.clear()
         for offer in created.ticket_types:
-            self._prices[offer.ticket_type_id] = Price(created.originator_id, offer.amount_minor, offer.currency)
+            self._prices[offer.ticket_type_id] = created.originator_id, offer
 
     def _end_half(self) -> None:
         if self._half is not None:

@@ -98,7 +98,7 @@ class EventRules:
         if event.cancelled:
             yield Rule.AFTER_EVENT_CANCELLED, "Tickets are sold after the event was cancelled."
         offer = event.stock[sold.ticket_type_id].offer
-        if (sold.amount_minor, sold.currency) != (offer.amount_minor * sold.quantity, offer.currency):
+        if (sold.amount_minor, sold.currency) != (offer.price_minor(sold.quantity), offer.currency):
             wrong = f"{sold.quantity} tickets of {offer.amount_minor} are sold for {sold.amount_minor}."
             yield Rule.AMOUNT_WRONG, wrong
 
@@ -114,7 +114,7 @@ class EventRules:
             elif released.reason != "expired" and at >= hold.hold_expires_at:
                 yield Rule.CANCELLED_LATE, f"A hold is cancelled at {at}; it was over at {hold.hold_expires_at}."
         else:
-            refund_due_minor = offer.amount_minor * released.quantity
+            refund_due_minor = offer.price_minor(released.quantity)
             if self._sold.get(released.reservation_id) != tickets_of(released):
                 yield Rule.NEVER_HELD, "Tickets are given back that are not sold so."
             if released.reason == "expired":
