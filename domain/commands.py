@@ -40,7 +40,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def streams(self) -> tuple[UUID, ...]:
-        """The streams that may be long, of each a `KeptAggregate`."""
+        """The streams that may be long, of each a `KeptAggregate`; that of the event first."""
         return (self.event_id,)
 
     @property

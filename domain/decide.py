@@ -33,8 +33,5 @@ DECISIONS: dict[type[Command], Callable[[Any, Read, datetime], Decision]] = {
 
 def decide(command: Command, read: Read, now: datetime) -> Decision:
     """Answer one command; mutates nothing, raises a `Refusal`. Time never runs backwards in a stream."""
-    at = now
-    for aggregate in read.aggregates.values():
-        if aggregate is not None and aggregate.modified_on > at:
-            at = aggregate.modified_on
+    at = max([now, *[aggregate.modified_on for aggregate in read.aggregates if aggregate is not None]])
     return DECISIONS[type(command)](command, read, at)

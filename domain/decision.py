@@ -1,6 +1,6 @@
 """What a decision consists of: what was read for it, the new domain events, and the answer for the one who asked."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
@@ -16,23 +16,22 @@ Answer = tuple[Any, ...]
 
 
 class Read(NamedTuple):
-    """What a command reads: by stream, the aggregates of the streams that it names, None where there is none.
+    """What a command reads: the aggregates of its streams, in the order in which it names them; None: there is none.
 
     `name_holder_id` is the event that has the name which `organising.new_name` gives for this command.
     """
 
-    aggregates: Mapping[UUID, Any]
+    aggregates: Sequence[Any]
     name_holder_id: UUID | None = None
 
     @classmethod
     def of(cls, command: Command, get: Callable[[UUID], Any], name_holder_id: UUID | None = None) -> "Read":
         """What this command reads, of aggregates that `get` gives by stream."""
-        streams = command.streams + command.short_streams
-        return cls(dict(zip(streams, map(get, streams), strict=True)), name_holder_id)
+        return cls(tuple(map(get, command.streams + command.short_streams)), name_holder_id)
 
-    def find(self, kind: type[AnyAggregate], stream_id: UUID) -> AnyAggregate | None:
-        """The aggregate of a stream; None where there is none, or one of another kind."""
-        aggregate = self.aggregates[stream_id]
+    def find(self, kind: type[AnyAggregate], place: int = 0) -> AnyAggregate | None:
+        """The aggregate in a place; None where there is none, or one of another kind."""
+        aggregate = self.aggregates[place]
         return aggregate if isinstance(aggregate, kind) else None
 
 

@@ -73,7 +73,7 @@ def names_of(command: Command, event: Aggregate | None) -> UUID | None:
 
 def create(command: CreateEvent, read: Read, at: datetime) -> Decision:
     """Put an event on the programme."""
-    event = read.find(TicketedEvent, command.event_id)
+    event = read.find(TicketedEvent)
     if event is not None and (again := replay(command, event.created, created_record(event.created))):
         return again
     if read.name_holder_id is not None:
@@ -101,7 +101,7 @@ def change(command: ChangeEvent, read: Read, at: datetime) -> Decision:
 
     Raises `TooManyDueHolds` when a lower capacity needs more of them taken back than one command may.
     """
-    event = _found(command, read)
+    event = _found(read)
     _check_organiser(command.actor, event)
     if command.request_id in event.changed_by:
         return Draft(command, at).decision(event.record, event.id, event.version)
@@ -141,7 +141,7 @@ def change(command: ChangeEvent, read: Read, at: datetime) -> Decision:
 
 def cancel(command: CancelEvent, read: Read, at: datetime) -> Decision:
     """Call an event off. Its reservations are ended one by one afterwards."""
-    event = _found(command, read)
+    event = _found(read)
     cancelled_before = event.cancelled_record
     if cancelled_before and (again := replay(command, event.cancelled, cancelled_before)):
         return again
@@ -155,8 +155,8 @@ def cancel(command: CancelEvent, read: Read, at: datetime) -> Decision:
     return draft.decision(event.record._replace(cancelled=cancelled), event.id, event.version)
 
 
-def _found(command: Command, read: Read) -> TicketedEvent:
-    event = read.find(TicketedEvent, command.event_id)
+def _found(read: Read) -> TicketedEvent:
+    event = read.find(TicketedEvent)
     if event is None:
         raise EventNotFound
     return event

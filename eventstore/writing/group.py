@@ -98,6 +98,7 @@ class Group:
     ) -> None:
         self.trips = trips
         self.kept = kept
+        self.has_unknown = any(aggregate is None for aggregate in kept.values())
         self.commands = commands
         self.tried_before = tried_before
         self.wait_for_locks = wait_for_locks
@@ -124,8 +125,8 @@ class Group:
 
     async def _read_first(self) -> tuple[datetime, set[int], set[UUID]]:
         """Lock the streams, read the clock, catch up with what others wrote, see which accounts live."""
-        are_all_known = all(aggregate is not None for aggregate in self.kept.values())
-        versions = dict.fromkeys((i for c in self.commands if self._may_have_begun(c) for i in c.short_streams), 0)
+        read = [c for c in self.commands if not c.has_new_streams or self._was_tried_before(c)]
+        versions = dict.fromkeys((stream_id for c in read for stream_id in c.short_streams), 0)
         versions |= {i: aggregate.version if aggregate else 0 for i, aggregate in self.kept.items()}
         actor_ids = {command.actor.account_id for command in self.commands if command.actor}
         locked = {key for command in self.commands for key in self._lock_keys(command)}
@@ -143,13 +144,13 @@ class Group:
         except LockNotAvailable as error:
             raise StreamsBusy from error
         self._catch_up(list(zip(*columns, strict=True)) if columns[0] else [])
-        if not are_all_known and any(not locked.issuperset(self._lock_keys(c)) for c in self.commands):
+        if self.has_unknown and any(not locked.issuperset(self._lock_keys(c)) for c in self.commands):
             # As that of an event's organiser, who was not known before.
             raise CatchUpFirst
         return now, set(busy), set(living or ())
 
-    def _may_have_begun(self, command: Command) -> bool:
-        return not command.has_new_streams or command.request_id in self.tried_before
+    def _was_tried_before(self, command: Command) -> bool:
+        return bool(self.tried_before) and command.request_id in self.tried_before
 
     def _lock_keys(self, command: Command) -> list[int]:
         """Everything of the command that two processes could both write; sorted, no two groups wait for each other."""
@@ -178,17 +179,18 @@ class Group:
 
     async def _decide(self, command: Command, now: datetime) -> Decided | Exception | Undecided:
         """Decide on the state as the commands before left it, and apply the outcome to it at once."""
-        event = self.kept[command.event_id]
+        aggregates = [*map(self.kept.get, command.streams), *map(self._short_aggregate, command.short_streams)]
+        event = aggregates[0]
         name = new_name(command, event) if command.changes_names else None
         holder_id = await unique_event_names.holder(self.trips, name) if name else None
         try:
-            decision = decide(command, Read.of(command, self._aggregate, holder_id), now)
+            decision = decide(command, Read(aggregates, holder_id), now)
             rows = encoded(decision)
         except Refusal as refusal:
             self.refusals.add(command, refusal, event, len(self.rows))
             return refusal.with_traceback(None)
         except TooManyDueHolds as due:
-            self._take_back(self.kept[command.event_id], due.reservation_ids, now)
+            self._take_back(event, due.reservation_ids, now)
             return Undecided.UNFINISHED
         except Exception as bug:
             # Told once the locks are free: whatever the log is written to may be slow.
@@ -221,16 +223,15 @@ class Group:
         """Bring the aggregate up to date, or keep what it is folded from once a command asks for it."""
         if (aggregate := self.kept.get(stream_id)) is not None:
             domain_event.mutate(aggregate)
-        elif stream_id in self.kept and (begun := fold(None, domain_event)):
+        elif self.has_unknown and stream_id in self.kept and (begun := fold(None, domain_event)):
             self.kept[stream_id] = begun
         else:
             self.short_streams.setdefault(stream_id, []).append(domain_event)
 
-    def _aggregate(self, stream_id: UUID) -> Any:
-        aggregate = self.kept.get(stream_id)
-        if aggregate is None:
-            for domain_event in self.short_streams.get(stream_id, ()):
-                aggregate = domain_event.mutate(aggregate)
+    def _short_aggregate(self, stream_id: UUID) -> Any:
+        aggregate: Any = None
+        for domain_event in self.short_streams.get(stream_id, ()):
+            aggregate = domain_event.mutate(aggregate)
         return aggregate
 
     async def _append(self, decided: Sequence[Decided | Exception | Undecided], now: datetime) -> list[int]:

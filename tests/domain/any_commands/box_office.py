@@ -65,9 +65,7 @@ class BoxOffice:
             return refusal
 
     def _state_of(self, command: Command) -> list[Any]:
-        return [
-            snapshot(aggregate) for aggregate in Read.of(command, self.aggregates.get).aggregates.values() if aggregate
-        ]
+        return [snapshot(aggregate) for aggregate in Read.of(command, self.aggregates.get).aggregates if aggregate]
 
     def _name_holder(self, command: Command) -> UUID | None:
         """The event that is not cancelled and has the name this command wants."""

@@ -254,6 +254,6 @@ def some_event(changes: int) -> TicketedEvent:
     event = cast(TicketedEvent, fold(None, created[0]))
     for number in range(changes):
         change = box_office.change(event.id, event.created.organiser_id, max_per_buyer=number + 2)
-        for domain_event in decide(change, Read({event.id: event}), datetime.now(UTC)).domain_events:
+        for domain_event in decide(change, Read((event,)), datetime.now(UTC)).domain_events:
             event = cast(TicketedEvent, fold(event, domain_event))
     return event
