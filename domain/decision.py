@@ -32,7 +32,8 @@ class Read(NamedTuple):
     def find(self, kind: type[AnyAggregate], place: int = 0) -> AnyAggregate | None:
         """The aggregate in a place; None where there is none, or one of another kind."""
         aggregate = self.aggregates[place]
-        return aggregate if isinstance(aggregate, kind) else None
+        # Asked of None, the library's classes would look through their registry.
+        return aggregate if aggregate is not None and isinstance(aggregate, kind) else None
 
 
 class Decision(NamedTuple):
