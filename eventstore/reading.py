@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from domain.aggregate import DomainEvent
 from eventstore.codec import decode
 from eventstore.postgres.connections import Connection
 
+NOW = "SELECT clock_timestamp()"
 HEAD = "SELECT coalesce(max(notification_id), 0) FROM stored_events"
 FINAL_HEAD = "SELECT coalesce(max(notification_id), 0), pg_is_in_recovery() FROM stored_events"
 READ_AFTER = """
@@ -51,6 +52,12 @@ class StoredRow(NamedTuple):
     def recorded(self) -> Recorded:
         """What it says. Raises for a row that can't be a domain event."""
         return Recorded(self.position, self.command_position, decode(*self[2:]))
+
+
+async def now(connection: Connection) -> datetime:
+    """What the database's clock says."""
+    ((instant,),) = await (await connection.execute(NOW)).fetchall()
+    return cast(datetime, instant)
 
 
 async def head(connection: Connection) -> int:

@@ -5,14 +5,12 @@ from uuid import UUID
 import msgspec
 
 from eventstore.reading import StoredRow
-from projections.tables.audit_trail import OF_RESERVATIONS
+from projections.tables.audit_trail import RESERVATION_TOPICS
 
 CONTENT_TYPE = "application/cloudevents+json"
 TYPE_PREFIX = "tixxety."
 # As wide as the largest position there can be: sequences are compared as text.
 SEQUENCE_DIGITS = 19
-
-_RESERVATION_TOPICS = frozenset(domain_event.TOPIC for domain_event in OF_RESERVATIONS)
 
 
 class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +45,7 @@ _known = msgspec.json.Decoder(_Known)
 def cloud_event(row: StoredRow) -> CloudEvent:
     """The same domain event for others. Raises `msgspec.DecodeError` for a state that can't be a domain event's."""
     known = _known.decode(row.state)
-    is_of_reservation = row.topic in _RESERVATION_TOPICS
+    is_of_reservation = row.topic in RESERVATION_TOPICS
     event_id = known.event_id if is_of_reservation and known.event_id else row.stream_id
     return CloudEvent(
         id=str(row.position),

@@ -15,7 +15,7 @@ from eventstore.reading import StoredRow
 from eventstore.seals import seals
 from eventstore.seals.merkle import leaf_hash, proof
 from eventstore.seals.seals import FINGERPRINT_BYTES, Seal
-from projections.tables.audit_trail import OF_RESERVATIONS
+from projections.tables.audit_trail import RESERVATION_TOPICS
 
 PAGE_ROWS = 4_096
 # The largest have fingerprints of 64 KiB each.
@@ -26,8 +26,6 @@ SEAL_OF = """
 SELECT number, first_position, last_position, sealed_at, jws, fingerprints FROM seals
 WHERE number > %(number)s AND last_position >= %(position)s ORDER BY number LIMIT 1
 """
-
-RESERVATION_TOPICS = frozenset(domain_event.TOPIC for domain_event in OF_RESERVATIONS)
 
 
 async def expect_event(connection: Connection, event_id: UUID) -> None:

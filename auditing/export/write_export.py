@@ -28,7 +28,6 @@ from projections.progress import ProgressCallback, no_progress
 
 # The moment lasts as long as the export, and whoever reads its output may pause.
 SETTINGS: dict[str, str] = {**BY_INDEX, "idle_in_transaction_session_timeout": "0"}
-NOW = "SELECT clock_timestamp()"
 
 
 class Writer(Protocol):
@@ -93,7 +92,7 @@ async def _export(connection: Connection, event_id: UUID | None, writer: Writer,
 
 
 async def _records(connection: Connection, event_id: UUID | None, head: int) -> AsyncIterator[Sequence[Record]]:
-    ((now,),) = await (await connection.execute(NOW)).fetchall()
+    now = await reading.now(connection)
     yield [Head(FORMAT_VERSION, "event" if event_id else "everything", event_id, head, now)]
     yield [msgspec.convert(key, PublicKey) for key in await seal_keys.published(connection)]
     parts: Any = one_event(connection, event_id) if event_id else everything(connection)

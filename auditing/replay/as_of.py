@@ -19,8 +19,6 @@ from eventstore.writing.event_cache import fold
 from projections.tables.events import EventRow
 from projections.tables.ticket_types import TicketTypeRow
 
-NOW = "SELECT clock_timestamp()"
-
 
 class Moment(NamedTuple):
     """An event as it stood from `position` on, the end of a command that was recorded `at`, until its next command.
@@ -78,7 +76,7 @@ async def at_instant(connections: ConnectionSource, event_id: UUID, at: datetime
     Raises `EventNotFound`, `NotCreatedYet`, and `InTheFuture` by the database's clock.
     """
     async with connections() as connection:
-        ((now,),) = await (await connection.execute(NOW)).fetchall()
+        now = await reading.now(connection)
     if at > now:
         raise InTheFuture(at, now)
     return await _replay(connections, event_id, lambda one: one.domain_event.timestamp <= at)

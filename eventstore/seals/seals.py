@@ -41,7 +41,6 @@ WHERE number > %(number)s ORDER BY number LIMIT %(limit)s
 NEWEST = """
 SELECT number, first_position, last_position, sealed_at, jws, fingerprints FROM seals ORDER BY number DESC LIMIT 1
 """
-NOW = "SELECT clock_timestamp()"
 ADD = """
 INSERT INTO seals (number, first_position, last_position, sealed_at, jws, fingerprints)
 VALUES (%(number)s, %(first_position)s, %(last_position)s, %(sealed_at)s, %(jws)s, %(fingerprints)s)
@@ -172,7 +171,7 @@ async def seal_next(connection: Connection) -> Seal | None:
         await asyncio.sleep(PAUSE_SECONDS)
     if not leaves:
         return None
-    ((now,),) = await (await connection.execute(NOW)).fetchall()
+    now = await reading.now(connection)
     claims = Claims(
         number=before.number + 1 if before else 1,
         first_position=after_position + 1,

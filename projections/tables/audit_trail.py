@@ -44,6 +44,7 @@ OF_EVENTS = (
     EventCancelled,
 )
 OF_RESERVATIONS = (ReservationPlaced, ReservationPaid, ReservationExpired, ReservationCancelled)
+RESERVATION_TOPICS = frozenset(domain_event.TOPIC for domain_event in OF_RESERVATIONS)
 
 
 class AuditRow(msgspec.Struct, frozen=True, gc=False):

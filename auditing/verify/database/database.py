@@ -1,7 +1,5 @@
 """Where verifying a database begins: both passes over one moment of its history, and all that was made from it."""
 
-from datetime import datetime
-
 from auditing.findings import REPORTED_FINDINGS, Findings, Report
 from auditing.verify.checks.kept_seal import KeptSeal, KeptSealCheck
 from auditing.verify.checks.seal_pass import SealPass
@@ -12,6 +10,7 @@ from auditing.verify.database.plan import Plan, plan
 from auditing.verify.database.protection import append_only, expect_tables_unaltered
 from auditing.verify.garbage_collection import sparing_collector
 from auditing.verify.stream_process import stream_process
+from eventstore import reading
 from eventstore.box_office import BoxOffice
 from eventstore.postgres.connections import Connection
 from eventstore.seals import seals
@@ -19,7 +18,6 @@ from projections.progress import ProgressCallback, no_progress
 
 # Fewer are not worth a second process.
 APART_FROM_POSITIONS = 50_000
-NOW = "SELECT clock_timestamp()"
 
 
 async def verify(
@@ -92,7 +90,7 @@ async def _in_two_processes(
 
 
 async def _report(connection: Connection, what: Plan, sealed: SealPass, findings: Findings) -> Report:
-    now: datetime = (await (await connection.execute(NOW)).fetchall())[0][0]
+    now = await reading.now(connection)
     newest = sealed.newest
     return Report(
         ok=findings.count == 0,

@@ -15,14 +15,13 @@ from auditing.verify.checks.seal_pass import SealPass
 from auditing.verify.errors import NoRoom, SealElsewhere
 from auditing.verify.file.file_streams import verify_streams_of_file
 from auditing.verify.file.stream_sorter import Creations, creations
-from auditing.verify.rules.cross_stream_rules import OF_RESERVATIONS
 from auditing.verify.stream_process import stream_process
 from eventstore.reading import StoredRow
 from eventstore.seals.seal_keys import Jwk, thumbprint
 from eventstore.seals.seals import SealInvalid, key_id_of
 from projections.progress import ProgressCallback, no_progress
+from projections.tables.audit_trail import RESERVATION_TOPICS
 
-RESERVATION_TOPICS = frozenset(domain_event.TOPIC for domain_event in OF_RESERVATIONS)
 # Smaller files are not worth a second process.
 APART_FROM_BYTES = 20_000_000
 
