@@ -1,12 +1,10 @@
 """Domain events to stored rows and back: JSON state, explicit topics, old shapes upcast on reading."""
 
 from functools import cache
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import msgspec
-from eventsourcing.domain import DomainEventProtocol
-from eventsourcing.persistence import Mapper, StoredEvent
 from eventsourcing.utils import TopicError
 from msgspec.structs import force_setattr
 
@@ -56,16 +54,3 @@ def _upcast(cls: type[DomainEvent], state: bytes) -> bytes:
     for older in range(facts.pop("class_version", 1), cls.class_version):
         getattr(cls, f"upcast_v{older}_v{older + 1}")(facts)
     return _json.encode(facts)
-
-
-class HistoryMapper(Mapper[UUID]):
-    """Lets the eventsourcing library's own `Application` read and write our table: its `MAPPER_TOPIC`."""
-
-    def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> StoredEvent:
-        ours = cast(DomainEvent, domain_event)
-        return StoredEvent(ours.originator_id, ours.originator_version, ours.TOPIC, encode(ours))
-
-    def to_domain_event(self, stored_event: StoredEvent) -> DomainEventProtocol[UUID]:
-        stream_id = cast(UUID, stored_event.originator_id)
-        stored = decode(stream_id, stored_event.originator_version, stored_event.topic, stored_event.state)
-        return cast(DomainEventProtocol[UUID], stored)

@@ -9,7 +9,7 @@ from eventsourcing.persistence import JSONTranscoder
 from eventsourcing.utils import TopicError
 
 from domain.aggregate import DomainEvent
-from eventstore.codec import HistoryMapper, decode, encode
+from eventstore.codec import decode, encode
 from eventstore.postgres.connections import Connection
 from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
@@ -25,6 +25,7 @@ from tests.domain.builders import (
     window_changed,
 )
 from tests.domain.purchase import ANNS
+from tests.eventstore.library_mapper import HistoryMapper
 
 STREAM_ID = UUID(int=0x57)
 ONE_OF_EACH: tuple[DomainEvent, ...] = (

@@ -37,7 +37,7 @@ def library(database_url: str) -> Iterator[Any]:
         "POSTGRES_USER": unquote(parts.username or ""),
         "POSTGRES_PASSWORD": unquote(parts.password or "-"),
         "POSTGRES_SCHEMA": "tixxety",
-        "MAPPER_TOPIC": "eventstore.codec:HistoryMapper",
+        "MAPPER_TOPIC": "tests.eventstore.library_mapper:HistoryMapper",
         "CREATE_TABLE": "n",
     }
     with Stored(settings) as application:
