@@ -8,22 +8,18 @@ import msgspec
 from psycopg.rows import args_row
 
 from eventstore.postgres.connections import Connection
-from projections.tables.events import EventRow
+from projections.tables.events import COLUMNS, EventRow
 from projections.tables.ticket_types import TicketTypeRow
 
-EVENT = """
-SELECT event_id, organiser_id, title, description, street, city, state, country, starts_at, ends_at,
-       sales_open_at, sales_close_at, max_per_buyer, hold_seconds, status, created_at, changed_at, cancelled_at,
-       position,
+EVENT = f"""
+SELECT {COLUMNS},
        (SELECT json_agg(t ORDER BY t.place)::text
         FROM (SELECT ticket_type_id, event_id, place, name, amount_minor, currency, capacity, reserved, paid, position
               FROM ticket_types WHERE event_id = e.event_id) AS t) AS ticket_types
 FROM events AS e WHERE event_id = %(event_id)s
-"""
-EVENTS = """
-SELECT event_id, organiser_id, title, description, street, city, state, country, starts_at, ends_at,
-       sales_open_at, sales_close_at, max_per_buyer, hold_seconds, status, created_at, changed_at, cancelled_at,
-       position
+"""  # noqa: S608
+EVENTS = f"""
+SELECT {COLUMNS}
 FROM events
 WHERE (%(patterns)s::text[] IS NULL
        OR search_text LIKE ALL (ARRAY(SELECT lower(pattern) FROM unnest(%(patterns)s::text[]) AS pattern)))
@@ -35,10 +31,10 @@ WHERE (%(patterns)s::text[] IS NULL
   AND (%(after_starts_at)s::timestamptz IS NULL
        OR (starts_at, event_id) > (%(after_starts_at)s::timestamptz, %(after_event_id)s::uuid))
 ORDER BY starts_at, event_id LIMIT %(limit)s
-"""
+"""  # noqa: S608
 # Three searches in the order of an index each. A place that the account does not name is no match, but a country that
 # it does not name is any; so is the state that tells cities of one name apart.
-EVENTS_FOR = """
+EVENTS_FOR = f"""
 WITH near AS (
     (SELECT 0 AS rank, event_id, starts_at FROM events
      WHERE lower(city) = lower(%(city)s::text)
@@ -69,11 +65,9 @@ WITH near AS (
      ORDER BY starts_at, event_id LIMIT %(limit)s)
     ORDER BY rank, starts_at, event_id LIMIT %(limit)s
 )
-SELECT rank, e.event_id, organiser_id, title, description, street, city, state, country, e.starts_at, ends_at,
-       sales_open_at, sales_close_at, max_per_buyer, hold_seconds, status, created_at, changed_at, cancelled_at,
-       position
-FROM near JOIN events AS e USING (event_id) ORDER BY rank, e.starts_at, event_id
-"""
+SELECT rank, {COLUMNS}
+FROM (SELECT rank, event_id FROM near) AS ranked JOIN events USING (event_id) ORDER BY rank, starts_at, event_id
+"""  # noqa: S608
 
 _ticket_types = msgspec.json.Decoder(list[TicketTypeRow])
 

@@ -17,20 +17,14 @@ from domain.event_facts import (
 )
 from projections.tables.table import RowMissing, Table, one_per_stream
 
-READ = """
-SELECT event_id, organiser_id, title, description, street, city, state, country, starts_at, ends_at,
-       sales_open_at, sales_close_at, max_per_buyer, hold_seconds, status, created_at, changed_at, cancelled_at,
-       position
-FROM events WHERE event_id = ANY(%(keys)s::uuid[])
-"""
-WRITE = """
-INSERT INTO events (
-    event_id, organiser_id, title, description, street, city, state, country, starts_at, ends_at,
-    sales_open_at, sales_close_at, max_per_buyer, hold_seconds, status, created_at, changed_at, cancelled_at, position)
-SELECT
+COLUMNS = """
     event_id, organiser_id, title, description, street, city, state, country, starts_at, ends_at,
     sales_open_at, sales_close_at, max_per_buyer, hold_seconds, status, created_at, changed_at, cancelled_at, position
-FROM json_populate_recordset(NULL::events, %(events)s::json)
+"""
+READ = f"SELECT {COLUMNS} FROM events WHERE event_id = ANY(%(keys)s::uuid[])"  # noqa: S608
+WRITE = f"""
+INSERT INTO events ({COLUMNS})
+SELECT {COLUMNS} FROM json_populate_recordset(NULL::events, %(events)s::json)
 ON CONFLICT (event_id) DO UPDATE SET
     organiser_id = excluded.organiser_id, title = excluded.title, description = excluded.description,
     street = excluded.street, city = excluded.city, state = excluded.state, country = excluded.country,
@@ -38,7 +32,7 @@ ON CONFLICT (event_id) DO UPDATE SET
     sales_close_at = excluded.sales_close_at, max_per_buyer = excluded.max_per_buyer,
     hold_seconds = excluded.hold_seconds, status = excluded.status, created_at = excluded.created_at,
     changed_at = excluded.changed_at, cancelled_at = excluded.cancelled_at, position = excluded.position
-"""
+"""  # noqa: S608
 
 
 class EventRow(msgspec.Struct, frozen=True, gc=False):
