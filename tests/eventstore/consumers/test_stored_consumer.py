@@ -177,7 +177,7 @@ async def test_a_checkpoint_never_goes_back(database_url: str, connection: Conne
         assert await slow.ask(holder) is None, "its name was not there yet"
         start = await slow.ask(holder)
         assert start == 0
-        term = Term(holder, start, database_url, lambda: None)
+        term = Term(holder, start, lambda: None)
         async with slow.open(term) as (_, take_slowly), fast.open(term) as (_, take_fast):
             reached = (await take_fast(40)).position
             for limit in (10, 500):
