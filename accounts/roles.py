@@ -1,7 +1,7 @@
 """Roles: what an account may do beyond its own, as the database has it when it is used; granted and revoked here."""
 
 from accounts import account_queries
-from accounts.emails import sought_email
+from accounts.email_spelling import sought_email
 from accounts.errors import UnknownAccount, UnknownRole
 from accounts.tokens import ADMIN, ROLES, Account
 from domain.commands import Actor

@@ -16,12 +16,12 @@ from api.docs import browser_pages, openapi, problem_pages
 from api.events import routes as events
 from api.health import DATABASE_PATIENCE_SECONDS
 from api.http import problems
-from api.http.failure_log import Troubles
+from api.http.failure_state import Troubles
 from api.http.inputs import refuse_unknown_query
 from api.http.middleware import BoundedBodies, Heads, LimitedRates, RequestIds
 from api.http.rate_limits import RateLimits
-from api.plumbing.command_limits import READS_AT_ONCE, LimitedCommands, Turns
-from api.plumbing.projector_sightings import RunnerSightings
+from api.plumbing.account_quotas import READS_AT_ONCE, LimitedCommands, Turns
+from api.plumbing.projector_presence import RunnerSightings
 from api.plumbing.search_limits import Searches
 from api.plumbing.services import ApiConfig, Services
 from api.reservations import routes as reservations

@@ -10,11 +10,11 @@ from psycopg import Error as DatabaseError
 from psycopg_pool import PoolTimeout, TooManyRequests
 from pydantic import BaseModel, Field
 
-from api.plumbing.projector_sightings import RunnerSightings
+from api.plumbing.projector_presence import RunnerSightings
 from api.plumbing.services import Services, TheServices
-from eventstore import guards, schema_version
+from eventstore import append_only_status, schema_version
+from eventstore.append_only_status import Guards
 from eventstore.box_office import BoxOffice
-from eventstore.guards import Guards
 from eventstore.postgres.connections import Connection
 from eventstore.reading import first_after
 from projections.queries import consumers_queries, reservations_queries
@@ -108,7 +108,7 @@ async def _look(connection: Connection, services: Services) -> Readiness:
     if not checks["schema"].ok:
         return _readiness(checks)
     checks["writing"] = await _writing(connection, services, is_standby=is_standby, is_read_only=is_read_only)
-    found = await guards.read(connection)
+    found = await append_only_status.read(connection)
     checks["append_only"] = _unguarded(found)
     checks["projections"] = _check(_missing(await needed_columns.missing(connection)))
     lags = []
@@ -157,7 +157,7 @@ def _unguarded(found: Guards) -> Check:
 
 def _told(found: Guards, box_office: BoxOffice) -> str:
     """How the history is guarded where it is guarded least."""
-    tables = frozenset(guards.APPEND_ONLY)
+    tables = frozenset(append_only_status.APPEND_ONLY)
     without_trigger = ", ".join(sorted(tables - found.by_trigger))
     if found.unguarded:
         return f"nothing, of {', '.join(found.unguarded)}"

@@ -13,24 +13,24 @@ from typing import Annotated
 
 import typer
 
+from bench.comparison import Comparison
 from bench.context import SMOKE_SCALE_MAX, Bench
-from bench.measuring import Comparison
 from bench.report import as_dict, table
 from bench.scenarios import (
-    aged,
     audited,
-    cold,
     expire,
     export,
-    fold,
+    first_request,
     hot,
+    long_stream,
     many,
     memory,
     pay,
+    projection_lag,
     read,
     rebuild,
     sold_out,
-    two,
+    two_processes,
     verify,
 )
 from bench.testbed import open_testbed
@@ -39,17 +39,17 @@ SCENARIOS: dict[str, ModuleType] = {
     "hot": hot,
     "many": many,
     "sold-out": sold_out,
-    "two": two,
-    "aged": aged,
+    "two": two_processes,
+    "aged": long_stream,
     "audited": audited,
     "pay": pay,
     "read": read,
-    "fold": fold,
+    "fold": projection_lag,
     "verify": verify,
     "export": export,
     "rebuild": rebuild,
     "expire": expire,
-    "cold": cold,
+    "cold": first_request,
     "memory": memory,
 }
 # So many distinct buyers that nobody has to come twice in one run.

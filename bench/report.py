@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bench.measuring import Comparison, Spread
+from bench.comparison import Comparison, Spread
 
 PLACES_BELOW_TEN = 1
 

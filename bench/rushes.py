@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 import httpx2
 
 from accounts.tokens import Tokens
+from bench.comparison import Measured
 from bench.load import Load, request
-from bench.measuring import Measured
 from bench.testbed import SECRET, Testbed, connect
 from tests.proof.proof import faults
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from domain.aggregate import SYSTEM, Idempotency
+from domain.domain_event import SYSTEM, Idempotency
 from domain.event_facts import EventDetails, Limits, SalesWindow
 from domain.inventory import TicketType
 

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from domain.aggregate import SYSTEM, Aggregate, DomainEvent
 from domain.commands import Command
+from domain.domain_event import SYSTEM, Aggregate, DomainEvent
 from domain.errors import IdempotencyKeyReused
 
 AnyAggregate = TypeVar("AnyAggregate", bound=Aggregate)

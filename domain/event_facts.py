@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from eventsourcing.domain import CanInitAggregate
 
-from domain.aggregate import DomainEvent
+from domain.domain_event import DomainEvent
 from domain.inventory import TicketType
 
 DEFAULT_HOLD_SECONDS = 120

@@ -8,9 +8,9 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
-from domain.aggregate import Aggregate
 from domain.commands import Actor, CancelEvent, ChangeEvent, Command, CreateEvent
 from domain.decision import Decision, Draft, Read, replay, unchanged
+from domain.domain_event import Aggregate
 from domain.due_holds import check_due_holds, expire_holds
 from domain.errors import (
     CapacityBelowTaken,

@@ -7,7 +7,7 @@ from uuid import UUID
 from eventsourcing.domain import CanInitAggregate
 from eventsourcing.utils import register_topic
 
-from domain.aggregate import Aggregate, DomainEvent
+from domain.domain_event import Aggregate, DomainEvent
 
 Status = Literal["reserved", "paid", "expired", "cancelled"]
 

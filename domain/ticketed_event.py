@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from eventsourcing.utils import register_topic
 
-from domain.aggregate import KeptAggregate
+from domain.domain_event import KeptAggregate
 from domain.event_facts import (
     CapacityChanged,
     EventCancelled,

@@ -10,7 +10,7 @@ from msgspec.structs import force_setattr
 
 import domain.reservation  # registers its topics
 import domain.ticketed_event  # noqa: F401
-from domain.aggregate import DomainEvent
+from domain.domain_event import DomainEvent
 
 # Stream and version come first in a domain event and are columns of the history; its state is all that follows.
 FIRST_OF_STATE = b'"timestamp"'

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-from domain.aggregate import DomainEvent
+from domain.domain_event import DomainEvent
 from eventstore.codec import decode
 from eventstore.postgres.connections import Connection
 

@@ -11,7 +11,7 @@ import msgspec
 import psycopg
 import structlog
 
-from domain.aggregate import KeptAggregate
+from domain.domain_event import KeptAggregate
 from eventstore.postgres.connections import Connection
 
 # Raise it with every change of a `Shape` or of what its fold keeps: snapshots of another shape are ignored.

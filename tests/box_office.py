@@ -11,7 +11,6 @@ from uuid import UUID, uuid4
 
 from msgspec.structs import replace
 
-from domain.aggregate import DomainEvent, Idempotency
 from domain.commands import (
     Actor,
     CancelEvent,
@@ -23,6 +22,7 @@ from domain.commands import (
     PayReservation,
     ReserveTickets,
 )
+from domain.domain_event import DomainEvent, Idempotency
 from domain.event_facts import EventDetails, Limits, SalesWindow
 from domain.inventory import TicketType
 from domain.reservation import ReservationRecord
@@ -30,9 +30,9 @@ from domain.ticketed_event import TicketedEvent
 from eventstore.box_office import POSITION_KEY, BoxOffice
 from eventstore.postgres.connections import Connection
 from eventstore.reading import Recorded, read_after
-from eventstore.writing.event_cache import fold
-from eventstore.writing.group import Outcome
+from eventstore.writing.aggregate_cache import fold
 from eventstore.writing.group_commit import GroupCommit
+from eventstore.writing.group_transaction import Outcome
 
 TOMORROW = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
 REGISTER = """

@@ -12,7 +12,7 @@ from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
 
 from api.app import ApiConfig, create_app
-from auditing.verify.database.database import verify
+from auditing.verify.database.verify_database import verify
 from eventstore import reading
 from eventstore.box_office import (
     JOBS_KEY,

@@ -52,7 +52,7 @@ def run_command_line() -> None:
     """Run this clone's command line; where it can't be loaded, show why and end with 2."""
     find_package()
     try:
-        from tixxety.command_line import main as command_line
+        from tixxety.entry_point import main as command_line
 
         command_line()
     except ImportError as missing:

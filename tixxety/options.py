@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from eventstore.errors import SchemaOutdated
-from eventstore.postgres.sessions import expect_own_sessions
+from eventstore.postgres.pooler_check import expect_own_sessions
 from tixxety.processes.stop_signals import run
 from tixxety.schema.version import expect_this_version, schema_versions
 from tixxety.settings import Settings, database, read_settings

@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 import structlog
 
 from eventstore.box_office import BoxOffice
-from eventstore.postgres.tasks import first_to_end
+from eventstore.postgres.asyncio_tasks import first_to_end
 from eventstore.writing.group_commit import GroupCommit
 from projections.projector.checkpoint_watcher import Follower
 from projections.projector.projector import Runner
-from workers.expiry import Expiry
-from workers.jobs import Job, Jobs
+from workers.job_schedule import Job, Jobs
 from workers.periodic_jobs import Ageing, Sealing, Snapshots
+from workers.reservation_sweep import Expiry
 
 # Small, so that the buyers who wait for the same event are never held up for long.
 GROUP_COMMANDS = 128

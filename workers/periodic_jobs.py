@@ -5,13 +5,13 @@ from uuid import UUID
 import psycopg
 import structlog
 
-from domain.aggregate import KeptAggregate
+from domain.domain_event import KeptAggregate
 from eventstore import reading, snapshots
 from eventstore.postgres.connections import Connection
 from eventstore.seals import seals
 from eventstore.writing import refused_attempts
-from eventstore.writing.event_cache import load
-from workers.jobs import Job
+from eventstore.writing.aggregate_cache import load
+from workers.job_schedule import Job
 
 log = structlog.get_logger()
 

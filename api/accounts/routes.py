@@ -6,7 +6,7 @@ import uuid_utils.compat
 from fastapi import APIRouter, Form, Request, Response
 
 from accounts import account_queries
-from accounts.emails import sought_email
+from accounts.email_spelling import sought_email
 from accounts.errors import EmailTaken, InvalidCredentials
 from accounts.tokens import TOKEN_SECONDS
 from api.accounts.schemas import AccountAnswer, Registration, TokenAnswer

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationInfo, field_validator
 
-from accounts.emails import normalised_email
+from accounts.email_spelling import normalised_email
 from accounts.passwords import LONGEST_PASSWORD, prepared
 from accounts.weak_passwords import SHORTEST_PASSWORD, expect_strong
 from api.http.inputs import Body, Instant, Place, Text

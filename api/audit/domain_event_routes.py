@@ -18,9 +18,9 @@ from api.http.inputs import USUAL_PAGE, Id, Instant, PageLimitIfAny, Position, u
 from api.http.problems import refusals
 from api.plumbing.authentication import TheReader
 from auditing.export.cloud_events import cloud_event
-from auditing.replay import domain_events
-from auditing.replay.domain_events import Entry
-from domain.aggregate import SYSTEM
+from auditing.replay import audit_trail_pages
+from auditing.replay.audit_trail_pages import Entry
+from domain.domain_event import SYSTEM
 from projections.queries.audit_trail_queries import Filters
 
 JSON, LINES, CLOUD_EVENTS = "application/json", "application/x-ndjson", "application/cloudevents-batch+json"
@@ -93,9 +93,9 @@ async def list_domain_events(
     async with reader.connection() as connection:
         if shape != LINES:
             behind = filters._replace(after=max(after, place[0])) if place else filters
-            found, next_after = await domain_events.page(connection, behind, limit or USUAL_PAGE)
+            found, next_after = await audit_trail_pages.page(connection, behind, limit or USUAL_PAGE)
     if shape == LINES:
-        pages = domain_events.pages(connected, filters)
+        pages = audit_trail_pages.pages(connected, filters)
         first = await anext(pages)
         return StreamingResponse(_lines(first, pages), headers={"Vary": "Accept"}, media_type=LINES)
     entries = within_bytes(found, _bytes)

@@ -12,7 +12,7 @@ from api.http.inputs import USUAL_PAGE, Id, Instant, PageLimit, Position, unusab
 from api.http.problems import refusals
 from auditing.replay import as_of
 from auditing.replay.errors import BeyondTheEnd, InTheFuture, NoStory, NoSuchReservation, NotCreatedYet
-from auditing.stories import story_finder
+from auditing.stories import story_sources
 from domain.errors import EventNotFound
 from eventstore.seals import seal_keys, seals
 
@@ -55,7 +55,7 @@ async def read_event_as_of(
 async def read_story_of_reservation(reservation_id: Id, auditor: TheAuditor) -> Response:
     """The story of a reservation in order: what happened or was refused, when, by whom, in which request, and why."""
     connected = await auditor.reads()
-    story = await story_finder.of_reservation(connected, reservation_id)
+    story = await story_sources.of_reservation(connected, reservation_id)
     return Response(json_of_story(story), media_type=MEDIA_TYPE)
 
 
@@ -67,7 +67,7 @@ async def read_story_of_reservation(reservation_id: Id, auditor: TheAuditor) -> 
 async def read_story_of_buyer(event_id: Id, buyer_id: Id, auditor: TheAuditor) -> Response:
     """The story of an account at an event: all of its reservations and all that it was refused there."""
     connected = await auditor.reads()
-    story = await story_finder.of_buyer(connected, event_id, buyer_id)
+    story = await story_sources.of_buyer(connected, event_id, buyer_id)
     return Response(json_of_story(story), media_type=MEDIA_TYPE)
 
 

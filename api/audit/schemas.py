@@ -10,10 +10,10 @@ from pydantic import BaseModel, Field
 from api.events.answers import ListedEvent, TicketTypeAnswer
 from api.http.cursors import Page
 from api.http.inputs import Instant
-from auditing.replay import domain_events
+from auditing.replay import audit_trail_pages
 from auditing.replay.as_of import Moment
-from auditing.stories.story_finder import Story
-from domain.aggregate import SYSTEM
+from auditing.stories.story_sources import Story
+from domain.domain_event import SYSTEM
 from domain.errors import spoken
 from eventstore.seals.seals import ListedSeal
 
@@ -78,7 +78,7 @@ class DomainEventItem(msgspec.Struct, frozen=True, gc=False):
     state: msgspec.Raw | None
 
 
-def item_of(entry: domain_events.Entry) -> DomainEventItem:
+def item_of(entry: audit_trail_pages.Entry) -> DomainEventItem:
     """The entry as an item of a page, or a line of NDJSON."""
     row, stored = entry
     return DomainEventItem(

@@ -34,7 +34,7 @@ from domain.errors import (
     TicketTypeRequired,
 )
 from domain.ticketed_event import EventRecord
-from eventstore.writing.group import Outcome
+from eventstore.writing.group_transaction import Outcome
 from projections.queries import events_queries
 
 ETAG_DOCUMENTED = {

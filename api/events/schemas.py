@@ -12,8 +12,8 @@ from api.http.idempotency_keys import id_to_create
 from api.http.inputs import Body, Currency, Id, Instant, Place, Text
 from api.http.text import same_looking
 from api.reservations.schemas import MOST_TICKETS_AT_ONCE
-from domain.aggregate import Idempotency
 from domain.commands import Actor, ChangeEvent, CreateEvent
+from domain.domain_event import Idempotency
 from domain.event_facts import (
     DEFAULT_HOLD_SECONDS,
     DEFAULT_MAX_PER_BUYER,

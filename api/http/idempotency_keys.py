@@ -10,7 +10,7 @@ from fastapi import Depends, Header, Request
 from pydantic import BaseModel
 
 from api.http.inputs import unusable
-from domain.aggregate import Idempotency
+from domain.domain_event import Idempotency
 
 HEADER = "Idempotency-Key"
 KEY_PATTERN = "^[!-~]{1,255}$"

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import Response
 
-from eventstore.writing.group import Outcome
+from eventstore.writing.group_transaction import Outcome
 
 MEDIA_TYPE = "application/json"
 POSITION = "Tixxety-Position"

@@ -9,10 +9,10 @@ from psycopg_pool import AsyncConnectionPool
 
 from accounts.passwords import Passwords
 from accounts.tokens import Tokens
-from api.http.failure_log import Troubles
+from api.http.failure_state import Troubles
 from api.http.rate_limits import RateLimits
-from api.plumbing.command_limits import LimitedCommands, Turns
-from api.plumbing.projector_sightings import RunnerSightings
+from api.plumbing.account_quotas import LimitedCommands, Turns
+from api.plumbing.projector_presence import RunnerSightings
 from api.plumbing.search_limits import Searches
 from eventstore.box_office import BoxOffice
 from eventstore.postgres.connections import Connection

@@ -32,7 +32,7 @@ from domain.errors import (
     TicketTypeRequired,
 )
 from domain.reservation import ReservationRecord, Status
-from eventstore.writing.group import Outcome
+from eventstore.writing.group_transaction import Outcome
 from projections.queries import reservations_queries
 
 router = APIRouter(prefix="/reservations", tags=["reservations"], route_class=StrictJsonRoute)

@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field
 from api.http.cursors import Page
 from api.http.idempotency_keys import id_to_create
 from api.http.inputs import Body, Id, Instant, Text
-from domain.aggregate import Idempotency
 from domain.commands import Actor, ReserveTickets
+from domain.domain_event import Idempotency
 from domain.reservation import ReservationCancelled, ReservationExpired, ReservationRecord, Status
 from projections.tables.reservations import ReservationRow
 

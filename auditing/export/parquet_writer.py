@@ -6,7 +6,7 @@ from typing import BinaryIO, Self
 
 from auditing.export.errors import Unexportable
 from auditing.export.records import DomainEventRecord, Head, Record, lines
-from projections.exporting.arrow import pa, pq
+from projections.exporting.pyarrow_import import pa, pq
 from projections.tables import audit_trail
 from projections.tables.audit_trail import AuditRow
 

@@ -8,14 +8,14 @@ from typing import NamedTuple
 from uuid import UUID
 
 from auditing.replay import streams
+from auditing.replay.catalogue_rows import EventRows
 from auditing.replay.errors import BeyondTheEnd, InTheFuture, NotCreatedYet
-from auditing.replay.event_rows import EventRows
 from auditing.replay.streams import ConnectionSource
 from domain.inventory import Hold
 from domain.ticketed_event import TicketedEvent
 from eventstore import reading
 from eventstore.reading import Recorded
-from eventstore.writing.event_cache import fold
+from eventstore.writing.aggregate_cache import fold
 from projections.tables.events import EventRow
 from projections.tables.ticket_types import TicketTypeRow
 

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from auditing.replay import streams
-from auditing.replay.event_rows import EventRows
+from auditing.replay.catalogue_rows import EventRows
 from auditing.replay.formatting import plain
 from auditing.replay.streams import ConnectionSource
-from domain.aggregate import SYSTEM
+from domain.domain_event import SYSTEM
 from domain.errors import spoken
 from domain.event_facts import (
     CapacityChanged,

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from auditing.replay.formatting import money, span, taken, tickets
-from auditing.stories.availability import Since
-from domain.aggregate import SYSTEM
+from auditing.stories.shortage import Since
+from domain.domain_event import SYSTEM
 from domain.errors import spoken
 from domain.event_facts import TicketsHeld, TicketsReleased, TicketsSold
 from eventstore.writing.refused_attempts import RefusedAttempt

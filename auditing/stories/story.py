@@ -7,10 +7,10 @@ from uuid import UUID
 
 import msgspec
 
-from auditing.replay.event_rows import EventRows
+from auditing.replay.catalogue_rows import EventRows
 from auditing.stories import sentences
-from auditing.stories.availability import Shortage, Since
 from auditing.stories.sentences import OfPurchase, Situation
+from auditing.stories.shortage import Shortage, Since
 from domain.event_facts import EventCancelled, TicketsHeld, TicketsReleased, TicketsSold
 from eventstore.reading import Recorded
 from eventstore.writing.refused_attempts import RefusedAttempt

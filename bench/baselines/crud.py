@@ -12,7 +12,7 @@ import asyncpg
 from fastapi import Depends, FastAPI, HTTPException, Request
 from pydantic import BaseModel
 
-from bench.baselines.ordinary import Buyer, NewReservation, Reservation, live
+from bench.baselines.bare_fastapi import Buyer, NewReservation, Reservation, live
 
 # The best of 2, 3, 5, 10 and 20 on two cores; more of them only wait for the same row.
 POOL_CONNECTIONS = int(os.environ.get("CRUD_POOL_CONNECTIONS", "5"))

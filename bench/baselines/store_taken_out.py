@@ -15,8 +15,8 @@ from api.app import create_app as create_api
 from api.express_lane import ExpressLane
 from domain.commands import Command, ReserveTickets
 from domain.reservation import ReservationPlaced, ReservationRecord
-from eventstore.writing.group import Outcome
 from eventstore.writing.group_commit import GroupCommit
+from eventstore.writing.group_transaction import Outcome
 
 TICKET_TYPE_ID = UUID(int=7)
 

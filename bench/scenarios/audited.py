@@ -3,8 +3,8 @@
 from contextlib import ExitStack
 
 from bench import rushes
+from bench.comparison import Comparison, Goal, Measure, in_turn
 from bench.context import Bench
-from bench.measuring import Comparison, Goal, Measure, in_turn
 from bench.rushes import Site
 
 CONNECTIONS, ASKED_FOR_EACH_TICKET = 64, 10

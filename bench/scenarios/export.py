@@ -11,14 +11,14 @@ from pathlib import Path
 
 from auditing.export.ndjson_reader import NdjsonFile
 from auditing.export.write_export import Ndjson, export
-from auditing.verify.file.file import verify_file
+from auditing.verify.file.verify_file import verify_file
 from auditing.verify.garbage_collection import sparing_collector
+from bench.comparison import Comparison, Goal, Measured, in_turn
 from bench.context import Bench
-from bench.measuring import Comparison, Goal, Measured, in_turn
-from bench.scenarios.fold import fill
+from bench.scenarios.projection_lag import fill
 from bench.scenarios.verify import MEGABYTE, by_memory
 from bench.testbed import ROOT, connect
-from bench.verifying import KILOBYTE, most_bytes
+from bench.verification_process import KILOBYTE, most_bytes
 from eventstore.postgres.connections import BY_INDEX, WORKER_ROLE
 from eventstore.postgres.connections import connect as connect_async
 from eventstore.seals import seals

@@ -3,9 +3,9 @@
 from contextlib import ExitStack
 
 from bench import rushes
-from bench.baselines import crud_box_office
+from bench.baselines import crud_rushes
+from bench.comparison import Comparison, Goal, Measure, in_turn
 from bench.context import Bench
-from bench.measuring import Comparison, Goal, Measure, in_turn
 
 OURS, AGAIN, UNSEEN = "tixxety", "tixxety again (A/A)", "tixxety, new tokens"
 CRUD, ORDINARY, STORELESS = "CRUD", "ordinary route", "store taken out"
@@ -16,8 +16,8 @@ def measure(bench: Bench) -> list[Comparison]:
     testbed, seconds = bench.testbed, bench.seconds
     with ExitStack() as stack:
         site = stack.enter_context(rushes.opened(testbed))
-        crud = stack.enter_context(crud_box_office.opened(testbed))
-        ordinary = stack.enter_context(testbed.baseline("ordinary", site.database_url))
+        crud = stack.enter_context(crud_rushes.opened(testbed))
+        ordinary = stack.enter_context(testbed.baseline("bare_fastapi", site.database_url))
         storeless = stack.enter_context(testbed.baseline("store_taken_out", site.database_url))
 
         def ours(connections: int, tokens: list[str] | None = None) -> Measure:

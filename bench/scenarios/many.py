@@ -1,16 +1,16 @@
 """`many`: the rush goes to 100 events at once."""
 
 from bench import rushes
-from bench.baselines import crud_box_office
+from bench.baselines import crud_rushes
+from bench.comparison import Comparison, Measured, in_turn
 from bench.context import Bench
-from bench.measuring import Comparison, Measured, in_turn
 
 EVENTS, CONNECTIONS = 100, 64
 
 
 def measure(bench: Bench) -> list[Comparison]:
     """Reservations a second."""
-    with rushes.opened(bench.testbed) as site, crud_box_office.opened(bench.testbed) as crud:
+    with rushes.opened(bench.testbed) as site, crud_rushes.opened(bench.testbed) as crud:
 
         def ours(seconds: float = bench.seconds) -> Measured:
             bodies = [{"event_id": site.open_event()["id"]} for _ in range(EVENTS)]

@@ -10,12 +10,12 @@ from uuid import uuid4
 import psutil
 from psycopg_pool import AsyncConnectionPool
 
+from bench.comparison import Comparison, Goal, Measured, in_turn
 from bench.context import Bench
 from bench.filling import Filling
-from bench.measuring import Comparison, Goal, Measured, in_turn
 from bench.testbed import ROOT
 from eventstore.postgres.connections import Connection
-from eventstore.writing.event_cache import Aggregates
+from eventstore.writing.aggregate_cache import Aggregates
 
 EVENTS, TICKETS = 10_000, 1_000_000
 MEGABYTE = 1_000_000

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from bench import rushes
-from bench.baselines import crud_box_office
+from bench.baselines import crud_rushes
+from bench.comparison import Comparison, Measured, in_turn
 from bench.context import Bench
 from bench.filling import filling
 from bench.load import Clients, request
-from bench.measuring import Comparison, Measured, in_turn
 
 RUSHED, QUIET, CRUD = "tixxety, during a rush", "tixxety, quiet", "CRUD, during a rush"
 PAYMENTS_PER_SECOND, PAYING_CONNECTIONS, RUSHING_CONNECTIONS = 200, 16, 64
@@ -19,7 +19,7 @@ def measure(bench: Bench) -> list[Comparison]:
     """The slowest hundredth of payments, in milliseconds."""
     testbed = bench.testbed
     count = round(PAYMENTS_PER_SECOND * (bench.seconds + 1))
-    with rushes.opened(testbed) as site, crud_box_office.opened(testbed) as crud:
+    with rushes.opened(testbed) as site, crud_rushes.opened(testbed) as crud:
 
         def held() -> list[UUID]:
             now = datetime.now(UTC)

@@ -7,11 +7,11 @@ from uuid import UUID
 import psycopg
 
 from bench import rushes
-from bench.baselines import crud_box_office
+from bench.baselines import crud_rushes
+from bench.comparison import Comparison, Measure, Measured, in_turn
 from bench.context import Bench
 from bench.filling import filling
 from bench.load import request
-from bench.measuring import Comparison, Measure, Measured, in_turn
 from bench.testbed import Testbed
 
 OURS, CRUD = "tixxety", "CRUD"
@@ -33,7 +33,7 @@ def measure(bench: Bench) -> list[Comparison]:
                     filled.reserve(event, buyer, now + timedelta(seconds=events))
         event_ids.append(opened[0].id)
 
-    with rushes.opened(testbed, fill=fill) as site, crud_box_office.opened(testbed) as crud:
+    with rushes.opened(testbed, fill=fill) as site, crud_rushes.opened(testbed) as crud:
         with psycopg.connect(site.database_url, autocommit=True) as connection:
             connection.execute("VACUUM ANALYZE")
         theirs = crud.fill(events, buyers, min(RESERVATIONS, events))

@@ -1,16 +1,16 @@
 """`sold-out`: nine of ten ask for what is gone, the tenth gets a ticket of the same event."""
 
 from bench import rushes
-from bench.baselines import crud_box_office
+from bench.baselines import crud_rushes
+from bench.comparison import Comparison, Measured, in_turn
 from bench.context import Bench
-from bench.measuring import Comparison, Measured, in_turn
 
 CONNECTIONS, ASKED_FOR_EACH_TICKET = 64, 10
 
 
 def measure(bench: Bench) -> list[Comparison]:
     """Answers a second, nine tenths of them refusals."""
-    with rushes.opened(bench.testbed) as site, crud_box_office.opened(bench.testbed) as crud:
+    with rushes.opened(bench.testbed) as site, crud_rushes.opened(bench.testbed) as crud:
 
         def ours(seconds: float = bench.seconds) -> Measured:
             bodies = rushes.sold_out_but_one_in(site, ASKED_FOR_EACH_TICKET)

@@ -5,15 +5,15 @@ import json
 import subprocess
 import sys
 
+from bench.comparison import Comparison, Goal, Measured, in_turn
 from bench.context import Bench
-from bench.measuring import Comparison, Goal, Measured, in_turn
-from bench.scenarios.fold import fill
+from bench.scenarios.projection_lag import fill
 from bench.testbed import ROOT
 from eventstore.postgres.connections import BY_INDEX, WORKER_ROLE
 from eventstore.postgres.connections import connect as connect_async
 from eventstore.seals import seals
 from projections import checkpoint
-from projections.projector.batches import Batches
+from projections.projector.batch_transaction import Batches
 from workers.periodic_jobs import Snapshots
 
 OURS, READ = "tixxety", "only read, once in each order"
@@ -69,7 +69,7 @@ def by_memory(run: Measured) -> Measured:
 
 def in_process(what: str, database_url: str) -> Measured:
     """Timed within the process, so that starting Python does not count."""
-    command = [sys.executable, "-m", "bench.verifying", what, database_url]
+    command = [sys.executable, "-m", "bench.verification_process", what, database_url]
     told = json.loads(subprocess.check_output(command, cwd=ROOT))
     seen = {"seconds": told["seconds"], "most_mb": told["most_bytes"] / MEGABYTE}
     return Measured(told["domain_events"] / told["seconds"], seen, told["faults"])

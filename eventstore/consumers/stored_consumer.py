@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import ClassVar
 
-from domain.aggregate import DomainEvent
+from domain.domain_event import DomainEvent
 from eventstore import reading
 from eventstore.consumers.consumer import Consumer, Taken, TakeNext
 from eventstore.errors import BatchFailed, CheckpointMoved

@@ -9,9 +9,9 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from eventstore.box_office import BoxOffice
+from eventstore.postgres.asyncio_tasks import first_to_end
 from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
 from eventstore.postgres.outage_log import Outage
-from eventstore.postgres.tasks import first_to_end
 
 # A holder that is frozen or cut off loses its lock after HOLDER_TIMEOUT; who stands by asks every STANDBY_SECONDS.
 HEARTBEAT_SECONDS = 0.25

@@ -17,12 +17,12 @@ from eventstore.box_office import BoxOffice
 from eventstore.codec import decode
 from eventstore.errors import DatabaseAway, DecisionFailed, EventBusy, Failure, Overloaded, failed_by, failure_of
 from eventstore.postgres.connections import BY_INDEX, CONNECTION_LOST, pool
-from eventstore.writing.event_cache import Aggregates
-from eventstore.writing.group import Outcome, StreamsBusy, Undecided
-from eventstore.writing.lane import Lane
+from eventstore.writing.aggregate_cache import Aggregates
+from eventstore.writing.command_lane import Lane
+from eventstore.writing.group_transaction import Outcome, StreamsBusy, Undecided
+from eventstore.writing.group_writer import OthersWriteOn, Writer
 from eventstore.writing.refused_attempts import Keeping
 from eventstore.writing.waiting_command import NOTHING_RECORDED, Attempt, Waiting, next_after
-from eventstore.writing.writer import OthersWriteOn, Writer
 
 LOADING_CONNECTIONS = 3
 # Loading reads a few rows by key; a connection that does not give them is one that has gone silent.

@@ -9,8 +9,8 @@ from uuid import UUID
 import msgspec
 from psycopg.rows import args_row
 
-from domain.aggregate import Aggregate
 from domain.commands import CancelReservation, Command, PayReservation
+from domain.domain_event import Aggregate
 from domain.errors import Refusal
 from domain.inventory import Stock
 from domain.ticketed_event import TicketedEvent

@@ -8,7 +8,7 @@ import psycopg
 from domain.commands import Command
 from eventstore.errors import DatabaseAway, Failure, failed_by, failure_of
 from eventstore.postgres.connections import CONNECTION_LOST
-from eventstore.writing.group import Outcome
+from eventstore.writing.group_transaction import Outcome
 
 NOTHING_RECORDED = (psycopg.errors.DiskFull, psycopg.errors.ReadOnlySqlTransaction)
 

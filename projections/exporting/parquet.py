@@ -4,7 +4,7 @@ import io
 from typing import BinaryIO
 
 from eventstore.postgres.connections import Connection
-from projections.exporting.arrow import csv, pa, pq
+from projections.exporting.pyarrow_import import csv, pa, pq
 from projections.exporting.table_export import CHUNK_BYTES, Asked, csv_chunks
 from projections.progress import ProgressCallback
 

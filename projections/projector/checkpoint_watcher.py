@@ -4,9 +4,9 @@ import asyncio
 from typing import Self
 
 from eventstore.box_office import BoxOffice
+from eventstore.postgres.asyncio_tasks import end
 from eventstore.postgres.connections import Connection, connect
 from eventstore.postgres.outage_log import Outage
-from eventstore.postgres.tasks import end
 from projections import checkpoint
 
 FIRST_BACK_OFF_SECONDS, LAST_BACK_OFF_SECONDS = 0.1, 2.0

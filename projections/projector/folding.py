@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from domain.aggregate import DomainEvent
+from domain.domain_event import DomainEvent
 from eventstore.reading import Recorded
 from projections.errors import FoldFailed
 from projections.tables.all_tables import TABLES

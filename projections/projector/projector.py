@@ -13,7 +13,7 @@ from eventstore.postgres.connections import BY_INDEX, WORKER_ROLE, Connection, c
 from eventstore.postgres.lease import Term
 from projections import checkpoint
 from projections.checkpoint import DEFINITIONS_VERSION, Checkpoint
-from projections.projector.batches import Batches
+from projections.projector.batch_transaction import Batches
 from projections.schema import make_schema
 
 # What a runner that is frozen has written in part does not outlive its lock.

@@ -15,7 +15,7 @@ from eventstore.postgres.connections import Connection, connect, connect_as_owne
 from projections import checkpoint
 from projections.checkpoint import DEFINITIONS_VERSION
 from projections.errors import HistoryCutShort, RebuildUnderWay
-from projections.projector.batches import Batches
+from projections.projector.batch_transaction import Batches
 from projections.projector.projector import FOLD_SETTINGS, TRY_LOCK, our_lock
 from projections.queries import reservations_queries
 from projections.rebuilding.differences import Differences, differences

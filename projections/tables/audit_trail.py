@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.aggregate import SYSTEM, DomainEvent
+from domain.domain_event import SYSTEM, DomainEvent
 from domain.event_facts import (
     CapacityChanged,
     EventCancelled,

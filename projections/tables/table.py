@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from domain.aggregate import DomainEvent
+from domain.domain_event import DomainEvent
 
 Key = Any
 Row = msgspec.Struct

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import replace
 
-from domain.aggregate import DomainEvent
+from domain.domain_event import DomainEvent
 from domain.event_facts import (
     CapacityChanged,
     EventCreated,

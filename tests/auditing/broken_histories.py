@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from auditing.findings import Finding, Findings, Rule
 from auditing.verify.checks.history_pass import HistoryPass
 from auditing.verify.checks.stream_pass import StreamPass
-from domain.aggregate import DomainEvent
+from domain.domain_event import DomainEvent
 from eventstore.codec import encode
 from eventstore.reading import StoredRow
 

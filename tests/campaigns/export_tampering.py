@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from auditing.export.errors import FileBroken
-from auditing.verify.file.file import verify_file
+from auditing.verify.file.verify_file import verify_file
 from eventstore.postgres.connections import WORKER_ROLE, connect
 from tests.auditing.sealed_histories import as_ndjson, sealed_history
 from tixxety.embedded.server import EmbeddedPostgres

@@ -9,9 +9,9 @@ from eventstore import snapshots
 from eventstore.postgres.connections import Connection
 from eventstore.seals import seal_keys, seals
 from eventstore.seals.seals import check
-from eventstore.writing.event_cache import load
+from eventstore.writing.aggregate_cache import load
 from projections import checkpoint
-from projections.projector.batches import Batches
+from projections.projector.batch_transaction import Batches
 from tests.projections.histories import BoxOffice, append
 
 COMMANDS = (60, 200)

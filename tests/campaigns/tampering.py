@@ -22,7 +22,7 @@ import psycopg
 from psycopg import sql
 
 from auditing.findings import Report
-from auditing.verify.database.database import verify, verify_moment
+from auditing.verify.database.verify_database import verify, verify_moment
 from eventstore.postgres.connections import WORKER_ROLE, Connection, connect, connect_as_owner
 from tests.campaigns.sealed_histories import SealedHistory, make_history
 from tests.campaigns.tampering_history import OF_HISTORY, Expected, Tampering

@@ -10,7 +10,7 @@ import msgspec
 from eventstore.postgres.connections import Connection
 from eventstore.seals import seals
 from projections import checkpoint
-from projections.projector.batches import Batches
+from projections.projector.batch_transaction import Batches
 from projections.tables.all_tables import TABLES
 from tests.campaigns.sealed_histories import SealedHistory
 

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from domain.aggregate import Idempotency
 from domain.commands import Actor, CancelEvent, ChangeEvent, CreateEvent
+from domain.domain_event import Idempotency
 from domain.event_facts import (
     CapacityChanged,
     EventCancelled,

@@ -7,10 +7,10 @@ from uuid import UUID
 
 import msgspec
 
-from domain.aggregate import Aggregate, DomainEvent
 from domain.commands import Command
 from domain.decide import decide
 from domain.decision import Decision, Read
+from domain.domain_event import Aggregate, DomainEvent
 from domain.errors import Refusal
 from domain.inventory import Stock
 from domain.reservation import Reservation

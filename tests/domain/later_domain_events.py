@@ -5,7 +5,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from domain.aggregate import DomainEvent
+from domain.domain_event import DomainEvent
 
 
 class HoldAnnotated(DomainEvent, frozen=True, kw_only=True):

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from domain.aggregate import SYSTEM, Idempotency
 from domain.commands import (
     Actor,
     CancelReservation,
@@ -15,6 +14,7 @@ from domain.commands import (
     ReserveTickets,
     WithdrawReservation,
 )
+from domain.domain_event import SYSTEM, Idempotency
 from domain.event_facts import TicketsHeld, TicketsReleased, TicketsSold
 from domain.inventory import TicketType
 from domain.reservation import ReservationCancelled, ReservationExpired, ReservationPaid, ReservationPlaced

@@ -8,7 +8,7 @@ from eventsourcing.domain import OriginatorIDError, OriginatorVersionError
 from eventsourcing.utils import get_topic, resolve_topic
 from msgspec.structs import replace
 
-from domain.aggregate import Aggregate
+from domain.domain_event import Aggregate
 from domain.inventory import Buyer, Hold
 from domain.reservation import Reservation
 from domain.ticketed_event import TicketedEvent

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from domain.aggregate import DomainEvent
+from domain.domain_event import DomainEvent
 from eventstore.codec import decode, encode
 from tests.domain.builders import CONCERT, created
 from tests.domain.purchase import ANNS

@@ -6,7 +6,7 @@ from uuid import UUID
 from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import Mapper, StoredEvent
 
-from domain.aggregate import DomainEvent
+from domain.domain_event import DomainEvent
 from eventstore.codec import decode, encode
 
 

@@ -8,7 +8,7 @@ import pytest
 from eventsourcing.persistence import JSONTranscoder
 from eventsourcing.utils import TopicError
 
-from domain.aggregate import DomainEvent
+from domain.domain_event import DomainEvent
 from eventstore.codec import decode, encode
 from eventstore.postgres.connections import Connection
 from eventstore.writing.group_commit import GroupCommit

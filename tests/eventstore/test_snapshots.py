@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from msgspec.structs import replace
 
-from domain.aggregate import Aggregate
 from domain.commands import Command
 from domain.decide import decide
 from domain.decision import Read
+from domain.domain_event import Aggregate
 from domain.errors import Refusal
 from domain.reservation import Reservation
 from domain.ticketed_event import TicketedEvent
 from eventstore import snapshots
 from eventstore.postgres.connections import Connection
-from eventstore.writing.event_cache import fold, load
+from eventstore.writing.aggregate_cache import fold, load
 from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
 from tests.domain.builders import ANN, BOB, CLEO, CONCERT, NOON, SEATED, STANDING, cancel_event, change, create

@@ -6,7 +6,6 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from domain.aggregate import DomainEvent
 from domain.commands import (
     Actor,
     CancelEvent,
@@ -21,6 +20,7 @@ from domain.commands import (
 from domain.commands import Command as AnyCommand
 from domain.decide import decide
 from domain.decision import Read
+from domain.domain_event import DomainEvent
 from domain.errors import Refusal
 from domain.event_facts import EventDetails, Limits, SalesWindow
 from domain.inventory import TicketType

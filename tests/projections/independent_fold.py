@@ -8,7 +8,7 @@ from uuid import UUID
 
 from psycopg.rows import dict_row
 
-from domain.aggregate import DomainEvent
+from domain.domain_event import DomainEvent
 from eventstore.postgres.connections import Connection
 from tests.projections.histories import Command
 

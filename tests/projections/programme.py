@@ -12,7 +12,7 @@ from domain.event_facts import Limits, SalesWindow
 from domain.inventory import TicketType
 from eventstore.postgres.connections import Connection
 from projections import checkpoint
-from projections.projector.batches import Batches
+from projections.projector.batch_transaction import Batches
 from tests.projections.histories import NOON, BoxOffice, Command, append
 
 

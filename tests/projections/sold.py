@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 from eventstore.postgres.connections import WORKER_ROLE, connect
 from eventstore.writing.refused_attempts import RefusedAttempt
 from projections import checkpoint
-from projections.projector.batches import Batches
+from projections.projector.batch_transaction import Batches
 from tests import refused_rows
 from tests.projections.histories import NOON, Command, append
 

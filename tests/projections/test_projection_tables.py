@@ -8,12 +8,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from domain.aggregate import DomainEvent
 from domain.commands import PayReservation
+from domain.domain_event import DomainEvent
 from eventstore.postgres.connections import APP_ROLE, WORKER_ROLE, connect
 from projections import checkpoint
 from projections.checkpoint import DEFINITIONS_VERSION
-from projections.projector.batches import Batches
+from projections.projector.batch_transaction import Batches
 from projections.projector.folding import touches
 from projections.schema.make_schema import files
 from projections.tables.all_tables import TABLES
@@ -92,7 +92,7 @@ def test_every_domain_event_is_folded_by_some_table() -> None:
 
 def test_each_table_is_made_by_the_file_of_its_name() -> None:
     names = {file.name for file in files(".sql")}
-    views = {"views.sql", "views_of_history.sql"}
+    views = {"views.sql", "views_of_lag_and_demand.sql"}
     assert names == {"checkpoint.sql", *(f"{table.name}.sql" for table in TABLES)} | views
 
 

@@ -17,7 +17,7 @@ from projections.exporting import table_export
 from projections.exporting.parquet import write_parquet
 from projections.exporting.table_export import TableUnknown, export_table
 from projections.progress import ProgressCallback
-from projections.projector.batches import Batches
+from projections.projector.batch_transaction import Batches
 from projections.tables.all_tables import TABLES
 from tests.projections.histories import BoxOffice, append
 

@@ -72,7 +72,7 @@ def be_the_command(arguments: list[str], environment: dict[str, str], places: tu
     os.environ.update(environment)
     os.chdir(ROOT)
     sys.argv = ["tixxety", *arguments]
-    from tixxety.command_line import main
+    from tixxety.entry_point import main
 
     main()
 

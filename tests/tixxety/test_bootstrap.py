@@ -63,7 +63,7 @@ def clone(tmp_path: Path) -> Path:
     for name in ("__main__.py", "bootstrap.py"):
         shutil.copy(ROOT / "tixxety" / name, clone / "tixxety")
     (clone / "tixxety" / "__init__.py").touch()
-    (clone / "tixxety" / "command_line.py").write_text(COMMAND_LINE)
+    (clone / "tixxety" / "entry_point.py").write_text(COMMAND_LINE)
     (clone / "pyproject.toml").touch()
     (clone / "requirements.lock").touch()
     return clone

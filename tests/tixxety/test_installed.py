@@ -22,7 +22,7 @@ def site(tmp_path: Path) -> Path:
     for name in ("__main__.py", "bootstrap.py"):
         write(tmp_path / "site" / "tixxety" / name, (ROOT / "tixxety" / name).read_text())
     write(tmp_path / "site" / "tixxety" / "__init__.py")
-    write(tmp_path / "site" / "tixxety" / "command_line.py", COMMAND_LINE)
+    write(tmp_path / "site" / "tixxety" / "entry_point.py", COMMAND_LINE)
     write(tmp_path / "site" / "api" / "__init__.py")
     write(tmp_path / "site" / "api" / "tokens.py", "ROLES = 'ours'")
     register(tmp_path / "site", "tixxety", "api\ntixxety\n")

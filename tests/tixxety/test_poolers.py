@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 
-from eventstore.postgres.sessions import SharedSessions, expect_own_sessions
+from eventstore.postgres.pooler_check import SharedSessions, expect_own_sessions
 from tests.running import ROOT, free_port
 from tests.tixxety.waiting_for_processes import until
 

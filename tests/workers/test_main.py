@@ -12,7 +12,7 @@ from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
 from eventstore.writing.group_commit import GroupCommit
 from projections import checkpoint
 from projections.checkpoint import DEFINITIONS_VERSION
-from projections.projector.batches import Batches
+from projections.projector.batch_transaction import Batches
 from projections.queries import reservations_queries
 from tests import box_office
 from tests.fault_proxy import FaultProxy

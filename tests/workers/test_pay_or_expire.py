@@ -9,8 +9,8 @@ from domain.commands import ReserveTickets
 from domain.errors import HoldExpired
 from domain.reservation import ReservationExpired, ReservationPaid
 from eventstore.postgres.connections import Connection
-from eventstore.writing.group import Outcome
 from eventstore.writing.group_commit import GroupCommit
+from eventstore.writing.group_transaction import Outcome
 from tests import box_office
 
 BATCHES, RESERVATIONS = 4, 250

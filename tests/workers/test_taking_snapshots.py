@@ -13,7 +13,7 @@ from domain.ticketed_event import TicketedEvent
 from eventstore import snapshots
 from eventstore.codec import encode
 from eventstore.postgres.connections import Connection, connect
-from eventstore.writing.event_cache import load
+from eventstore.writing.aggregate_cache import load
 from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
 from tests.domain.given_when_then import snapshot

@@ -53,7 +53,7 @@ def verify(
     elif since_seal is not None:
         raise WrongArgument("Give --file or --since-seal: a file is verified as a whole.")
     else:
-        from auditing.verify.file.file import verify_file
+        from auditing.verify.file.verify_file import verify_file
         from auditing.verify.garbage_collection import sparing_collector
 
         with sparing_collector(), progress_bar("verifying") as on_progress:
@@ -64,7 +64,7 @@ def verify(
 
 def verify_box_office(home: str | None, since_seal: int | None, kept: KeptSeal | None) -> Report:
     """What the settings mean."""
-    from auditing.verify.database.database import verify as verify_database
+    from auditing.verify.database.verify_database import verify as verify_database
 
     with box_office(home) as url, progress_bar("verifying") as on_progress:
         return run(verify_database(url, since_seal=since_seal, kept=kept, on_progress=on_progress))

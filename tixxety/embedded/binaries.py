@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tixxety.embedded.account import Account, make_passable
+from tixxety.embedded.system_account import Account, make_passable
 from tixxety.errors import PostgresFailed
 
 OLDEST_MAJOR = 15

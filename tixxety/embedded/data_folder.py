@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tixxety.embedded.account import Account
 from tixxety.embedded.binaries import Binaries
 from tixxety.embedded.home import write_private
+from tixxety.embedded.system_account import Account
 from tixxety.errors import PostgresFailed
 
 

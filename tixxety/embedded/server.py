@@ -16,11 +16,11 @@ import psycopg
 from psycopg import sql
 
 from eventstore.postgres.connections import Connection
-from tixxety.embedded.account import SHARED_BY_ROOT, cluster_folder, server_account
 from tixxety.embedded.binaries import Binaries, find_binaries, within_reach
 from tixxety.embedded.data_folder import Cluster, last_lines
 from tixxety.embedded.home import Home, open_private
 from tixxety.embedded.leftovers import end_leftovers
+from tixxety.embedded.system_account import SHARED_BY_ROOT, cluster_folder, server_account
 from tixxety.errors import PostgresFailed
 from tixxety.processes.child_process import TiedProcess
 from tixxety.processes.stop_signals import run, stops_requested

@@ -12,8 +12,8 @@ from projections import checkpoint
 from projections.checkpoint import DEFINITIONS_VERSION
 from projections.schema import make_schema
 from tixxety.processes.stop_signals import run
+from tixxety.schema.database_lockdown import guard
 from tixxety.schema.database_roles import asks, make_role
-from tixxety.schema.guards import guard
 from tixxety.schema.rights import give_rights, let_logins_work
 from tixxety.schema.version import HAS_VERSION, SEARCH_PATH, expect_this_version, expect_utf8, version_of
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import psycopg
 
 from eventstore.postgres.connections import APP_ROLE, WORKER_ROLE
-from eventstore.postgres.sessions import expect_own_sessions
+from eventstore.postgres.pooler_check import expect_own_sessions
 from eventstore.schema_version import unusable
 from tixxety.embedded.server import EmbeddedPostgres, can_connect, takes_writes
 from tixxety.errors import AlreadyRunning, Failure

@@ -7,7 +7,7 @@ import msgspec
 
 from auditing.findings import Findings, Rule, place_of
 from auditing.verify.rules.cross_stream_rules import OF_RESERVATIONS, OF_TICKETS, PARTNERS, disagreement
-from domain.aggregate import DomainEvent
+from domain.domain_event import DomainEvent
 from domain.event_facts import EventCreated
 from domain.inventory import TicketType
 from domain.reservation import ReservationPlaced

@@ -9,7 +9,7 @@ from auditing.findings import Findings, Rule, place_of
 from auditing.verify.checks.snapshot_check import SnapshotCheck, StoredSnapshot
 from auditing.verify.rules.event_rules import EventRules
 from auditing.verify.rules.reservation_rules import ReservationRules
-from domain.aggregate import DomainEvent
+from domain.domain_event import DomainEvent
 from domain.event_facts import EventCreated
 from domain.reservation import ReservationPlaced
 from eventstore.reading import StoredRow

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from domain.aggregate import DomainEvent
+from domain.domain_event import DomainEvent
 from domain.event_facts import TicketsHeld, TicketsReleased, TicketsSold
 from domain.reservation import ReservationCancelled, ReservationExpired, ReservationPaid, ReservationPlaced
 

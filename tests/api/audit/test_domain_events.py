@@ -17,7 +17,7 @@ from api.http import cursors
 from bench.filling import filling
 from eventstore.postgres.connections import connect
 from projections import checkpoint
-from projections.projector.batches import Batches
+from projections.projector.batch_transaction import Batches
 from projections.projector.projector import FOLD_SETTINGS
 from projections.queries import audit_trail_queries
 from projections.tables.audit_trail import TABLE

@@ -13,7 +13,7 @@ import pytest
 from psycopg import sql
 
 from api.app import ApiConfig, create_app
-from eventstore.guards import APPEND_ONLY
+from eventstore.append_only_status import APPEND_ONLY
 from tests.api.health.test_health import readiness
 
 

@@ -15,7 +15,7 @@ from psycopg import sql
 
 from api.app import ApiConfig
 from api.health import LONGEST_LAG_SECONDS
-from api.plumbing import projector_sightings
+from api.plumbing import projector_presence
 from eventstore.postgres import connections
 from eventstore.postgres.connections import WORKER_ROLE, connect
 from projections.projector.projector import Runner
@@ -126,7 +126,7 @@ async def test_a_runner_may_be_away_for_some_seconds(
     async with running(Runner(database_url)):
         await becomes(client, lambda found: found[0] == 200)
     assert (await readiness(client))[0] == 200
-    monkeypatch.setattr(projector_sightings, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(projector_presence, "GRACE_SECONDS", 0.2)
     body = await becomes(client, lambda found: found[0] == 503)
     assert not body["checks"]["runner"]["ok"]
 

@@ -11,7 +11,6 @@ from msgspec.structs import replace
 
 from auditing.stories.sentences import ATTEMPTS, REASONS
 from auditing.stories.story import Entry, StoryWriter
-from domain.aggregate import DomainEvent
 from domain.commands import (
     Actor,
     CancelEvent,
@@ -26,6 +25,7 @@ from domain.commands import (
 )
 from domain.decide import decide
 from domain.decision import Read
+from domain.domain_event import DomainEvent
 from domain.errors import LimitPerBuyer, Refusal, SoldOut
 from domain.event_facts import EventDetails, Limits, SalesWindow
 from domain.inventory import TicketType

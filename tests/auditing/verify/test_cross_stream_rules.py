@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from auditing.verify.rules.cross_stream_rules import PARTNERS, disagreement
-from domain.aggregate import DomainEvent
+from domain.domain_event import DomainEvent
 from tests.domain.builders import HOLD_OVER
 from tests.domain.purchase import ANNS
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from domain.aggregate import SYSTEM, DomainEvent
+from domain.domain_event import SYSTEM, DomainEvent
 from domain.event_facts import (
     CapacityChanged,
     EventCancelled,

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from domain.aggregate import DomainEvent
 from domain.commands import ChangeEvent, Command, CreateEvent, ReserveTickets
 from domain.decide import decide
 from domain.decision import Decision, Read
+from domain.domain_event import DomainEvent
 from domain.errors import LimitPerBuyer, Refusal
 from domain.event_facts import TicketsReleased
 from domain.inventory import Hold

@@ -8,7 +8,6 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from domain import errors
-from domain.aggregate import DomainEvent
 from domain.commands import (
     CancelEvent,
     CancelReservation,
@@ -20,6 +19,7 @@ from domain.commands import (
     ReserveTickets,
     WithdrawReservation,
 )
+from domain.domain_event import DomainEvent
 from domain.errors import Refusal
 from domain.event_facts import EventDetails, SalesWindow
 from domain.reservation import ReservationPaid

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from domain.aggregate import SYSTEM
+from domain.domain_event import SYSTEM
 from domain.errors import LimitPerBuyer, SoldOut
 from tests.domain.builders import (
     ANN,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.aggregate import SYSTEM
+from domain.domain_event import SYSTEM
 from domain.errors import ReservationNotFound
 from domain.reservation import Reservation
 from tests.domain.builders import (

@@ -1,6 +1,6 @@
 """A reservation may get further domain events before its end: they are in nobody's way."""
 
-from domain.aggregate import DomainEvent
+from domain.domain_event import DomainEvent
 from tests.domain.builders import CONCERT, HOLD_OVER, about, created, event_cancelled
 from tests.domain.given_when_then import Scenario, given
 from tests.domain.later_domain_events import HoldAnnotated, ReservationAnnotated

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from domain.event_facts import TicketsHeld
 from domain.reservation import ReservationPlaced
 from eventstore.consumers.stored_consumer import StoredConsumer
-from eventstore.postgres.tasks import end
+from eventstore.postgres.asyncio_tasks import end
 from eventstore.reading import Recorded
 
 

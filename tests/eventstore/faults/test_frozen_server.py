@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from eventstore.errors import DatabaseAway, Failure
 from eventstore.postgres.connections import Connection, connect
-from eventstore.writing import group_commit, writer
-from eventstore.writing.group import Outcome
+from eventstore.writing import group_commit, group_writer
 from eventstore.writing.group_commit import GroupCommit
+from eventstore.writing.group_transaction import Outcome
 from tests import box_office
 from tixxety.embedded.server import EmbeddedPostgres
 from tixxety.schema.migration import migrate
@@ -82,7 +82,7 @@ async def test_a_frozen_server_costs_each_its_patience_at_most_and_then_all_sell
 async def test_what_no_standby_has_is_not_acknowledged_to_a_retry_either(
     own_server_url: str, own_connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "TRIP_SECONDS", 0.5)
+    monkeypatch.setattr(group_writer, "TRIP_SECONDS", 0.5)
     monkeypatch.setattr(group_commit, "BUSY_SECONDS", 1)
     organiser, buyer = await box_office.register(own_connection, 2)
     event = box_office.create(organiser)

@@ -15,9 +15,9 @@ from eventstore.errors import DatabaseAway, EventBusy
 from eventstore.postgres import connections
 from eventstore.postgres.connections import Connection, connect
 from eventstore.reading import head
-from eventstore.writing import group_commit, writer
-from eventstore.writing.group import Outcome
+from eventstore.writing import group_commit, group_writer
 from eventstore.writing.group_commit import GroupCommit
+from eventstore.writing.group_transaction import Outcome
 from tests import box_office
 from tests.fault_proxy import FaultProxy
 
@@ -53,7 +53,7 @@ async def behind(database_url: str, connection: Connection) -> AsyncIterator[Beh
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for long for a connection or an answer; to be asked for before the commands that it is for."""
     monkeypatch.setattr(connections, "POOL_SECONDS", 1)
-    monkeypatch.setattr(writer, "TRIP_SECONDS", 1)
+    monkeypatch.setattr(group_writer, "TRIP_SECONDS", 1)
 
 
 async def test_no_answer_leaves_before_its_commit(behind: Behind, connection: Connection) -> None:
@@ -230,7 +230,7 @@ async def test_starting_and_ending_need_no_database(database_url: str) -> None:
 async def test_an_event_that_is_locked_for_too_long_holds_up_its_group_alone(
     database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(writer.SETTINGS, "lock_timeout", "100ms")
+    monkeypatch.setitem(group_writer.SETTINGS, "lock_timeout", "100ms")
     monkeypatch.setattr(group_commit, "BUSY_SECONDS", 0.3)
     organiser, *buyers = await box_office.register(connection, 5)
     event, other = box_office.create(organiser), box_office.create(organiser)
@@ -249,7 +249,7 @@ async def test_an_event_that_is_locked_for_too_long_holds_up_its_group_alone(
 async def test_an_event_that_is_locked_for_too_long_fails_no_neighbour_in_its_group(
     database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(writer.SETTINGS, "lock_timeout", "100ms")
+    monkeypatch.setitem(group_writer.SETTINGS, "lock_timeout", "100ms")
     monkeypatch.setattr(group_commit, "BUSY_SECONDS", 0.3)
     organiser, *buyers = await box_office.register(connection, 9)
     event, other = box_office.create(organiser), box_office.create(organiser)
@@ -266,7 +266,7 @@ async def test_an_event_that_is_locked_for_too_long_fails_no_neighbour_in_its_gr
 async def test_a_lock_that_does_not_come_on_the_second_try_leaves_the_outcome_unknown(
     behind: Behind, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(writer.SETTINGS, "lock_timeout", "100ms")
+    monkeypatch.setitem(group_writer.SETTINGS, "lock_timeout", "100ms")
     monkeypatch.setattr(group_commit, "BUSY_SECONDS", 0.3)
     commit = behind.proxy.hold_before_commit()
     behind.proxy.cut_after_commit()

@@ -11,8 +11,8 @@ import pytest
 from eventstore.errors import EventBusy
 from eventstore.postgres.connections import Connection, connect
 from eventstore.writing import group_commit
-from eventstore.writing.group import Outcome
 from eventstore.writing.group_commit import GroupCommit
+from eventstore.writing.group_transaction import Outcome
 from tests import box_office
 from tests.conftest import copy_of
 from tests.eventstore.silent_process import Where, silent_holder

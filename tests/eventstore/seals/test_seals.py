@@ -12,8 +12,8 @@ from eventstore.postgres.connections import Connection, connect, connect_as_owne
 from eventstore.seals import seal_keys, seals
 from eventstore.seals.merkle import leaf_hash, root_hash
 from eventstore.seals.seals import Seal, SealInvalid
-from eventstore.writing.group import Outcome
 from eventstore.writing.group_commit import GroupCommit
+from eventstore.writing.group_transaction import Outcome
 from tests import box_office
 from tests.projections.histories import BoxOffice, append
 

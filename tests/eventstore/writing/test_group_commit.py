@@ -20,10 +20,10 @@ from domain.errors import (
 from eventstore.errors import DecisionFailed, Overloaded
 from eventstore.postgres.connections import Connection, connect
 from eventstore.reading import head
-from eventstore.writing import group
-from eventstore.writing.group import Outcome
+from eventstore.writing import group_transaction
 from eventstore.writing.group_commit import GroupCommit
-from eventstore.writing.writer import Writer
+from eventstore.writing.group_transaction import Outcome
+from eventstore.writing.group_writer import Writer
 from tests import box_office
 
 GROUPS = "SELECT count(DISTINCT xmin::text) FROM stored_events WHERE notification_id > %(after)s"
@@ -59,7 +59,7 @@ async def test_a_group_is_bounded_in_time(
     connection: Connection, commands: GroupCommit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     organisers = await box_office.register(connection, 100)
-    monkeypatch.setattr(group, "GROUP_SECONDS", 0.005)
+    monkeypatch.setattr(group_transaction, "GROUP_SECONDS", 0.005)
     # Each asks for its name, and takes it: two trips to a server that may be far away.
     answers = await box_office.submit_all(commands, [box_office.create(organiser) for organiser in organisers])
     assert box_office.count(answers, Outcome) == 100

@@ -6,11 +6,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from domain.aggregate import DomainEvent
 from domain.commands import ReserveTickets
+from domain.domain_event import DomainEvent
 from eventstore import snapshots
 from eventstore.postgres.connections import Connection
-from eventstore.writing.event_cache import load
+from eventstore.writing.aggregate_cache import load
 from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
 from tests.domain.later_domain_events import HoldAnnotated, ReservationAnnotated

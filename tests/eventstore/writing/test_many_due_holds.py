@@ -8,9 +8,9 @@ from domain import due_holds
 from domain.errors import CapacityBelowTaken, SoldOut
 from domain.event_facts import CapacityChanged, TicketsReleased
 from eventstore.postgres.connections import Connection
-from eventstore.writing import group
-from eventstore.writing.group import Outcome
+from eventstore.writing import group_transaction
 from eventstore.writing.group_commit import GroupCommit
+from eventstore.writing.group_transaction import Outcome
 from tests import box_office
 
 HOLDS = 60
@@ -24,7 +24,7 @@ LARGEST_GROUP = "SELECT max(rows) FROM (SELECT count(*) AS rows FROM stored_even
 async def event_id(connection: Connection, commands: GroupCommit, monkeypatch: pytest.MonkeyPatch) -> UUID:
     """An event all of whose tickets are held, by holds that are due; one command may take ten of them back."""
     monkeypatch.setattr(due_holds, "MOST_DUE_HOLDS", 10)
-    monkeypatch.setattr(group, "GROUP_ROWS", 50)
+    monkeypatch.setattr(group_transaction, "GROUP_ROWS", 50)
     organiser, *buyers = await box_office.register(connection, HOLDS + 1)
     event = box_office.create(organiser, capacity=HOLDS, max_per_buyer=2 * HOLDS, hold_seconds=1)
     await commands.submit(event)

@@ -16,8 +16,8 @@ from domain.event_facts import TicketsHeld
 from eventstore import reading
 from eventstore.postgres.connections import Connection, connect
 from eventstore.reading import Recorded
-from eventstore.writing.group import Outcome
 from eventstore.writing.group_commit import GroupCommit
+from eventstore.writing.group_transaction import Outcome
 from tests import box_office
 
 ROOT = Path(__file__).parents[3]

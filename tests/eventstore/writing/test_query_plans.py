@@ -12,7 +12,7 @@ from eventstore import reading, snapshots
 from eventstore.postgres.connections import BY_INDEX, Connection, connect
 from eventstore.seals import seals
 from eventstore.writing import group_commit, group_statements, refused_attempts
-from eventstore.writing.group import TAIL_ROWS
+from eventstore.writing.group_transaction import TAIL_ROWS
 
 YOUNG_ROWS, GROWN_ROWS = 60, 5_000
 FILL = """

@@ -16,8 +16,8 @@ from domain.reservation import ReservationPlaced
 from domain.ticketed_event import EventRecord
 from eventstore.postgres.connections import Connection
 from eventstore.reading import head
-from eventstore.writing.group import Outcome
 from eventstore.writing.group_commit import GroupCommit
+from eventstore.writing.group_transaction import Outcome
 from tests import box_office
 from tests.box_office import key, reservation
 

@@ -10,9 +10,9 @@ from domain.decide import DECISIONS
 from domain.errors import EventNotFound, ReservationNotFound
 from eventstore import snapshots
 from eventstore.postgres.connections import Connection
-from eventstore.writing.event_cache import load
-from eventstore.writing.group import Outcome
+from eventstore.writing.aggregate_cache import load
 from eventstore.writing.group_commit import GroupCommit
+from eventstore.writing.group_transaction import Outcome
 from tests import box_office
 from tests.domain.given_when_then import snapshot
 from tests.eventstore.writing.waiting_list import JoinWaitingList, TicketsAreLeft, WaitingList, join, list_id

@@ -15,8 +15,8 @@ from domain.event_facts import EventCreated
 from domain.ticketed_event import EventRecord
 from eventstore.postgres.connections import Connection, connect
 from eventstore.writing import unique_event_names
-from eventstore.writing.group import Outcome
 from eventstore.writing.group_commit import GroupCommit
+from eventstore.writing.group_transaction import Outcome
 from tests import box_office
 
 ALL_NAMES = "SELECT organiser_id, title_folded, starts_at, event_id FROM event_names ORDER BY event_id"

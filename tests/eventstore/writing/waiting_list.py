@@ -8,9 +8,9 @@ import msgspec
 from eventsourcing.domain import CanInitAggregate
 from eventsourcing.utils import register_topic
 
-from domain.aggregate import DomainEvent, KeptAggregate
 from domain.commands import Actor, Command
 from domain.decision import Decision, Draft, Read
+from domain.domain_event import DomainEvent, KeptAggregate
 from domain.errors import EventNotFound, Refusal
 from domain.ticketed_event import TicketedEvent
 

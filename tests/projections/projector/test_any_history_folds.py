@@ -9,7 +9,7 @@ from eventstore.errors import CheckpointMoved
 from eventstore.postgres.connections import WORKER_ROLE, connect
 from eventstore.reading import head
 from projections import checkpoint
-from projections.projector.batches import Batches
+from projections.projector.batch_transaction import Batches
 from projections.projector.projector import Runner
 from tests.projections.histories import BoxOffice, Command, append, with_ends
 from tests.projections.independent_fold import expected_of, shown_by

@@ -7,7 +7,7 @@ import pytest
 
 from eventstore.postgres.connections import WORKER_ROLE, connect, connect_as_owner
 from projections import checkpoint
-from projections.projector.batches import Batches
+from projections.projector.batch_transaction import Batches
 from projections.projector.checkpoint_watcher import Follower
 from tests.projections.histories import BoxOffice, append
 from tests.projections.waiting import end_other_sessions, until

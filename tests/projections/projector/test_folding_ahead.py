@@ -12,7 +12,7 @@ from eventstore.postgres.connections import Connection, connect
 from projections import checkpoint
 from projections.checkpoint import Checkpoint
 from projections.errors import FoldFailed
-from projections.projector.batches import Batches
+from projections.projector.batch_transaction import Batches
 from projections.projector.projector import FOLD_SETTINGS, Runner
 from tests.projections.histories import BoxOffice, append
 from tests.projections.independent_fold import expected_of, shown_by

@@ -18,7 +18,7 @@ from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
 from eventstore.reading import head
 from projections import checkpoint
 from projections.checkpoint import DEFINITIONS_VERSION
-from projections.projector.batches import Batches
+from projections.projector.batch_transaction import Batches
 from projections.projector.projector import NEWER_TABLES, OLDER_TABLES, Runner
 from projections.schema import make_schema
 from projections.tables.all_tables import TABLES

@@ -10,7 +10,7 @@ import pytest
 
 from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
 from projections import checkpoint
-from projections.projector.batches import Batches
+from projections.projector.batch_transaction import Batches
 from projections.queries import audit_trail_queries
 from projections.queries.audit_trail_queries import FREQUENT_TYPES, Filters, Span
 from projections.tables.audit_trail import AuditRow

@@ -5,7 +5,7 @@ import psycopg
 from eventstore.postgres.connections import WORKER_ROLE, connect
 from eventstore.seals import seals
 from projections import checkpoint
-from projections.projector.batches import Batches
+from projections.projector.batch_transaction import Batches
 from projections.queries.consumers_queries import Lag, lags
 from tests.projections.histories import BoxOffice, append
 

@@ -10,7 +10,7 @@ from eventstore.errors import CheckpointMoved
 from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
 from projections import checkpoint
 from projections.errors import SwapHeldUp
-from projections.projector.batches import Batches
+from projections.projector.batch_transaction import Batches
 from projections.projector.checkpoint_watcher import Follower
 from projections.projector.projector import Runner
 from projections.rebuilding.rebuild import FRESH_SETTINGS

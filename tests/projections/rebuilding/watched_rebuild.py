@@ -7,7 +7,7 @@ import pytest
 
 from eventstore.postgres.connections import WORKER_ROLE, Connection, connect, connect_as_owner
 from projections import checkpoint
-from projections.projector.batches import Batches
+from projections.projector.batch_transaction import Batches
 from projections.rebuilding.differences import Differences
 from projections.rebuilding.rebuild import Progress, Rebuilt, Step, rebuild
 

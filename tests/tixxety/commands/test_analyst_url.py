@@ -11,7 +11,7 @@ from psycopg.errors import InsufficientPrivilege, LockNotAvailable, ReadOnlySqlT
 
 from eventstore.postgres.connections import connect
 from projections import checkpoint
-from projections.projector.batches import Batches
+from projections.projector.batch_transaction import Batches
 from projections.projector.projector import FOLD_SETTINGS
 from projections.schema import make_schema
 from projections.schema.example_queries import EXAMPLES

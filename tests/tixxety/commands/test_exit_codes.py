@@ -18,8 +18,8 @@ from eventstore.schema_version import SCHEMA_VERSION
 from tests.running import ROOT
 from tests.tixxety.forked import Command
 from tests.tixxety.waiting_for_processes import until
-from tixxety.command_line import UNTIL_STOPPED
 from tixxety.commands.all_commands import COMMANDS
+from tixxety.entry_point import UNTIL_STOPPED
 from tixxety.processes.stop_signals import STOP_SIGNALS
 from tixxety.schema.version import schema_version
 
@@ -138,7 +138,7 @@ def test_a_test_run_that_is_interrupted_says_so(number: signal.Signals, server_u
 
 def test_a_mistake_of_ours_ends_with_2_and_its_traceback(tmp_path: Path) -> None:
     code = "from tixxety.commands import all_commands; all_commands.app = None\n"
-    code += "from tixxety.command_line import execute; raise SystemExit(execute())"
+    code += "from tixxety.entry_point import execute; raise SystemExit(execute())"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )

@@ -19,9 +19,9 @@ from projections.exporting.table_export import TableUnknown
 from tests.auditing.sealed_histories import sealed_history
 from tests.running import ROOT
 from tests.tixxety.forked import run_command as tixxety
-from tixxety.command_line import sentence_of
 from tixxety.commands.export import export
 from tixxety.commands.verify import verify
+from tixxety.entry_point import sentence_of
 from tixxety.errors import FileUnwritable, WrongArgument
 from tixxety.processes.stop_signals import StopRequested
 from tixxety.terminal.atomic_files import written_whole

@@ -15,9 +15,9 @@ import psycopg
 import pytest
 
 from tests.tixxety.waiting_for_processes import all_gone, family, until
-from tixxety.embedded.account import Account
 from tixxety.embedded.binaries import Binaries, find_binaries, within_reach
 from tixxety.embedded.server import EmbeddedPostgres, can_connect, embedded_database
+from tixxety.embedded.system_account import Account
 from tixxety.errors import Failure, PostgresFailed
 
 ROOT = Path(__file__).parents[3]

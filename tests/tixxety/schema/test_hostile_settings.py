@@ -10,7 +10,7 @@ from psycopg.errors import RestrictViolation
 
 from eventstore.postgres.connections import connect
 from projections import checkpoint
-from projections.projector.batches import Batches
+from projections.projector.batch_transaction import Batches
 from projections.projector.projector import FOLD_SETTINGS
 from tests.conftest import drop, execute, with_database
 from tests.tixxety.forked import run_command as tixxety

@@ -18,7 +18,7 @@ from eventstore.schema_version import SCHEMA_VERSION, steps
 from eventstore.writing.group_commit import GroupCommit
 from tests import box_office
 from tixxety.commands import analyst_url
-from tixxety.schema.guards import ADVISORY_FUNCTIONS, OPEN_LOCKS, SILENT_STAYS
+from tixxety.schema.database_lockdown import ADVISORY_FUNCTIONS, OPEN_LOCKS, SILENT_STAYS
 from tixxety.schema.migration import NO_ANALYSTS, NO_ROLE, migrate
 from tixxety.schema.version import expect_this_version, schema_version, schema_versions
 

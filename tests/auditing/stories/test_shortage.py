@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from auditing.stories.availability import Shortage, Since
+from auditing.stories.shortage import Shortage, Since
 
 NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 

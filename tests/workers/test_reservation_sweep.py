@@ -12,10 +12,10 @@ from domain.commands import Command, ReserveTickets
 from domain.errors import SoldOut
 from domain.event_facts import TicketsReleased
 from domain.reservation import ReservationCancelled, ReservationExpired, ReservationPlaced
+from eventstore.postgres.asyncio_tasks import end
 from eventstore.postgres.connections import Connection
-from eventstore.postgres.tasks import end
-from eventstore.writing.group import Outcome
 from eventstore.writing.group_commit import GroupCommit
+from eventstore.writing.group_transaction import Outcome
 from projections import checkpoint
 from projections.projector.checkpoint_watcher import Follower
 from projections.projector.projector import Runner
@@ -24,8 +24,8 @@ from tests import box_office
 from tests.fault_proxy import FaultProxy
 from tests.settable_clock import Clock, settable_clock
 from tests.workers.conftest import Worker
-from workers import expiry
-from workers.expiry import Expiry
+from workers import reservation_sweep
+from workers.reservation_sweep import Expiry
 
 EXPIRED = "SELECT count(*) FROM stored_events WHERE topic = 'ReservationExpired'"
 CANCELLED = "SELECT count(*) FROM stored_events WHERE topic = 'ReservationCancelled'"
@@ -167,7 +167,7 @@ async def test_due_tickets_are_for_sale_at_the_exact_second_with_no_worker_alive
 async def test_reservations_of_a_cancelled_event_end_with_it_though_workers_stop_midway(
     connection: Connection, commands: GroupCommit, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(expiry, "AT_ONCE_COMMANDS", 20)
+    monkeypatch.setattr(reservation_sweep, "AT_ONCE_COMMANDS", 20)
     wishes = await reserved(connection, commands, 160, hold_seconds=120, paid=60)
     told = await judged(connection)
     organiser = told.events[wishes[0].event_id].created.organiser_id
@@ -237,7 +237,7 @@ async def test_projections_that_lag_double_nothing(
     commands: GroupCommit,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(expiry, "FOLD_PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(reservation_sweep, "FOLD_PATIENCE_SECONDS", 0.01)
     held = await reserved_before(clock, connection, commands, 40)
     withdrawn = await reserved(connection, commands, 40, hold_seconds=120, paid=20)
     organiser = (await judged(connection)).events[withdrawn[0].event_id].created.organiser_id

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from bench.measuring import Measured
+from bench.comparison import Measured
 from bench.rushes import HUGE, rush_baseline
 from bench.testbed import Testbed
 

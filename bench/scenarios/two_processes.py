@@ -3,9 +3,9 @@
 from contextlib import ExitStack
 
 from bench import rushes
-from bench.baselines import crud_box_office
+from bench.baselines import crud_rushes
+from bench.comparison import Comparison, Goal, Measure, in_turn
 from bench.context import Bench
-from bench.measuring import Comparison, Goal, Measure, in_turn
 
 TWO, ONE, CRUD = "tixxety, 2 processes", "tixxety, 1 process", "CRUD, 2 processes"
 CONNECTIONS = 256
@@ -17,7 +17,7 @@ def measure(bench: Bench) -> list[Comparison]:
     with ExitStack() as stack:
         two = stack.enter_context(rushes.opened(testbed, processes=2))
         one = rushes.Site(testbed, stack.enter_context(testbed.api(two.database_url)), two.database_url)
-        crud = stack.enter_context(crud_box_office.opened(testbed, processes=2))
+        crud = stack.enter_context(crud_rushes.opened(testbed, processes=2))
 
         def ours(site: rushes.Site, seconds: float = seconds) -> Measure:
             return lambda: rushes.rush(site, [{"event_id": site.open_event()["id"]}], CONNECTIONS, seconds)

@@ -13,14 +13,14 @@ import psycopg
 from psycopg import sql
 
 from bench import rushes
+from bench.comparison import Comparison, Goal, Measured, in_turn
 from bench.context import Bench
 from bench.filling import filling
-from bench.measuring import Comparison, Goal, Measured, in_turn
 from bench.testbed import Testbed, connect
 from eventstore.box_office import BoxOffice
 from eventstore.postgres.connections import connect as connect_async
 from projections import checkpoint
-from projections.projector.batches import Batches
+from projections.projector.batch_transaction import Batches
 from projections.projector.projector import FOLD_SETTINGS
 from projections.queries.reservations_queries import READINESS, readiness_values
 from projections.tables.all_tables import TABLES

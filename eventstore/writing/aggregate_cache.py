@@ -9,7 +9,7 @@ from uuid import UUID
 from eventsourcing.domain import CanInitAggregate
 from psycopg_pool import AsyncConnectionPool
 
-from domain.aggregate import DomainEvent, KeptAggregate
+from domain.domain_event import DomainEvent, KeptAggregate
 from eventstore import reading, snapshots
 from eventstore.postgres.connections import Connection
 

@@ -10,12 +10,12 @@ import uuid_utils.compat
 from domain.commands import ExpireReservation, WithdrawReservation
 from eventstore.errors import DatabaseAway, DiskFull, Overloaded, ReadOnly
 from eventstore.postgres.connections import Connection
-from eventstore.writing.group import Outcome
 from eventstore.writing.group_commit import GroupCommit
+from eventstore.writing.group_transaction import Outcome
 from projections import checkpoint
 from projections.projector.checkpoint_watcher import Follower
 from projections.queries import reservations_queries
-from workers.jobs import Job
+from workers.job_schedule import Job
 
 # More than can be ended in a second: after a sweep its outcome has to be folded before the next one may look.
 SWEEP_RESERVATIONS = 16_384

@@ -19,10 +19,10 @@ from domain.event_facts import TicketsHeld
 from domain.ticketed_event import TicketedEvent
 from eventstore.errors import EventBusy
 from eventstore.postgres.connections import Connection, pool
-from eventstore.writing import event_cache, group, writer
-from eventstore.writing.event_cache import Aggregates, fold, load
-from eventstore.writing.group import CatchUpFirst, Group, Outcome
+from eventstore.writing import aggregate_cache, group_transaction, group_writer
+from eventstore.writing.aggregate_cache import Aggregates, fold, load
 from eventstore.writing.group_commit import GroupCommit
+from eventstore.writing.group_transaction import CatchUpFirst, Group, Outcome
 from eventstore.writing.refused_attempts import Keeping
 from eventstore.writing.trips import Trips
 from tests import box_office
@@ -85,8 +85,8 @@ async def two_wait(connection: Connection) -> bool:
 async def test_a_tail_too_long_for_the_locks_is_caught_up_outside_of_them(
     database_url: str, connection: Connection, commands: GroupCommit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group, "TAIL_ROWS", 50)
-    monkeypatch.setattr(event_cache, "LOAD_ROWS", 30)
+    monkeypatch.setattr(group_transaction, "TAIL_ROWS", 50)
+    monkeypatch.setattr(aggregate_cache, "LOAD_ROWS", 30)
     organiser, *buyers = await box_office.register(connection, 403)
     event, quiet = box_office.create(organiser, capacity=401), box_office.create(organiser)
     async with GroupCommit(database_url) as stale:
@@ -102,7 +102,7 @@ async def test_a_tail_too_long_for_the_locks_is_caught_up_outside_of_them(
 async def test_a_tail_too_long_is_not_read_under_the_locks(
     connection: Connection, trips: Trips, commands: GroupCommit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group, "TAIL_ROWS", 10)
+    monkeypatch.setattr(group_transaction, "TAIL_ROWS", 10)
     organiser, *buyers = await box_office.register(connection, 20)
     event = box_office.create(organiser)
     await commands.submit(event)
@@ -119,7 +119,7 @@ async def test_an_event_that_others_never_let_catch_up_is_given_up(
     (organiser,) = await box_office.register(connection, 1)
     event = box_office.create(organiser)
     await commands.submit(event)
-    monkeypatch.setattr(writer, "TRIES", 0)
+    monkeypatch.setattr(group_writer, "TRIES", 0)
     with pytest.raises(EventBusy):
         await commands.submit(box_office.reserve(event.event_id, organiser))
     monkeypatch.undo()

@@ -10,9 +10,9 @@ import pytest
 from psycopg import sql
 
 from auditing.findings import Finding, Report, Rule
-from auditing.verify.database import database
-from auditing.verify.database.database import verify
+from auditing.verify.database import verify_database
 from auditing.verify.database.one_moment import ACROSS_STREAMS, BY_POSITION, BY_STREAM_ALONE
+from auditing.verify.database.verify_database import verify
 from auditing.verify.errors import NoSuchSeal, TableAltered
 from eventstore.postgres.connections import WORKER_ROLE, connect
 from eventstore.seals import seal_keys, seals
@@ -106,7 +106,7 @@ async def test_two_processes_find_what_one_finds(
 ) -> None:
     await alter(sealed_url, "UPDATE reservations SET quantity = quantity + 1")
     alone = await verify(sealed_url)
-    monkeypatch.setattr(database, "APART_FROM_POSITIONS", 1)
+    monkeypatch.setattr(verify_database, "APART_FROM_POSITIONS", 1)
     told: list[tuple[int, int]] = []
     together = await verify(sealed_url, on_progress=lambda done, total: told.append((done, total)))
     assert (together.findings, together.findings_count) == (alone.findings, alone.findings_count)

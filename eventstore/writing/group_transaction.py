@@ -10,10 +10,10 @@ from uuid import UUID
 import uuid_utils.compat
 from psycopg.errors import LockNotAvailable
 
-from domain.aggregate import DomainEvent
 from domain.commands import CancelEvent, Command, ExpireReservation
 from domain.decide import decide
 from domain.decision import Answer, Decision, Read
+from domain.domain_event import DomainEvent
 from domain.due_holds import TooManyDueHolds, expire_due
 from domain.errors import AccountClosed, Refusal
 from domain.organising import names_of, new_name
@@ -23,7 +23,7 @@ from eventstore.codec import decode, encode
 from eventstore.errors import failed_by
 from eventstore.writing import binary_parameters as binary
 from eventstore.writing import unique_event_names
-from eventstore.writing.event_cache import fold
+from eventstore.writing.aggregate_cache import fold
 from eventstore.writing.group_statements import (
     APPEND,
     BEGIN,

@@ -15,10 +15,10 @@ from psycopg_pool import AsyncConnectionPool
 
 from eventstore.box_office import JOBS_KEY, BoxOffice
 from eventstore.errors import Failure
+from eventstore.postgres.asyncio_tasks import end
 from eventstore.postgres.connections import ANSWER_SECONDS, BY_INDEX, WORKER_ROLE, Connection, pool
 from eventstore.postgres.lease import Lease, Term
 from eventstore.postgres.outage_log import Outage
-from eventstore.postgres.tasks import end
 
 TRY_LOCK = "SELECT pg_try_advisory_lock(%(lock_class)s, %(lock_key)s)"
 # A call that comes late is still made, and several that were missed are one.

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from auditing.verify.database import one_moment
-from auditing.verify.database.database import verify
+from auditing.verify.database.verify_database import verify
 
 KILOBYTE = 1_024
 

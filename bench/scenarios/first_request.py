@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 import httpx2
 
 from bench import rushes
+from bench.comparison import Comparison, Measure, Measured, in_turn
 from bench.context import Bench
 from bench.filling import filling
-from bench.measuring import Comparison, Measure, Measured, in_turn
 from bench.testbed import connect
 from tests.proof.proof import faults
 

@@ -18,9 +18,9 @@ from auditing.export.records import End, Head, PublicKey, SealRecord, domain_eve
 from auditing.findings import Report, Rule
 from auditing.verify.checks.kept_seal import KeptSeal, newest, read
 from auditing.verify.errors import NoRoom, SealElsewhere
-from auditing.verify.file import file as verify_file_module
 from auditing.verify.file import stream_sorter
-from auditing.verify.file.file import APART_FROM_BYTES, verify_file
+from auditing.verify.file import verify_file as verify_file_module
+from auditing.verify.file.verify_file import APART_FROM_BYTES, verify_file
 from eventstore import reading
 from eventstore.postgres.connections import Connection
 from eventstore.reading import StoredRow

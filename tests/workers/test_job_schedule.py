@@ -8,11 +8,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from eventstore.errors import DiskFull
+from eventstore.postgres.asyncio_tasks import end
 from eventstore.postgres.connections import Connection
-from eventstore.postgres.tasks import end
 from tests import box_office
 from tests.fault_proxy import FaultProxy
-from workers.jobs import Job, Jobs
+from workers.job_schedule import Job, Jobs
 
 WORDS = ("the counting can't go on", "the counting goes on")
 

@@ -4,8 +4,8 @@ import asyncio
 from collections import deque
 from uuid import UUID
 
+from eventstore.writing.group_writer import Writer
 from eventstore.writing.waiting_command import Waiting
-from eventstore.writing.writer import Writer
 
 
 class Lane:

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from bench import rushes
+from bench.comparison import Comparison, Goal, Measured, in_turn
 from bench.context import Bench
 from bench.filling import filling
-from bench.measuring import Comparison, Goal, Measured, in_turn
 
 AGED, FRESH = "after 100,000", "just on sale"
 RESERVATIONS, CONNECTIONS = 100_000, 64

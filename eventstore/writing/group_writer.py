@@ -8,9 +8,9 @@ from psycopg_pool import PoolTimeout
 
 from eventstore.box_office import BoxOffice
 from eventstore.postgres.connections import BY_INDEX
-from eventstore.writing.event_cache import Aggregates
-from eventstore.writing.group import CatchUpFirst, Group, Outcome, StreamsBusy, Undecided
+from eventstore.writing.aggregate_cache import Aggregates
 from eventstore.writing.group_statements import ROLLBACK, STATEMENTS
+from eventstore.writing.group_transaction import CatchUpFirst, Group, Outcome, StreamsBusy, Undecided
 from eventstore.writing.refused_attempts import Keeping
 from eventstore.writing.trips import Trips
 from eventstore.writing.waiting_command import Attempt, Waiting

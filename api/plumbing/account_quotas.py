@@ -6,11 +6,11 @@ from time import monotonic
 from uuid import UUID
 
 from api.http.errors import RecordedTooMuch, TooManyAtOnce
-from api.http.failure_log import Troubles
+from api.http.failure_state import Troubles
 from domain.commands import ChangeEvent, Command, CreateEvent, ReserveTickets
 from eventstore.errors import Failure
-from eventstore.writing.group import Outcome
 from eventstore.writing.group_commit import GroupCommit
+from eventstore.writing.group_transaction import Outcome
 
 # So few that a group of commands is hardly longer for them; the others of the account wait for their turn.
 COMMANDS_AT_ONCE = 2

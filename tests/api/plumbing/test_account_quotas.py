@@ -11,9 +11,9 @@ from fastapi import FastAPI
 
 from api.app import ApiConfig
 from api.http.errors import RecordedTooMuch, TooManyAtOnce
-from api.plumbing import command_limits
-from api.plumbing.command_limits import COMMANDS_AT_ONCE as AT_ONCE
-from api.plumbing.command_limits import REFUSALS_A_SECOND, WAITING_MAX, RecordedBytes, Turns
+from api.plumbing import account_quotas
+from api.plumbing.account_quotas import COMMANDS_AT_ONCE as AT_ONCE
+from api.plumbing.account_quotas import REFUSALS_A_SECOND, WAITING_MAX, RecordedBytes, Turns
 from eventstore.postgres.connections import connect
 from tests.api.conftest import LoggedIn, LogIn, problem_of
 from tests.api.programme import cancel, crowd, new_event, pay, reserve, reserved
@@ -41,7 +41,7 @@ async def buyer(app: FastAPI) -> LoggedIn:
 def refuse_all(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on everybody has too much under way."""
     app.state.services.reads.at_once = app.state.services.commands.turns.at_once = 0
-    monkeypatch.setattr(command_limits, "WAITING_MAX", 0)
+    monkeypatch.setattr(account_quotas, "WAITING_MAX", 0)
 
 
 async def test_whoever_has_too_much_under_way_is_told_so_alone(
@@ -120,8 +120,8 @@ async def test_who_gives_up_waiting_keeps_no_turn() -> None:
 
 async def test_refusals_of_one_account_are_paced_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     turns, account = Turns(0), uuid4()
-    monkeypatch.setattr(command_limits, "WAITING_MAX", 0)
-    monkeypatch.setattr(command_limits, "HELD_BACK_MAX", REFUSALS_A_SECOND)
+    monkeypatch.setattr(account_quotas, "WAITING_MAX", 0)
+    monkeypatch.setattr(account_quotas, "HELD_BACK_MAX", REFUSALS_A_SECOND)
     clock = asyncio.get_running_loop().time
     began = clock()
     refused = await asyncio.gather(*(turns.begin(account) for _ in range(REFUSALS_A_SECOND)), return_exceptions=True)
@@ -138,7 +138,7 @@ async def test_changes_that_fill_the_history_end_and_what_was_begun_does_not(
 ) -> None:
     event = await new_event(client, greedy, total_tickets=20, max_per_buyer=20)
     held = [await reserved(client, greedy, event) for _ in range(2)]
-    monkeypatch.setattr(command_limits, "RECORDED_BYTES_A_MINUTE", 100_000)
+    monkeypatch.setattr(account_quotas, "RECORDED_BYTES_A_MINUTE", 100_000)
     path = f"/events/{event['id']}"
     changes = [{"description": chr(97 + place) * 9_900} for place in range(20)]
     answers = [await client.patch(path, json=change, headers=greedy.headers) for change in changes]
@@ -158,7 +158,7 @@ async def test_what_records_nothing_does_not_count(
     client: httpx2.AsyncClient, greedy: LoggedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     event = await new_event(client, greedy, description="a" * 9_900)
-    monkeypatch.setattr(command_limits, "RECORDED_BYTES_A_MINUTE", 30_000)
+    monkeypatch.setattr(account_quotas, "RECORDED_BYTES_A_MINUTE", 30_000)
     for _ in range(10):
         same = await client.patch(f"/events/{event['id']}", json={"title": event["title"]}, headers=greedy.headers)
         assert same.status_code == 200
@@ -172,10 +172,10 @@ def test_a_thousand_tickets_in_a_minute_are_no_abuse() -> None:
 
 
 def test_accounts_are_forgotten_before_they_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command_limits, "REMEMBERED_ACCOUNTS", 100)
+    monkeypatch.setattr(account_quotas, "REMEMBERED_ACCOUNTS", 100)
     recorded, greedy = RecordedBytes(), uuid4()
     recorded.check(greedy)
-    recorded.add(greedy, command_limits.RECORDED_BYTES_A_MINUTE)
+    recorded.add(greedy, account_quotas.RECORDED_BYTES_A_MINUTE)
     for _ in range(1_000):
         recorded.add(uuid4(), 600)
     assert len(recorded._bytes) <= 101

@@ -11,8 +11,8 @@ from psycopg.rows import args_row
 from eventstore import codec, reading
 from eventstore.consumers.consumer import BATCH_DOMAIN_EVENTS
 from eventstore.errors import CheckpointMoved
+from eventstore.postgres.asyncio_tasks import end
 from eventstore.postgres.connections import Connection
-from eventstore.postgres.tasks import end
 from eventstore.reading import Recorded
 from projections import checkpoint
 from projections.checkpoint import Checkpoint
