@@ -16,18 +16,18 @@ from api.docs import browser_pages, openapi, problem_pages
 from api.events import routes as events
 from api.health import DATABASE_PATIENCE_SECONDS
 from api.http import problems
-from api.http.failure_state import Troubles
+from api.http.failure_state import FailureState
 from api.http.inputs import refuse_unknown_query
-from api.http.middleware import BoundedBodies, Heads, LimitedRates, RequestIds
+from api.http.middleware import BoundedBodies, HeadAsGet, LimitedRates, RequestIds
 from api.http.rate_limits import RateLimits
 from api.plumbing.account_quotas import READS_AT_ONCE, LimitedCommands, Turns
-from api.plumbing.projector_presence import RunnerSightings
+from api.plumbing.projector_presence import ProjectorPresence
 from api.plumbing.search_limits import Searches
 from api.plumbing.services import ApiConfig, Services
 from api.reservations import routes as reservations
 from eventstore.postgres import connections
 from eventstore.writing.group_commit import GroupCommit
-from projections.projector.checkpoint_watcher import Follower
+from projections.projector.checkpoint_watcher import CheckpointWatcher
 
 __all__ = ["ApiConfig", "create_app"]
 
@@ -54,7 +54,7 @@ def create_app(config: ApiConfig) -> FastAPI:
     app.add_middleware(BoundedBodies)
     app.add_middleware(LimitedRates)
     app.add_middleware(RequestIds)
-    app.add_middleware(Heads)
+    app.add_middleware(HeadAsGet)
     problems.install(app)
     rooms = (
         accounts,
@@ -74,7 +74,7 @@ def create_app(config: ApiConfig) -> FastAPI:
     return app
 
 
-async def _open_services(stack: AsyncExitStack, config: ApiConfig, tokens: Tokens, troubles: Troubles) -> Services:
+async def _open_services(stack: AsyncExitStack, config: ApiConfig, tokens: Tokens, troubles: FailureState) -> Services:
     office = config.box_office
     health_pool = connections.pool(office, 1)
     health_pool.timeout = DATABASE_PATIENCE_SECONDS
@@ -88,10 +88,10 @@ async def _open_services(stack: AsyncExitStack, config: ApiConfig, tokens: Token
         searches=await stack.enter_async_context(Searches(office)),
         reads=Turns(READS_AT_ONCE),
         commands=LimitedCommands(commands, troubles, rate_limits=config.rate_limits),
-        follower=await stack.enter_async_context(Follower(office)),
+        follower=await stack.enter_async_context(CheckpointWatcher(office)),
         passwords=passwords,
         tokens=tokens,
         rate_limits=RateLimits(on=config.rate_limits, trusted_proxies=config.trusted_proxies),
-        runner_sightings=RunnerSightings(),
+        projector_presence=ProjectorPresence(),
         troubles=troubles,
     )

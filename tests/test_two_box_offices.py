@@ -27,7 +27,7 @@ from eventstore.postgres.connections import Connection, connect, connect_as_owne
 from eventstore.seals import seal_keys, seals
 from eventstore.writing.group_commit import GroupCommit
 from projections import checkpoint
-from projections.projector.projector import Runner
+from projections.projector.projector import Projector
 from projections.rebuilding.rebuild import rebuild
 from tests import box_office
 from tests.projections.waiting import running, until_folded
@@ -149,7 +149,7 @@ async def test_a_lock_held_in_one_holds_up_nothing_in_the_other(one_and_other: O
 
         await asyncio.wait_for(asyncio.to_thread(migrate, other), 60)
         await asyncio.wait_for(sell(other, event_id=event_id), 60)
-        async with running(Runner(other)):
+        async with running(Projector(other)):
             await until_folded(connection)
         async with await connect_as_owner(other) as owner:
             await seal_keys.rotate(owner)
@@ -166,7 +166,7 @@ async def test_a_notification_of_one_wakes_nobody_of_the_other(one_and_other: Of
         for channel in (other.channel, other.projections):
             await listener.execute(f"LISTEN {channel}")
         await sell(one)
-        async with running(Runner(one)):
+        async with running(Projector(one)):
             await until_folded(connection)
         await connection.execute("SELECT pg_notify(%(channel)s, 'the end')", {"channel": other.channel})
         assert await next_heard(listener) == (other.channel, "the end")
@@ -215,7 +215,7 @@ async def test_each_is_served_by_an_api_of_its_own(offices: Offices) -> None:
             client = await stack.enter_async_context(httpx2.AsyncClient(transport=transport, base_url="http://office"))
             person = {"email": "ann@example.org", "password": "correct horse battery", "name": office.name}
             assert (await client.post("/auth/register", json=person)).status_code == 201
-            async with running(Runner(office)), await connect(office) as connection:
+            async with running(Projector(office)), await connect(office) as connection:
                 await sell(office)
                 await until_folded(connection)
                 assert len((await client.get("/events")).json()["items"]) == 1
@@ -229,7 +229,7 @@ async def test_dropping_one_leaves_the_other_well(offices: Offices) -> None:
     await asyncio.to_thread(drop, second)
     assert await asyncio.to_thread(schema_version, second) is None
     assert await asyncio.to_thread(migrate, first) == []
-    async with await connect(first) as connection, running(Runner(first)):
+    async with await connect(first) as connection, running(Projector(first)):
         await sell(first)
         await until_folded(connection)
         schemas = await (await connection.execute(SCHEMAS)).fetchall()

@@ -8,11 +8,11 @@ import structlog
 from eventstore.box_office import BoxOffice
 from eventstore.postgres.asyncio_tasks import first_to_end
 from eventstore.writing.group_commit import GroupCommit
-from projections.projector.checkpoint_watcher import Follower
-from projections.projector.projector import Runner
+from projections.projector.checkpoint_watcher import CheckpointWatcher
+from projections.projector.projector import Projector
 from workers.job_schedule import Job, Jobs
-from workers.periodic_jobs import Ageing, Sealing, Snapshots
-from workers.reservation_sweep import Expiry
+from workers.periodic_jobs import RefusalRetention, Sealing, Snapshots
+from workers.reservation_sweep import ReservationSweep
 
 # Small, so that the buyers who wait for the same event are never held up for long.
 GROUP_COMMANDS = 128
@@ -30,9 +30,9 @@ async def run(box_office: BoxOffice | str, refusals_kept_days: int) -> None:
     async def jobs(box_office: BoxOffice) -> AsyncIterator[list[Job]]:
         async with (
             GroupCommit(box_office, group_commands=GROUP_COMMANDS) as commands,
-            Follower(box_office) as follower,
+            CheckpointWatcher(box_office) as follower,
         ):
-            yield [Expiry(commands, follower), Snapshots(), Sealing(), Ageing(refusals_kept_days)]
+            yield [ReservationSweep(commands, follower), Snapshots(), Sealing(), RefusalRetention(refusals_kept_days)]
 
     log.info("worker started")
-    await first_to_end(Runner(box_office).run(), Jobs(box_office, jobs).run())
+    await first_to_end(Projector(box_office).run(), Jobs(box_office, jobs).run())

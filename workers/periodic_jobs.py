@@ -64,7 +64,7 @@ class Sealing(Job):
             pass
 
 
-class Ageing(Job):
+class RefusalRetention(Job):
     """The history and everything folded from it stay as they are."""
 
     name = "ageing"

@@ -13,7 +13,7 @@ from eventstore.postgres.connections import Connection
 from eventstore.writing.group_commit import GroupCommit
 from eventstore.writing.group_transaction import Outcome
 from projections import checkpoint
-from projections.projector.checkpoint_watcher import Follower
+from projections.projector.checkpoint_watcher import CheckpointWatcher
 from projections.queries import reservations_queries
 from workers.job_schedule import Job
 
@@ -29,13 +29,13 @@ log = structlog.get_logger()
 SystemCommand = type[ExpireReservation] | type[WithdrawReservation]
 
 
-class Expiry(Job):
+class ReservationSweep(Job):
     """Finds what is due by the database's clock; the decision itself checks again, so being late or twice is safe."""
 
     name = "expiry"
     interval_seconds = 1
 
-    def __init__(self, commands: GroupCommit, follower: Follower) -> None:
+    def __init__(self, commands: GroupCommit, follower: CheckpointWatcher) -> None:
         self._commands = commands
         self._follower = follower
         self._told: set[UUID] = set()

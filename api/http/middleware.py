@@ -26,7 +26,7 @@ ANSWERING, CLIENT_LEFT = "answering", "client_left"
 log = structlog.get_logger(__name__)
 
 
-class Heads:
+class HeadAsGet:
     """Outermost: answers HEAD as it would GET, without the body."""
 
     def __init__(self, app: ASGIApp) -> None:

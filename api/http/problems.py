@@ -16,7 +16,7 @@ from starlette.types import Scope
 
 from accounts import errors as accounts
 from api.http import errors as http
-from api.http.failure_state import Troubles
+from api.http.failure_state import FailureState
 from api.http.inputs import unusable
 from auditing.replay import errors as auditing
 from domain import errors as domain
@@ -123,7 +123,7 @@ def problem_response(no: AnyNo, scope: Scope, headers: Mapping[str, str] | None 
 
 def install(app: FastAPI) -> None:
     """Make every refusal, failure and unusable request of this app a problem document."""
-    app.state.troubles = Troubles()
+    app.state.troubles = FailureState()
     app.add_exception_handler(domain.Refusal, _refused)
     app.add_exception_handler(failures.Failure, _refused)
     for error in (*CONNECTION_LOST, ReadOnlySqlTransaction):

@@ -6,7 +6,7 @@ from time import monotonic
 from uuid import UUID
 
 from api.http.errors import RecordedTooMuch, TooManyAtOnce
-from api.http.failure_state import Troubles
+from api.http.failure_state import FailureState
 from domain.commands import ChangeEvent, Command, CreateEvent, ReserveTickets
 from eventstore.errors import Failure
 from eventstore.writing.group_commit import GroupCommit
@@ -111,7 +111,7 @@ class RecordedBytes:
 class LimitedCommands:
     """The way of all routes to the group commit; what the system commands by itself does not come this way."""
 
-    def __init__(self, commands: GroupCommit, troubles: Troubles, *, rate_limits: bool) -> None:
+    def __init__(self, commands: GroupCommit, troubles: FailureState, *, rate_limits: bool) -> None:
         self._commands = commands
         self._troubles = troubles
         self.turns = Turns(COMMANDS_AT_ONCE)

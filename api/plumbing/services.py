@@ -9,14 +9,14 @@ from psycopg_pool import AsyncConnectionPool
 
 from accounts.passwords import Passwords
 from accounts.tokens import Tokens
-from api.http.failure_state import Troubles
+from api.http.failure_state import FailureState
 from api.http.rate_limits import RateLimits
 from api.plumbing.account_quotas import LimitedCommands, Turns
-from api.plumbing.projector_presence import RunnerSightings
+from api.plumbing.projector_presence import ProjectorPresence
 from api.plumbing.search_limits import Searches
 from eventstore.box_office import BoxOffice
 from eventstore.postgres.connections import Connection
-from projections.projector.checkpoint_watcher import Follower
+from projections.projector.checkpoint_watcher import CheckpointWatcher
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class Services:
     searches: Searches
     reads: Turns
     commands: LimitedCommands
-    follower: Follower
+    follower: CheckpointWatcher
     passwords: Passwords
     tokens: Tokens
     rate_limits: RateLimits
-    runner_sightings: RunnerSightings
-    troubles: Troubles
+    projector_presence: ProjectorPresence
+    troubles: FailureState
 
 
 async def services_of(request: Request) -> Services:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from auditing.replay import streams
-from auditing.replay.catalogue_rows import EventRows
+from auditing.replay.catalogue_rows import CatalogueRows
 from auditing.replay.errors import BeyondTheEnd, InTheFuture, NotCreatedYet
 from auditing.replay.streams import ConnectionSource
 from domain.inventory import Hold
@@ -37,7 +37,7 @@ class Replay:
     """An event on its way along its stream."""
 
     def __init__(self) -> None:
-        self._rows = EventRows()
+        self._rows = CatalogueRows()
         self._event: TicketedEvent | None = None
         self._last: Recorded | None = None
 

@@ -11,7 +11,7 @@ from projections.tables.events import EventRow
 from projections.tables.ticket_types import TicketTypeRow
 
 
-class EventRows:
+class CatalogueRows:
     """Folds the tables `events` and `ticket_types` of one event; memory grows with its ticket types only."""
 
     def __init__(self) -> None:

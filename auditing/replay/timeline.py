@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from auditing.replay import streams
-from auditing.replay.catalogue_rows import EventRows
+from auditing.replay.catalogue_rows import CatalogueRows
 from auditing.replay.formatting import plain
 from auditing.replay.streams import ConnectionSource
 from domain.domain_event import SYSTEM
@@ -43,7 +43,7 @@ class Timeline:
     """Makes steps of an event's stream as it goes by; memory is that of one command."""
 
     def __init__(self) -> None:
-        self._rows = EventRows()
+        self._rows = CatalogueRows()
         self._command: list[Recorded] = []
 
     def follow(self, recorded: Iterable[Recorded]) -> Iterator[Step]:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from auditing.replay.catalogue_rows import EventRows
+from auditing.replay.catalogue_rows import CatalogueRows
 from auditing.stories import sentences
 from auditing.stories.sentences import OfPurchase, Situation
 from auditing.stories.shortage import Shortage, Since
@@ -59,7 +59,7 @@ class StoryWriter:
         self._entries: list[Entry] = []
         self._concerns = concerns
         self._attempts = list(reversed(attempts))
-        self._rows = EventRows()
+        self._rows = CatalogueRows()
         self._most_asked = max((attempt.quantity or 1 for attempt in attempts), default=1)
         self._shortages: dict[UUID, Shortage] = {}
         self._courses: dict[UUID, ReservationCourse] = {}

@@ -15,7 +15,7 @@ from bench.context import Bench
 from bench.filling import Filling
 from bench.testbed import ROOT
 from eventstore.postgres.connections import Connection
-from eventstore.writing.aggregate_cache import Aggregates
+from eventstore.writing.aggregate_cache import AggregateCache
 
 EVENTS, TICKETS = 10_000, 1_000_000
 MEGABYTE = 1_000_000
@@ -45,7 +45,7 @@ def measure(bench: Bench) -> list[Comparison]:
     return comparisons
 
 
-def fill(kind: str, count: int, aggregates: Aggregates) -> None:
+def fill(kind: str, count: int, aggregates: AggregateCache) -> None:
     """Put so many events, or one event with so many tickets, into the cache."""
     now = datetime.now(UTC)
     filled = Filling(lambda row: None)
@@ -64,7 +64,7 @@ async def main() -> None:
     """Fill a cache and tell how much memory that took."""
     kind, count = sys.argv[1], int(sys.argv[2])
     nowhere: AsyncConnectionPool[Connection] = AsyncConnectionPool("", open=False)
-    aggregates = Aggregates(nowhere, max_bytes=sys.maxsize)
+    aggregates = AggregateCache(nowhere, max_bytes=sys.maxsize)
     process = psutil.Process()
     before = process.memory_info().rss
     fill(kind, count, aggregates)

@@ -43,7 +43,7 @@ async def load(connection: Connection, stream_id: UUID, aggregate: KeptAggregate
             return aggregate
 
 
-class Aggregates:
+class AggregateCache:
     """The aggregates that this process knows, by stream, bounded by the memory they take: about `bytes`.
 
     The one that was used last stays, however large it is.

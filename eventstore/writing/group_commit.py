@@ -17,7 +17,7 @@ from eventstore.box_office import BoxOffice
 from eventstore.codec import decode
 from eventstore.errors import DatabaseAway, DecisionFailed, EventBusy, Failure, Overloaded, failed_by, failure_of
 from eventstore.postgres.connections import BY_INDEX, CONNECTION_LOST, pool
-from eventstore.writing.aggregate_cache import Aggregates
+from eventstore.writing.aggregate_cache import AggregateCache
 from eventstore.writing.command_lane import Lane
 from eventstore.writing.group_transaction import Outcome, StreamsBusy, Undecided
 from eventstore.writing.group_writer import OthersWriteOn, Writer
@@ -55,7 +55,7 @@ class GroupCommit:
         self._queue_commands = queue_commands
         self._under_way = 0
         self._loading = pool(box_office, LOADING_CONNECTIONS, LOADING_SECONDS, **BY_INDEX)
-        self._aggregates = Aggregates(self._loading)
+        self._aggregates = AggregateCache(self._loading)
         self._event_ids: OrderedDict[UUID, UUID] = OrderedDict()
         keeping = Keeping()
         self._main = Lane(Writer(box_office, self._aggregates, keeping, sets_aside=True), one_event=False)

@@ -61,7 +61,7 @@ class Undecided(Enum):
     UNFINISHED = "the group has done all that one may, perhaps of what this command needs first"
 
 
-class Decided(NamedTuple):
+class GroupDecision(NamedTuple):
     """A decision and how many rows the group has with it; 0 when it recorded nothing."""
 
     decision: Decision
@@ -118,7 +118,7 @@ class Group:
         self.refusals.settle()
         return [
             Outcome(one.decision.answer, position, one.decision.replayed, one.recorded_bytes)
-            if isinstance(one, Decided)
+            if isinstance(one, GroupDecision)
             else one
             for one, position in zip(decided, positions, strict=True)
         ]
@@ -168,7 +168,7 @@ class Group:
 
     async def _answer(
         self, command: Command, now: datetime, busy: set[int], living: set[UUID]
-    ) -> Decided | Exception | Undecided:
+    ) -> GroupDecision | Exception | Undecided:
         if busy and not busy.isdisjoint(self._lock_keys(command)):
             return Undecided.BUSY
         if len(self.rows) >= GROUP_ROWS or self.clock() > self.decides_until:
@@ -177,7 +177,7 @@ class Group:
             return AccountClosed()
         return await self._decide(command, now)
 
-    async def _decide(self, command: Command, now: datetime) -> Decided | Exception | Undecided:
+    async def _decide(self, command: Command, now: datetime) -> GroupDecision | Exception | Undecided:
         """Decide on the state as the commands before left it, and apply the outcome to it at once."""
         aggregates = [*map(self.kept.get, command.streams), *map(self._short_aggregate, command.short_streams)]
         event = aggregates[0]
@@ -196,13 +196,13 @@ class Group:
             # Told once the locks are free: whatever the log is written to may be slow.
             return failed_by(bug)
         if not rows:
-            return Decided(decision, 0)
+            return GroupDecision(decision, 0)
         self._record(decision, rows)
         if isinstance(command, CancelEvent):
             await unique_event_names.free(self.trips, command.event_id)
         elif name:
             await unique_event_names.take(self.trips, name, command.event_id)
-        return Decided(decision, len(self.rows), sum(len(state) for *_, state in rows))
+        return GroupDecision(decision, len(self.rows), sum(len(state) for *_, state in rows))
 
     def _take_back(self, event: TicketedEvent, reservation_ids: Sequence[UUID], now: datetime) -> None:
         """Expire these due holds, each by a command of its own."""
@@ -234,9 +234,9 @@ class Group:
             aggregate = domain_event.mutate(aggregate)
         return aggregate
 
-    async def _append(self, decided: Sequence[Decided | Exception | Undecided], now: datetime) -> list[int]:
+    async def _append(self, decided: Sequence[GroupDecision | Exception | Undecided], now: datetime) -> list[int]:
         """Insert and commit in one trip; the position of each answer, 0 for those that have none."""
-        unchanged = [one.decision for one in decided if isinstance(one, Decided) and not one.end]
+        unchanged = [one.decision for one in decided if isinstance(one, GroupDecision) and not one.end]
         sends: dict[Statement, Sequence[bytes | None]] = {}
         if self.rows:
             ids, versions, topics, states = zip(*self.rows, strict=True)
@@ -258,7 +258,8 @@ class Group:
         before = answered[APPEND][0][0] if self.rows else 0
         recorded = iter(answered.get(POSITIONS, Rows()))
         return [
-            (before + one.end if one.end else next(recorded)[0]) if isinstance(one, Decided) else 0 for one in decided
+            (before + one.end if one.end else next(recorded)[0]) if isinstance(one, GroupDecision) else 0
+            for one in decided
         ]
 
 

@@ -8,7 +8,7 @@ from psycopg_pool import PoolTimeout
 
 from eventstore.box_office import BoxOffice
 from eventstore.postgres.connections import BY_INDEX
-from eventstore.writing.aggregate_cache import Aggregates
+from eventstore.writing.aggregate_cache import AggregateCache
 from eventstore.writing.group_statements import ROLLBACK, STATEMENTS
 from eventstore.writing.group_transaction import CatchUpFirst, Group, Outcome, StreamsBusy, Undecided
 from eventstore.writing.refused_attempts import Keeping
@@ -38,7 +38,7 @@ class Writer:
     """
 
     def __init__(
-        self, box_office: BoxOffice | str, aggregates: Aggregates, keeping: Keeping, *, sets_aside: bool
+        self, box_office: BoxOffice | str, aggregates: AggregateCache, keeping: Keeping, *, sets_aside: bool
     ) -> None:
         self._box_office = box_office
         self._aggregates = aggregates

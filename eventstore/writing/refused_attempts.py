@@ -81,7 +81,7 @@ class RefusedAttempt(NamedTuple):
     last_kept: bool
 
 
-class Alike(NamedTuple):
+class CommonFacts(NamedTuple):
     """What refused attempts of one group have in common."""
 
     command: str
@@ -97,7 +97,7 @@ class Alike(NamedTuple):
     last_kept: bool
 
 
-class Together(NamedTuple):
+class RefusedGroup(NamedTuple):
     """Who was refused alike, and how many rows the group had before the first of them."""
 
     rows_before: int
@@ -131,7 +131,7 @@ class Refusals:
     def __init__(self, keeping: Keeping) -> None:
         self._keeping = keeping
         self._refused: Counter[UUID] = Counter()
-        self.together: dict[Alike, Together] = {}
+        self.together: dict[CommonFacts, RefusedGroup] = {}
 
     def __bool__(self) -> bool:
         return bool(self.together)
@@ -146,7 +146,7 @@ class Refusals:
         if count > KEPT_A_MINUTE:
             return
         stock = _stock_asked_for(command, event)
-        alike = Alike(
+        alike = CommonFacts(
             type(command).__name__,
             command.event_id,
             command.reservation_id if isinstance(command, PayReservation | CancelReservation) else None,
@@ -159,7 +159,7 @@ class Refusals:
             stock.sold if stock else None,
             count == KEPT_A_MINUTE,
         )
-        together = self.together.setdefault(alike, Together(rows_before, [], []))
+        together = self.together.setdefault(alike, RefusedGroup(rows_before, [], []))
         together.request_ids.append(command.request_id)
         together.account_ids.append(account_id)
 

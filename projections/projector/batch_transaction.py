@@ -1,4 +1,4 @@
-"""One batch of the runner: whole commands in; changed rows, checkpoint and NOTIFY out, in one transaction."""
+"""One batch of the projector: whole commands in; changed rows, checkpoint and NOTIFY out, in one transaction."""
 
 import asyncio
 from typing import Any, NamedTuple
@@ -183,5 +183,5 @@ async def _first_unreadable(connection: Connection, after: int, error: Exception
 def _culprit(recorded: list[Recorded], error: psycopg.Error) -> Recorded:
     """The first domain event that touches the table which refused its row; exact for a batch of one command."""
     refused = [table for table in TABLES if table.name == error.diag.table_name]
-    touching = (one for one in recorded if any(type(one.domain_event) in table.touches for table in refused))
+    touching = (one for one in recorded if any(type(one.domain_event) in table.changed_keys for table in refused))
     return next(touching, recorded[0])

@@ -18,7 +18,7 @@ ANSWER_SECONDS = 3.0
 QUEUE_USAGE = "SELECT pg_notification_queue_usage()"
 
 
-class Follower:
+class CheckpointWatcher:
     """One per process. `position` is what the projections have reached; 0 while the database is away.
 
     A waiter costs a future and an entry in a set, for as long as it waits, and no connection.

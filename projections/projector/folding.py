@@ -12,7 +12,7 @@ from projections.tables.table import Key, Row, Table
 Rows = dict[Key, Row]
 
 
-class Touch(NamedTuple):
+class RowChange(NamedTuple):
     """What one type of domain event does to one table."""
 
     table: Table
@@ -20,14 +20,14 @@ class Touch(NamedTuple):
     is_birth: bool
 
 
-def touches(tables: Sequence[Table]) -> dict[type[DomainEvent], tuple[Touch, ...]]:
+def changed_keys(tables: Sequence[Table]) -> dict[type[DomainEvent], tuple[RowChange, ...]]:
     """For each type of domain event that any of the tables folds: all that it touches."""
-    types = {domain_event for table in tables for domain_event in table.touches}
+    types = {domain_event for table in tables for domain_event in table.changed_keys}
     return {
         domain_event: tuple(
-            Touch(table, table.touches[domain_event], domain_event in table.births)
+            RowChange(table, table.changed_keys[domain_event], domain_event in table.births)
             for table in tables
-            if domain_event in table.touches
+            if domain_event in table.changed_keys
         )
         for domain_event in types
     }
@@ -43,9 +43,9 @@ class Folding:
     def __init__(self, tables: Sequence[Table] = TABLES) -> None:
         self.tables = tables
         self.rows: dict[str, Rows] = {table.name: {} for table in tables}
-        self._touches = touches(tables)
+        self._changes = changed_keys(tables)
         # Without those tables whose every row is made by one domain event: nothing has to be known of them.
-        self._reads = touches([table for table in tables if not table.births.issuperset(table.touches)])
+        self._reads = changed_keys([table for table in tables if not table.births.issuperset(table.changed_keys)])
 
     def missing(self, recorded: Iterable[Recorded]) -> list[tuple[Table, list[Key]]]:
         """The keys of rows that have to be known before folding these, by table; tables that need none are left out."""
@@ -75,7 +75,7 @@ class Folding:
         changed: dict[str, Rows] = {table.name: {} for table in self.tables}
         steps = {
             domain_event: [(keys, table.fold, self.rows[table.name], changed[table.name]) for table, keys, _ in touched]
-            for domain_event, touched in self._touches.items()
+            for domain_event, touched in self._changes.items()
         }
         for one in recorded:
             position, _, domain_event = one

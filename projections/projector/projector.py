@@ -1,4 +1,4 @@
-"""The runner: folds the history into the tables for ever, one at a time, and stands by while another does."""
+"""The projector: folds the history into the tables for ever, one at a time, and stands by while another does."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,14 +16,14 @@ from projections.checkpoint import DEFINITIONS_VERSION, Checkpoint
 from projections.projector.batch_transaction import Batches
 from projections.schema import make_schema
 
-# What a runner that is frozen has written in part does not outlive its lock.
+# What a projector that is frozen has written in part does not outlive its lock.
 FOLD_SETTINGS = BY_INDEX | {
     "role": WORKER_ROLE,
     "synchronous_commit": "off",
     "idle_in_transaction_session_timeout": "1s",
 }
 
-# The lock of tables of our own version only: those of another are for that version's runners.
+# The lock of tables of our own version only: those of another are for that version's projectors.
 TRY_LOCK = """
 SELECT CASE WHEN definitions_version = %(definitions_version)s
             THEN pg_try_advisory_lock(%(lock_class)s, generation) END, generation, definitions_version
@@ -37,10 +37,10 @@ NEWER_ON_DISK = "The tables for reading are of a newer version than this program
 log = structlog.get_logger()
 
 
-class Runner(Consumer[Checkpoint]):
+class Projector(Consumer[Checkpoint]):
     """The consumer that folds: its checkpoint is in the tables' own schema and moves with them in one transaction.
 
-    Tables of another version are left to that version's runners, until a rebuild has swapped. It ends with
+    Tables of another version are left to that version's projectors, until a rebuild has swapped. It ends with
     `SchemaOutdated` when tables and program on disk are of a newer version: whoever started us may again.
     """
 
@@ -57,7 +57,7 @@ class Runner(Consumer[Checkpoint]):
         self._look_at_version(version)
         if not is_ours:
             return None
-        # Read on its own: what comes with the lock may be from before the last runner's end.
+        # Read on its own: what comes with the lock may be from before the last projector's end.
         start = await checkpoint.read(holder)
         if start.generation == generation:
             return start

@@ -61,9 +61,9 @@ class OpenReservation(NamedTuple):
 
 
 class Readiness(NamedTuple):
-    """Whether reading can be trusted: whose the tables are, and whether a runner holds their lock.
+    """Whether reading can be trusted: whose the tables are, and whether a projector holds their lock.
 
-    `stopped_before` is the position of a domain event that the runner can't fold, None where it folds or there is none.
+    `stopped_before` is the position of a domain event that the projector can't fold; None where it folds.
     `notification_queue` is how full the server's queue for NOTIFY is, 0 to 1: fuller than 0.5, we go on without it.
     """
 

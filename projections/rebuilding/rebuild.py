@@ -215,7 +215,7 @@ class Fresh:
 
 
 async def fold_on(box_office: BoxOffice, tell: Tell) -> None:
-    """Fold the live tables up to the head of the history, unless a runner is there already to do that."""
+    """Fold the live tables up to the head of the history, unless a projector is there already to do that."""
     async with await connect(box_office, **FOLD_SETTINGS) as connection:
         row = await (await connection.execute(TRY_LOCK, our_lock(connection))).fetchone()
         if not row or not row[0]:

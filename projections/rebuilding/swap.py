@@ -32,7 +32,7 @@ STAND_STILL = "LOCK TABLE checkpoint IN SHARE ROW EXCLUSIVE MODE"
 TABLES_OF = (
     "SELECT relname FROM pg_class WHERE relnamespace = %(schema)s::regnamespace AND relkind = 'r' ORDER BY relname"
 )
-# Readers and the runner are not in its way, but autovacuum is, which yields to it.
+# Readers and the projector are not in its way, but autovacuum is, which yields to it.
 KEEP_VACUUM_AWAY = sql.SQL("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE")
 KEEP_ALL_AWAY = sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE")
 WAIT_SHORTLY = "SELECT set_config('lock_timeout', %(timeout)s, true)"

@@ -25,7 +25,7 @@ READ = """
 SELECT position, stream, version, type, event_id, reservation_id, actor_id::text, request_id, recorded_at
 FROM audit_trail WHERE position = ANY(%(keys)s::bigint[])
 """
-# A position is folded once: a row that is there already is a fault, and stops the runner.
+# A position is folded once: a row that is there already is a fault, and stops the projector.
 WRITE = """
 INSERT INTO audit_trail (position, stream, version, type, event_id, reservation_id, actor_id, request_id, recorded_at)
 SELECT position, stream, version, type, event_id, reservation_id, actor_id, request_id, recorded_at
@@ -90,7 +90,7 @@ TABLE = Table(
     name="audit_trail",
     key="position",
     row=AuditRow,
-    touches=dict.fromkeys(OF_EVENTS + OF_RESERVATIONS, _its_position),
+    changed_keys=dict.fromkeys(OF_EVENTS + OF_RESERVATIONS, _its_position),
     births=frozenset(OF_EVENTS + OF_RESERVATIONS),
     fold=fold,
     read=READ,

@@ -97,7 +97,7 @@ TABLE = Table(
     name="events",
     key="event_id",
     row=EventRow,
-    touches=dict.fromkeys(
+    changed_keys=dict.fromkeys(
         (EventCreated, EventDetailsChanged, SalesWindowChanged, LimitsChanged, EventCancelled), one_per_stream
     ),
     births=frozenset({EventCreated}),

@@ -112,7 +112,7 @@ TABLE = Table(
     name="reservations",
     key="reservation_id",
     row=ReservationRow,
-    touches=dict.fromkeys(
+    changed_keys=dict.fromkeys(
         (ReservationPlaced, ReservationPaid, ReservationExpired, ReservationCancelled), one_per_stream
     ),
     births=frozenset({ReservationPlaced}),

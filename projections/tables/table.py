@@ -15,9 +15,9 @@ Row = msgspec.Struct
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """One projection table. `fold` and `touches` are pure: the runner, replay, verification and rebuild share them.
+    """One projection table. `fold` and `changed_keys` are pure: all who fold share them.
 
-    `touches` gives the keys of the rows that a domain event changes, from it and its position; a domain event of a
+    `changed_keys` gives the keys of the rows that a domain event changes, from it and its position; a domain event of a
     type in `births` makes its rows whatever was there before, so that they need not be read.
     `fold(row, key, position, domain_event)` gives the row afterwards and never refuses. `read` selects the row's
     fields in their order by `%(keys)s`; `write` upserts the JSON array of rows in the parameter that is named as the
@@ -33,7 +33,7 @@ class Table:
     name: str
     key: str | tuple[str, ...]
     row: type[Row]
-    touches: Mapping[type[DomainEvent], Callable[[Any, int], Iterable[Key]]]
+    changed_keys: Mapping[type[DomainEvent], Callable[[Any, int], Iterable[Key]]]
     births: frozenset[type[DomainEvent]]
     fold: Callable[[Any, Key, int, Any], Row]
     read: str = field(repr=False)

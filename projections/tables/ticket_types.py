@@ -100,7 +100,7 @@ TABLE = Table(
     name="ticket_types",
     key="ticket_type_id",
     row=TicketTypeRow,
-    touches={
+    changed_keys={
         EventCreated: _all_offered,
         CapacityChanged: _named,
         TicketsHeld: _named,

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from accounts.tokens import Tokens
 from eventstore.postgres.connections import connect_as_owner
-from projections.projector.projector import Runner
+from projections.projector.projector import Projector
 from tests.api.conftest import JWT_SECRET, LoggedIn
 
 UNKNOWN_ID = "01890000-0000-7000-8000-000000000000"
@@ -141,7 +141,7 @@ async def until(app: FastAPI, at: str) -> None:
 @contextlib.asynccontextmanager
 async def folding(database_url: str) -> AsyncIterator[None]:
     """The projections follow the history for as long as this lasts."""
-    running = asyncio.create_task(Runner(database_url).run())
+    running = asyncio.create_task(Projector(database_url).run())
     try:
         yield
     finally:

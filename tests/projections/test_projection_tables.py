@@ -14,7 +14,7 @@ from eventstore.postgres.connections import APP_ROLE, WORKER_ROLE, connect
 from projections import checkpoint
 from projections.checkpoint import DEFINITIONS_VERSION
 from projections.projector.batch_transaction import Batches
-from projections.projector.folding import touches
+from projections.projector.folding import changed_keys
 from projections.schema.make_schema import files
 from projections.tables.all_tables import TABLES
 from projections.tables.table import Table
@@ -87,7 +87,7 @@ def test_every_domain_event_is_folded_by_some_table() -> None:
         return {cls, *(below for child in cls.__subclasses__() for below in all_below(child))}
 
     ours = {cls for cls in all_below(DomainEvent) - {DomainEvent} if cls.__module__.startswith("domain.")}
-    assert touches(TABLES).keys() == ours
+    assert changed_keys(TABLES).keys() == ours
 
 
 def test_each_table_is_made_by_the_file_of_its_name() -> None:

@@ -1,4 +1,4 @@
-"""Waiting for what has to come, with a bound; and the runner's lock as the database sees it."""
+"""Waiting for what has to come, with a bound; and the projector's lock as the database sees it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,7 +9,7 @@ import pytest
 from eventstore.postgres.connections import Connection, connect
 from eventstore.reading import head
 from projections import checkpoint
-from projections.projector.projector import Runner
+from projections.projector.projector import Projector
 
 SECONDS_MAX = 30.0
 LOOK_AGAIN_SECONDS = 0.02
@@ -43,13 +43,13 @@ async def until_folded(connection: Connection) -> None:
 
 
 async def lock_holders(connection: Connection) -> list[int]:
-    """The sessions that hold a runner's lock in this database."""
+    """The sessions that hold a projector's lock in this database."""
     rows = await (await connection.execute(LOCK_HOLDERS, (connection.box_office.runner_class,))).fetchall()
     return [row[0] for row in rows]
 
 
 async def until_somebody_leads(connection: Connection, but: int | None = None) -> int:
-    """Wait until a session (other than `but`) holds the runner's lock; returns it."""
+    """Wait until a session (other than `but`) holds the projector's lock; returns it."""
 
     leaders: list[int] = []
 
@@ -70,8 +70,8 @@ async def end_other_sessions(database_url: str) -> None:
 
 
 @asynccontextmanager
-async def running(runner: Runner) -> AsyncIterator["asyncio.Task[None]"]:
-    """The runner at work, cancelled at the end of the block."""
+async def running(runner: Projector) -> AsyncIterator["asyncio.Task[None]"]:
+    """The projector at work, cancelled at the end of the block."""
     task = asyncio.create_task(runner.run())
     try:
         yield task

@@ -3,7 +3,7 @@
 import asyncio
 
 from eventstore.postgres.connections import connect
-from projections.projector.projector import Runner
+from projections.projector.projector import Projector
 from tests.projections.histories import BoxOffice, append
 from tests.projections.waiting import running
 from tests.proof.proof import faults
@@ -17,7 +17,7 @@ async def test_a_history_that_goes_on_is_judged_at_one_moment(database_url: str)
             for start in range(0, len(commands), 2):
                 await append(connection, commands[start : start + 2])
 
-    async with running(Runner(database_url)):
+    async with running(Projector(database_url)):
         writing = asyncio.create_task(write_on())
         while not writing.done():
             assert await asyncio.to_thread(faults, database_url) == []

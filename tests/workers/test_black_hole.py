@@ -13,12 +13,12 @@ from eventstore.postgres import connections
 from eventstore.postgres.connections import Connection
 from eventstore.seals import seals
 from eventstore.writing.group_commit import GroupCommit
-from projections.projector.checkpoint_watcher import Follower
+from projections.projector.checkpoint_watcher import CheckpointWatcher
 from tests import box_office
 from tests.fault_proxy import FaultProxy
 from tests.workers.conftest import Worker
 from tests.workers.test_sealing import OLD_REFUSALS
-from workers.periodic_jobs import Ageing, Sealing, Snapshots
+from workers.periodic_jobs import RefusalRetention, Sealing, Snapshots
 
 # What is promised is 3 and 15 seconds; a machine that does much else meanwhile may take longer.
 SLACK = 2
@@ -37,7 +37,7 @@ FOLDED = "SELECT position FROM checkpoint"
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    for job in (Ageing, Sealing, Snapshots):
+    for job in (RefusalRetention, Sealing, Snapshots):
         monkeypatch.setattr(job, "interval_seconds", 0.5)
     monkeypatch.setattr(snapshots, "MIN_INTERVAL_VERSIONS", 20)
 
@@ -45,7 +45,9 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 class Work:
     """Something to do for each of the worker's parts, and how to see that it is done."""
 
-    def __init__(self, database_url: str, connection: Connection, commands: GroupCommit, follower: Follower) -> None:
+    def __init__(
+        self, database_url: str, connection: Connection, commands: GroupCommit, follower: CheckpointWatcher
+    ) -> None:
         self._database_url = database_url
         self._connection = connection
         self._commands = commands
@@ -114,7 +116,7 @@ async def test_its_locks_are_free_soon_and_every_part_goes_on_once_the_way_is_op
     worker: Worker,
     proxy: FaultProxy,
 ) -> None:
-    async with Follower(proxy.url) as follower, worker(proxy.url) as task:
+    async with CheckpointWatcher(proxy.url) as follower, worker(proxy.url) as task:
         work = Work(database_url, connection, commands, follower)
         await work.give()
         await work.until_done()
@@ -133,7 +135,7 @@ async def test_another_worker_takes_over_all_of_it(
     worker: Worker,
     proxy: FaultProxy,
 ) -> None:
-    async with Follower(database_url) as follower, worker(proxy.url):
+    async with CheckpointWatcher(database_url) as follower, worker(proxy.url):
         work = Work(database_url, connection, commands, follower)
         await work.give()
         await work.until_done()
@@ -155,7 +157,7 @@ async def test_where_one_of_two_servers_is_silent_all_goes_on_with_the_other(
     """As after a failover; `python -m tests.campaigns.failover` freezes a primary and promotes its standby."""
     monkeypatch.setitem(connections.KEEPALIVES, "connect_timeout", 2)
     url = both(proxy.url, database_url)
-    async with Follower(url) as follower, worker(url):
+    async with CheckpointWatcher(url) as follower, worker(url):
         work = Work(database_url, connection, commands, follower)
         await work.give()
         await work.until_done()

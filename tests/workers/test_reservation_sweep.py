@@ -17,15 +17,15 @@ from eventstore.postgres.connections import Connection
 from eventstore.writing.group_commit import GroupCommit
 from eventstore.writing.group_transaction import Outcome
 from projections import checkpoint
-from projections.projector.checkpoint_watcher import Follower
-from projections.projector.projector import Runner
+from projections.projector.checkpoint_watcher import CheckpointWatcher
+from projections.projector.projector import Projector
 from projections.queries import reservations_queries
 from tests import box_office
 from tests.fault_proxy import FaultProxy
 from tests.settable_clock import Clock, settable_clock
 from tests.workers.conftest import Worker
 from workers import reservation_sweep
-from workers.reservation_sweep import Expiry
+from workers.reservation_sweep import ReservationSweep
 
 EXPIRED = "SELECT count(*) FROM stored_events WHERE topic = 'ReservationExpired'"
 CANCELLED = "SELECT count(*) FROM stored_events WHERE topic = 'ReservationCancelled'"
@@ -41,7 +41,7 @@ WHERE datname = current_database() AND pid NOT IN (pg_backend_pid(), %(mine)s) A
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Expiry, "interval_seconds", 0.2)
+    monkeypatch.setattr(ReservationSweep, "interval_seconds", 0.2)
 
 
 @pytest.fixture
@@ -242,7 +242,7 @@ async def test_projections_that_lag_double_nothing(
     withdrawn = await reserved(connection, commands, 40, hold_seconds=120, paid=20)
     organiser = (await judged(connection)).events[withdrawn[0].event_id].created.organiser_id
     await commands.submit(box_office.cancel_event(withdrawn[0].event_id, organiser))
-    folding = asyncio.create_task(Runner(database_url).run())
+    folding = asyncio.create_task(Projector(database_url).run())
     await until_folded(connection)
     folding.cancel()
     await asyncio.wait([folding])
@@ -251,8 +251,8 @@ async def test_projections_that_lag_double_nothing(
         return len(await reservations_queries.due_reservations(connection, 100)) == 40
 
     await box_office.until(all_due)
-    async with Follower(database_url) as follower:
-        job = Expiry(commands, follower)
+    async with CheckpointWatcher(database_url) as follower:
+        job = ReservationSweep(commands, follower)
         for _ in range(3):
             await job.work(at_work)
     assert len(await reservations_queries.due_reservations(connection, 100)) == 40, "the projections still lag"
@@ -319,9 +319,9 @@ async def test_events_that_were_cancelled_and_are_done_are_not_asked_about_again
     wishes = await reserved(connection, commands, 3, hold_seconds=120)
     organiser = (await judged(connection)).events[wishes[0].event_id].created.organiser_id
     await commands.submit(box_office.cancel_event(wishes[0].event_id, organiser))
-    folding = asyncio.create_task(Runner(database_url).run())
-    async with Follower(database_url) as follower:
-        job = Expiry(commands, follower)
+    folding = asyncio.create_task(Projector(database_url).run())
+    async with CheckpointWatcher(database_url) as follower:
+        job = ReservationSweep(commands, follower)
         await until_folded(connection)
 
         async def is_done() -> bool:
@@ -342,7 +342,7 @@ async def test_events_that_were_cancelled_and_are_done_are_not_asked_about_again
         commands.submit = watched  # type: ignore[method-assign]
         await job.work(at_work)
         assert submitted == []
-        await Expiry(commands, follower).work(at_work)
+        await ReservationSweep(commands, follower).work(at_work)
         assert len(submitted) == 3, "a new term asks about all"
 
 
@@ -351,7 +351,7 @@ async def test_one_reservation_that_can_not_be_ended_holds_up_no_other(
 ) -> None:
     (broken,) = await reserved_before(clock, connection, commands, 1)
     good = await reserved_before(clock, connection, commands, 5)
-    folding = asyncio.create_task(Runner(database_url).run())
+    folding = asyncio.create_task(Projector(database_url).run())
     await until_folded(connection)
     await end(folding)
     with psycopg.connect(database_url, options="-c search_path=tixxety", autocommit=True) as owner:

@@ -10,7 +10,7 @@ from eventstore.seals import seals
 from tests import box_office
 from tests.projections.histories import BoxOffice, append
 from tests.workers.conftest import Worker
-from workers.periodic_jobs import Ageing, Sealing
+from workers.periodic_jobs import RefusalRetention, Sealing
 
 OLD_REFUSALS = """
 INSERT INTO refused_together (first_request_id, request_ids, account_ids, refused_at, command, event_id, code, facts,
@@ -62,5 +62,5 @@ async def test_refusals_older_than_wished_are_forgotten(
     with psycopg.connect(database_url, autocommit=True) as owner:
         owner.execute(sql.SQL("SET search_path = tixxety"))
         owner.execute(OLD_REFUSALS)
-    await Ageing(30).work(at_work)
+    await RefusalRetention(30).work(at_work)
     assert await box_office.only(connection, "SELECT count(*) FROM refused_together") == 29

@@ -13,7 +13,7 @@ from domain.domain_event import DomainEvent
 from domain.event_facts import EventCreated
 from domain.reservation import ReservationPlaced
 from eventstore.reading import StoredRow
-from projections.projector.folding import Rows, touches
+from projections.projector.folding import Rows, changed_keys
 from projections.tables.table import Table
 
 RULES: dict[type[DomainEvent], type[EventRules] | type[ReservationRules]] = {
@@ -41,7 +41,7 @@ class StreamPass:
         self.folded_through = folded_through
         self._findings = findings
         self._snapshots = SnapshotCheck(findings)
-        self._touches = touches(tables)
+        self._changes = changed_keys(tables)
         self._stream_id: UUID | None = None
         self._version = 0
         self._time: datetime | None = None
@@ -130,7 +130,7 @@ class StreamPass:
     def _fold(self, position: int, it: DomainEvent) -> None:
         if position > self.folded_through or self._stream_id in self._unfoldable:
             return
-        for table, keys, _ in self._touches.get(type(it), ()):
+        for table, keys, _ in self._changes.get(type(it), ()):
             rows = self._folding[table.name]
             for key in keys(it, position):
                 rows[key] = table.fold(rows.get(key), key, position, it)

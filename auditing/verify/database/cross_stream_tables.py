@@ -7,7 +7,7 @@ from auditing.verify.database import one_moment
 from auditing.verify.database.table_check import TableCheck
 from eventstore.postgres.connections import Connection
 from eventstore.reading import Recorded
-from projections.projector.folding import Rows, touches
+from projections.projector.folding import Rows, changed_keys
 from projections.tables.table import Table
 
 
@@ -17,7 +17,7 @@ class AcrossStreams:
     def __init__(self, findings: Findings, tables: Sequence[Table], folded_through: int) -> None:
         self._findings = findings
         self._tables = {table.name: table for table in tables}
-        self._touches = touches(tables)
+        self._changes = changed_keys(tables)
         self._rows: dict[str, Rows] = {table.name: {} for table in tables}
         self._folded_through = folded_through
 
@@ -26,7 +26,7 @@ class AcrossStreams:
         for position, _, it in recorded:
             if position > self._folded_through:
                 return
-            for table, keys, _ in self._touches.get(type(it), ()):
+            for table, keys, _ in self._changes.get(type(it), ()):
                 rows = self._rows[table.name]
                 try:
                     for key in keys(it, position):

@@ -77,7 +77,7 @@ def _demanded(table: Table, recorded: Sequence[Recorded], folded_through: int) -
     for position, _, it in recorded:
         if position > folded_through:
             break
-        if type(it) in table.touches:
+        if type(it) in table.changed_keys:
             rows[position] = table.fold(None, position, position, it)
     return rows
 

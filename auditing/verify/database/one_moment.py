@@ -68,7 +68,7 @@ Item = TypeVar("Item")
 
 def is_by_position(table: Table) -> bool:
     """Whether each domain event makes a row of its own, under its position."""
-    return table.key == "position" and table.births.issuperset(table.touches)
+    return table.key == "position" and table.births.issuperset(table.changed_keys)
 
 
 BY_POSITION = tuple(table for table in TABLES if is_by_position(table))

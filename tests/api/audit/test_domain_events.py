@@ -285,4 +285,4 @@ def test_the_media_type_that_a_client_likes_best_is_answered() -> None:
 
 
 def test_the_types_to_filter_by_are_all_that_there_are() -> None:
-    assert set(Type.__args__) == {kind.TOPIC for kind in TABLE.touches}  # type: ignore[attr-defined]
+    assert set(Type.__args__) == {kind.TOPIC for kind in TABLE.changed_keys}  # type: ignore[attr-defined]

@@ -18,7 +18,7 @@ from api.health import LONGEST_LAG_SECONDS
 from api.plumbing import projector_presence
 from eventstore.postgres import connections
 from eventstore.postgres.connections import WORKER_ROLE, connect
-from projections.projector.projector import Runner
+from projections.projector.projector import Projector
 from tests.api.conftest import LogIn, problem_of
 from tests.api.programme import new_event
 
@@ -56,7 +56,7 @@ async def becomes(client: httpx2.AsyncClient, wanted: Callable[[Readiness], bool
 
 
 @asynccontextmanager
-async def running(runner: Runner) -> AsyncIterator[None]:
+async def running(runner: Projector) -> AsyncIterator[None]:
     task = asyncio.create_task(runner.run())
     try:
         yield
@@ -87,7 +87,7 @@ async def test_a_process_that_answers_is_alive(client: httpx2.AsyncClient) -> No
 async def test_ready_when_database_schema_runner_and_projections_are_there(
     client: httpx2.AsyncClient, database_url: str
 ) -> None:
-    async with running(Runner(database_url)):
+    async with running(Projector(database_url)):
         body = await becomes(client, lambda found: found[0] == 200)
     assert body["checks"].keys() == {"database", "schema", "writing", "append_only", "runner", "projections"}
     assert 0 <= body["notification_queue_percent"] < 100
@@ -98,7 +98,7 @@ async def test_the_lag_of_each_consumer_is_shown_and_that_of_a_strange_one_turns
     client: httpx2.AsyncClient, new_account: LogIn, database_url: str
 ) -> None:
     ada = await new_account()
-    async with running(Runner(database_url)), await connect(database_url, role=WORKER_ROLE) as connection:
+    async with running(Projector(database_url)), await connect(database_url, role=WORKER_ROLE) as connection:
         await new_event(client, ada)
         await connection.execute("INSERT INTO consumers (name) VALUES ('mail')")
 
@@ -123,7 +123,7 @@ async def test_not_ready_before_any_runner_was_there(client: httpx2.AsyncClient)
 async def test_a_runner_may_be_away_for_some_seconds(
     client: httpx2.AsyncClient, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running(Runner(database_url)):
+    async with running(Projector(database_url)):
         await becomes(client, lambda found: found[0] == 200)
     assert (await readiness(client))[0] == 200
     monkeypatch.setattr(projector_presence, "GRACE_SECONDS", 0.2)
@@ -142,7 +142,7 @@ async def test_not_ready_while_a_domain_event_waits_too_long_to_be_folded(
     check = (await readiness(client))[1]["checks"]["projections"]
     assert not check["ok"]
     assert "position 1 has waited 1" in check["problem"]
-    async with running(Runner(database_url)):
+    async with running(Projector(database_url)):
         assert (await becomes(client, lambda found: found[0] == 200))["checks"]["projections"]["ok"]
 
 
@@ -160,7 +160,7 @@ def make_older(database_url: str, seconds: float) -> None:
 
 
 async def test_a_domain_event_that_can_not_be_folded_is_named(client: httpx2.AsyncClient, database_url: str) -> None:
-    async with await connect(database_url) as connection, running(Runner(database_url)):
+    async with await connect(database_url) as connection, running(Projector(database_url)):
         await becomes(client, lambda found: found[0] == 200)
         await connection.execute(STORE_NONSENSE)
         body = await becomes(client, lambda found: found[0] == 503)
@@ -191,7 +191,7 @@ async def test_without_a_database_alive_but_not_ready_until_it_is_back(
         away = await client.get("/auth/me", headers=ada.headers)
         problem_of(away, 503, "database-away")
         assert away.headers["retry-after"]
-    async with running(Runner(database_url)):
+    async with running(Projector(database_url)):
         await becomes(client, lambda found: found[0] == 200)
     assert (await client.get("/auth/me", headers=ada.headers)).status_code == 200
 
@@ -206,7 +206,7 @@ async def test_once_the_database_is_heard_of_again_no_answer_is_lost_to_old_conn
         answers = await asyncio.gather(*(client.get("/auth/me", headers=ada.headers) for _ in range(20)))
         return {answer.status_code for answer in answers}
 
-    async with running(Runner(database_url)):
+    async with running(Projector(database_url)):
         await new_event(client, ada)
         assert await follower.wait_for(1, 30)
         assert await ask_all_at_once() == {200}

@@ -8,7 +8,7 @@ import pytest
 
 from api.app import ApiConfig
 from api.plumbing import read_your_writes
-from projections.projector.projector import Runner
+from projections.projector.projector import Projector
 from tests.api.conftest import LoggedIn, LogIn, problem_of
 
 EVENT = {"title": "A", "starts_at": "2150-01-01T19:00:00Z", "ends_at": "2150-01-01T22:00:00Z", "total_tickets": 2}
@@ -31,7 +31,7 @@ async def test_a_write_shows_in_what_its_writer_reads_next(
     client: httpx2.AsyncClient, new_account: LogIn, database_url: str
 ) -> None:
     ada = await new_account()
-    runner = asyncio.create_task(Runner(database_url).run())
+    runner = asyncio.create_task(Projector(database_url).run())
     event_id, position = await create_event(client, ada)
     by_anybody = await client.get(f"/events/{event_id}?min_position={position}")
     assert by_anybody.status_code == 200, by_anybody.text

@@ -19,7 +19,7 @@ from eventstore.seals import seal_keys, seals
 from eventstore.seals.seals import sign
 from eventstore.writing.group_commit import GroupCommit
 from projections import checkpoint
-from projections.projector.projector import Runner
+from projections.projector.projector import Projector
 from projections.tables.all_tables import TABLES
 from tests import box_office
 from tests.auditing.broken_histories import numbered
@@ -227,7 +227,7 @@ def test_one_stream_alone_makes_each_row_of_our_tables() -> None:
     history = chain.from_iterable(BoxOffice(1).commands(1_000))
     for position, recorded in enumerate(history, 1):
         for table in TABLES:
-            for key in table.touches.get(type(recorded), lambda *_: ())(recorded, position):
+            for key in table.changed_keys.get(type(recorded), lambda *_: ())(recorded, position):
                 row = rows[table.name][key] = table.fold(rows[table.name].get(key), key, position, recorded)
                 assert getattr(row, str(table.stream)) == recorded.originator_id
     assert all(rows.values())
@@ -236,7 +236,7 @@ def test_one_stream_alone_makes_each_row_of_our_tables() -> None:
 async def test_verifying_in_the_middle_of_sales_finds_nothing(database_url: str) -> None:
     async with await connect(database_url) as connection:
         organiser, *buyers = await box_office.register(connection, 30)
-    async with GroupCommit(database_url) as commands, running(Runner(database_url)):
+    async with GroupCommit(database_url) as commands, running(Projector(database_url)):
         opened = box_office.create(organiser, capacity=20)
         await commands.submit(opened)
 

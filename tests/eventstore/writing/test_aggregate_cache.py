@@ -20,7 +20,7 @@ from domain.ticketed_event import TicketedEvent
 from eventstore.errors import EventBusy
 from eventstore.postgres.connections import Connection, pool
 from eventstore.writing import aggregate_cache, group_transaction, group_writer
-from eventstore.writing.aggregate_cache import Aggregates, fold, load
+from eventstore.writing.aggregate_cache import AggregateCache, fold, load
 from eventstore.writing.group_commit import GroupCommit
 from eventstore.writing.group_transaction import CatchUpFirst, Group, Outcome
 from eventstore.writing.refused_attempts import Keeping
@@ -155,7 +155,7 @@ async def test_a_group_may_have_more_events_than_fit_into_memory(
     database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = 3 * ticketed_event.EVENT_BYTES
-    monkeypatch.setattr(Aggregates.__init__, "__defaults__", (small,))
+    monkeypatch.setattr(AggregateCache.__init__, "__defaults__", (small,))
     organiser, *buyers = await box_office.register(connection, 9)
     events = [box_office.create(organiser, capacity=7) for _ in range(12)]
     async with GroupCommit(database_url) as one, GroupCommit(database_url, group_commands=5) as other:
@@ -180,7 +180,7 @@ async def test_what_is_kept_is_bounded_by_the_memory_it_takes(
     await box_office.submit_all(commands, [box_office.reserve(events[3].event_id, buyer) for buyer in buyers])
     ids = [event.event_id for event in events]
     async with pool(database_url, 2) as connections:
-        cache = Aggregates(connections, max_bytes=3 * (ticketed_event.EVENT_BYTES + ticketed_event.STOCK_BYTES))
+        cache = AggregateCache(connections, max_bytes=3 * (ticketed_event.EVENT_BYTES + ticketed_event.STOCK_BYTES))
         for event_id in ids[:3]:
             await cache.ensure(event_id)
         assert kept(cache, ids) == ids[:3]
@@ -196,7 +196,7 @@ async def test_what_is_kept_is_bounded_by_the_memory_it_takes(
         assert kept(cache, ids) == []
 
 
-def kept(cache: Aggregates, ids: Iterable[UUID]) -> list[UUID]:
+def kept(cache: AggregateCache, ids: Iterable[UUID]) -> list[UUID]:
     return [event_id for event_id in ids if event_id in cache]
 
 
@@ -207,7 +207,7 @@ async def test_an_event_is_loaded_once_however_many_ask(
     event = box_office.create(organiser)
     await commands.submit(event)
     async with pool(database_url, 2) as connections:
-        cache = Aggregates(connections)
+        cache = AggregateCache(connections)
         await asyncio.gather(*(cache.ensure(event.event_id) for _ in range(50)))
         assert connections.get_stats()["requests_num"] == 1
 
@@ -220,7 +220,7 @@ async def test_who_gives_up_waiting_for_a_load_leaves_it_to_the_others(
     event = box_office.create(organiser)
     await commands.submit(event)
     async with pool(database_url, 2) as connections:
-        cache = Aggregates(connections)
+        cache = AggregateCache(connections)
         waiting = [asyncio.create_task(cache.ensure(event.event_id)) for _ in range(2)]
         await asyncio.sleep(0)
         waiting[who].cancel()

@@ -10,7 +10,7 @@ from eventstore.postgres.connections import WORKER_ROLE, connect
 from eventstore.reading import head
 from projections import checkpoint
 from projections.projector.batch_transaction import Batches
-from projections.projector.projector import Runner
+from projections.projector.projector import Projector
 from tests.projections.histories import BoxOffice, Command, append, with_ends
 from tests.projections.independent_fold import expected_of, shown_by
 from tests.projections.waiting import end_other_sessions, running, until_folded
@@ -54,7 +54,7 @@ async def test_runners_that_are_stopped_at_any_moment_skip_nothing_and_repeat_no
     database_url: str, seed: int
 ) -> None:
     random, commands = Random(seed), BoxOffice(seed).commands(300)
-    runners = [Runner(database_url), Runner(database_url)]
+    runners = [Projector(database_url), Projector(database_url)]
     tasks = [asyncio.create_task(runner.run()) for runner in runners]
     async with await connect(database_url, role=WORKER_ROLE) as connection:
         for start in range(0, len(commands), 20):
@@ -96,9 +96,9 @@ async def test_a_runner_that_was_overtaken_starts_over_and_blames_no_domain_even
 
 
 async def test_a_backlog_of_many_batches_is_folded(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Runner, "batch_domain_events", 64)
+    monkeypatch.setattr(Projector, "batch_domain_events", 64)
     commands = BoxOffice(99).commands(500)
-    async with await connect(database_url, role=WORKER_ROLE) as connection, running(Runner(database_url)):
+    async with await connect(database_url, role=WORKER_ROLE) as connection, running(Projector(database_url)):
         await append(connection, commands)
         await until_folded(connection)
         assert await shown_by(connection) == expected_of(commands)

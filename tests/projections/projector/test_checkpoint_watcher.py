@@ -8,7 +8,7 @@ import pytest
 from eventstore.postgres.connections import WORKER_ROLE, connect, connect_as_owner
 from projections import checkpoint
 from projections.projector.batch_transaction import Batches
-from projections.projector.checkpoint_watcher import Follower
+from projections.projector.checkpoint_watcher import CheckpointWatcher
 from tests.projections.histories import BoxOffice, append
 from tests.projections.waiting import end_other_sessions, until
 
@@ -20,7 +20,7 @@ SET_BACK = "UPDATE checkpoint SET position = %s"
 class Projections:
     """Tables that a test folds by hand, and the follower that watches them."""
 
-    def __init__(self, database_url: str, follower: Follower) -> None:
+    def __init__(self, database_url: str, follower: CheckpointWatcher) -> None:
         self.database_url = database_url
         self.follower = follower
         self.office = BoxOffice(1)
@@ -35,7 +35,7 @@ class Projections:
 
 @pytest.fixture
 async def projections(database_url: str) -> AsyncIterator[Projections]:
-    async with Follower(database_url) as follower:
+    async with CheckpointWatcher(database_url) as follower:
         yield Projections(database_url, follower)
 
 
@@ -133,7 +133,7 @@ async def test_tables_that_went_back_with_a_crash_are_not_taken_for_folded(proje
 
 async def test_a_follower_that_ends_closes_its_connection(database_url: str) -> None:
     async with await connect(database_url, role=WORKER_ROLE) as connection:
-        async with Follower(database_url) as follower:
+        async with CheckpointWatcher(database_url) as follower:
             last = await append(connection, BoxOffice(1).commands(1))
             await Batches(connection, await checkpoint.read(connection)).fold_next()
             assert await follower.wait_for(last, PATIENCE_SECONDS)

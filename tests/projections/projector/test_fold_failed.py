@@ -1,4 +1,4 @@
-"""A domain event that can't be folded stops the runner, by name, with all before it folded and nothing after it."""
+"""A domain event that can't be folded stops the projector, by name, with all before it folded and nothing after it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
 from projections import checkpoint
-from projections.projector.projector import Runner
+from projections.projector.projector import Projector
 from projections.queries import reservations_queries
 from tests.projections.histories import BoxOffice, Command, append
 from tests.projections.independent_fold import expected_of, shown_by
@@ -91,9 +91,9 @@ async def test_what_was_mended_is_folded_without_a_restart(database_url: str, mo
 
 @asynccontextmanager
 async def stopped(database_url: str, connection: Connection, position: int) -> AsyncIterator[str]:
-    """A runner that has stopped before this position, in the block, and what its log said: once, though it tries on."""
+    """A projector that has stopped before this position, in the block, and what its log said, once."""
     with capture_logs() as logs:
-        async with running(Runner(database_url)) as task:
+        async with running(Projector(database_url)) as task:
 
             async def is_stopped() -> bool:
                 return (await reservations_queries.readiness(connection)).stopped_before == position

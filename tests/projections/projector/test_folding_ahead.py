@@ -13,7 +13,7 @@ from projections import checkpoint
 from projections.checkpoint import Checkpoint
 from projections.errors import FoldFailed
 from projections.projector.batch_transaction import Batches
-from projections.projector.projector import FOLD_SETTINGS, Runner
+from projections.projector.projector import FOLD_SETTINGS, Projector
 from tests.projections.histories import BoxOffice, append
 from tests.projections.independent_fold import expected_of, shown_by
 from tests.projections.waiting import running, until, until_folded
@@ -103,7 +103,7 @@ async def test_a_reader_that_is_lost_is_told_once_and_done_without(
 async def test_a_runner_whose_reader_is_lost_makes_another(
     database_url: str, folding: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Runner, "batch_domain_events", 5)
+    monkeypatch.setattr(Projector, "batch_domain_events", 5)
     made: list[Batches] = []
     begin = Batches.__init__
 
@@ -116,7 +116,7 @@ async def test_a_runner_whose_reader_is_lost_makes_another(
     commands = office.commands(60)
     await append(folding, commands)
     with capture_logs() as logs:
-        async with running(Runner(database_url)):
+        async with running(Projector(database_url)):
             await until_folded(folding)
             assert made[0].reader
             with psycopg.connect(database_url, autocommit=True) as owner:
@@ -137,7 +137,7 @@ async def test_a_runner_whose_reader_is_lost_makes_another(
 async def test_after_one_bad_batch_full_ones_come_again(
     database_url: str, folding: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Runner, "batch_domain_events", 20)
+    monkeypatch.setattr(Projector, "batch_domain_events", 20)
     commands = BoxOffice(15).commands(60)
     last = await append(folding, commands)
     broken = sum(len(command) for command in commands[:12]) + 1
@@ -159,7 +159,7 @@ async def test_after_one_bad_batch_full_ones_come_again(
                 raise
 
         monkeypatch.setattr(Batches, "fold_next", mended_midway)
-        async with running(Runner(database_url)):
+        async with running(Projector(database_url)):
             await until_folded(folding)
     assert 1 in limits
     after = limits[len(limits) - limits[::-1].index(1) :]

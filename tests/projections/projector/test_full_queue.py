@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from eventstore.postgres.connections import Connection, connect
-from projections.projector.checkpoint_watcher import Follower
-from projections.projector.projector import Runner
+from projections.projector.checkpoint_watcher import CheckpointWatcher
+from projections.projector.projector import Projector
 from projections.queries import reservations_queries
 from tests.projections.histories import BoxOffice, append
 from tests.projections.waiting import running, until, until_folded
@@ -60,7 +60,7 @@ async def flood(connection: Connection, fullness: float) -> None:
 
 async def test_with_a_full_queue_folding_and_following_go_on(small_queue_url: str) -> None:
     url = small_queue_url
-    async with await connect(url) as connection, running(Runner(url)), Follower(url) as follower:
+    async with await connect(url) as connection, running(Projector(url)), CheckpointWatcher(url) as follower:
         last = await append(connection, BoxOffice(1).commands(20))
         await until_folded(connection)
         async with await connect(url, idle_in_transaction_session_timeout="0") as listener:

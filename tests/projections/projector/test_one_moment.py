@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
-from projections.projector.projector import Runner
+from projections.projector.projector import Projector
 from tests.projections.histories import BoxOffice, append
 from tests.projections.waiting import running
 
@@ -35,7 +35,7 @@ SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM audit_trail WHERE ty
 
 async def test_all_tables_agree_at_one_position_while_a_runner_folds(database_url: str) -> None:
     commands = BoxOffice(11).commands(COMMANDS)
-    async with await connect(database_url, role=WORKER_ROLE) as writer, running(Runner(database_url)):
+    async with await connect(database_url, role=WORKER_ROLE) as writer, running(Projector(database_url)):
         reading = asyncio.create_task(read_until(database_url, sum(map(len, commands))))
         for start in range(0, COMMANDS, APPENDED_AT_ONCE):
             await append(writer, commands[start : start + APPENDED_AT_ONCE])

@@ -19,7 +19,7 @@ from eventstore.reading import head
 from projections import checkpoint
 from projections.checkpoint import DEFINITIONS_VERSION
 from projections.projector.batch_transaction import Batches
-from projections.projector.projector import NEWER_TABLES, OLDER_TABLES, Runner
+from projections.projector.projector import NEWER_TABLES, OLDER_TABLES, Projector
 from projections.schema import make_schema
 from projections.tables.all_tables import TABLES
 from tests.projections.histories import BoxOffice, append
@@ -58,7 +58,7 @@ async def owner(database_url: str) -> AsyncIterator[Connection]:
 async def test_an_append_wakes_the_runner_without_a_poll(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("eventstore.consumers.consumer.POLL_SECONDS", 3_600)
     office = BoxOffice(1)
-    async with await connect(database_url, role=WORKER_ROLE) as connection, running(Runner(database_url)):
+    async with await connect(database_url, role=WORKER_ROLE) as connection, running(Projector(database_url)):
         await until_somebody_leads(connection)
         for _ in range(20):
             await append(connection, office.commands(1))
@@ -67,7 +67,7 @@ async def test_an_append_wakes_the_runner_without_a_poll(database_url: str, monk
 
 async def test_what_anybody_may_say_on_the_channel_changes_nothing(database_url: str) -> None:
     commands = BoxOffice(1).commands(20)
-    async with await connect(database_url, role=WORKER_ROLE) as connection, running(Runner(database_url)) as runner:
+    async with await connect(database_url, role=WORKER_ROLE) as connection, running(Projector(database_url)) as runner:
         await until_somebody_leads(connection)
         for said in ("x", "", "99999999999"):
             await connection.execute("SELECT pg_notify(%s, %s)", ("history", said))
@@ -78,7 +78,7 @@ async def test_what_anybody_may_say_on_the_channel_changes_nothing(database_url:
 
 
 async def test_the_runner_finds_by_itself_what_nobody_told_it_of(database_url: str) -> None:
-    async with owner(database_url) as connection, running(Runner(database_url)):
+    async with owner(database_url) as connection, running(Projector(database_url)):
         await append(connection, BoxOffice(1).commands(1))
         await until_folded(connection)
         await connection.execute(INSERT_IN_SILENCE)
@@ -101,9 +101,9 @@ async def test_there_is_one_notification_a_batch_with_the_position_it_reached(da
 
 async def test_a_standby_takes_over_from_a_runner_that_is_stopped(database_url: str) -> None:
     commands = BoxOffice(2).commands(200)
-    async with await connect(database_url, role=WORKER_ROLE) as connection, running(Runner(database_url)) as first:
+    async with await connect(database_url, role=WORKER_ROLE) as connection, running(Projector(database_url)) as first:
         leader = await until_somebody_leads(connection)
-        async with running(Runner(database_url)) as second:
+        async with running(Projector(database_url)) as second:
             await append(connection, commands[:100])
             await until_folded(connection)
             assert await lock_holders(connection) == [leader]
@@ -117,7 +117,7 @@ async def test_a_standby_takes_over_from_a_runner_that_is_stopped(database_url: 
 
 async def test_a_runner_that_loses_its_lock_stops_writing_and_stands_by(database_url: str) -> None:
     commands = BoxOffice(3).commands(200)
-    async with owner(database_url) as connection, running(Runner(database_url)), running(Runner(database_url)):
+    async with owner(database_url) as connection, running(Projector(database_url)), running(Projector(database_url)):
         for start in range(0, 200, 40):
             leader = await until_somebody_leads(connection)
             await connection.execute(END_SESSION, (leader,))
@@ -133,7 +133,7 @@ async def test_no_two_runners_write_from_the_same_position(database_url: str) ->
         await connection.execute("SET search_path = projections")
         await connection.execute(KEEP_A_DIARY)
         await connection.execute("RESET search_path")
-    async with owner(database_url) as connection, running(Runner(database_url)), running(Runner(database_url)):
+    async with owner(database_url) as connection, running(Projector(database_url)), running(Projector(database_url)):
         for start in range(0, 600, 50):
             await append(connection, commands[start : start + 50])
             for leader in await lock_holders(connection):
@@ -155,7 +155,7 @@ async def test_a_runner_whose_process_freezes_or_dies_is_taken_over(
             await append(connection, commands[:100])
             await until_folded(connection)
             process.send(how)
-            async with running(Runner(database_url)):
+            async with running(Projector(database_url)):
                 await append(connection, commands[100:200])
                 await until_somebody_leads(connection, but=leader)
                 await until_folded(connection)
@@ -185,7 +185,7 @@ async def test_a_runner_that_is_paused_within_a_transaction_stands_by_again(
         monkeypatch.setattr("psycopg.AsyncConnection.transaction", transaction)
         # So that it is not its lock's connection whose end it hears of first.
         monkeypatch.setattr("eventstore.postgres.lease.HEARTBEAT_SECONDS", 3_600)
-        async with running(Runner(database_url)) as runner:
+        async with running(Projector(database_url)) as runner:
             await until_folded(connection)
             assert paused
             assert not runner.done()
@@ -243,7 +243,7 @@ async def test_after_a_rename_an_old_runner_does_not_write_into_the_new_tables(d
 
 
 async def test_a_runner_follows_a_rename_to_the_new_tables(database_url: str) -> None:
-    async with owner(database_url) as connection, running(Runner(database_url)):
+    async with owner(database_url) as connection, running(Projector(database_url)):
         await append(connection, BoxOffice(8).commands(1))
         await until_folded(connection)
         await connection.execute("UPDATE checkpoint SET generation = (generation + 1) % 2147483647")
@@ -261,7 +261,7 @@ async def test_a_runner_leaves_tables_of_another_version_alone_until_they_are_ou
         await append(connection, BoxOffice(1).commands(1))
         await connection.execute(SET_VERSION, (DEFINITIONS_VERSION + by,))
         with capture_logs() as logs:
-            async with running(Runner(database_url)) as runner:
+            async with running(Projector(database_url)) as runner:
 
                 async def is_told() -> bool:
                     return any(entry["event"] == told for entry in logs)
@@ -279,7 +279,7 @@ async def test_a_worker_whose_program_was_replaced_on_disk_ends_so_that_the_newe
 ) -> None:
     async with owner(database_url) as connection:
         await connection.execute(SET_VERSION, (DEFINITIONS_VERSION + 1,))
-        runner = Runner(database_url)
+        runner = Projector(database_url)
         monkeypatch.setattr("projections.schema.make_schema.fingerprint", lambda: "of the newer program")
         with pytest.raises(SchemaOutdated):
             await asyncio.wait_for(runner.run(), 30)

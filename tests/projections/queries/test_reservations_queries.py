@@ -8,7 +8,7 @@ from domain.commands import Actor, ExpireReservation, PayReservation, WithdrawRe
 from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
 from projections import checkpoint
 from projections.checkpoint import DEFINITIONS_VERSION
-from projections.projector.projector import Runner
+from projections.projector.projector import Projector
 from projections.queries import reservations_queries
 from tests.projections.histories import NOON
 from tests.projections.programme import Programme
@@ -127,7 +127,7 @@ async def test_readiness_tells_whether_a_runner_is_there_and_how_far_it_is(datab
     async with await connect(database_url, role=WORKER_ROLE) as connection:
         before = await reservations_queries.readiness(connection)
         assert before[:3] == (0, DEFINITIONS_VERSION, False)
-        async with running(Runner(database_url)):
+        async with running(Projector(database_url)):
             await until_somebody_leads(connection)
             assert (await reservations_queries.readiness(connection)).runner_holds_lock
         last = await programme.fold(connection)

@@ -12,7 +12,7 @@ from eventstore.postgres.connections import WORKER_ROLE, connect
 from eventstore.reading import head
 from projections import checkpoint
 from projections.errors import FoldFailed, HistoryCutShort, OldTablesHeld, OldTablesInUse, RebuildUnderWay
-from projections.projector.projector import Runner
+from projections.projector.projector import Projector
 from projections.rebuilding.differences import ROWS_SHOWN_MAX, Difference
 from projections.rebuilding.rebuild import Progress
 from projections.rebuilding.swap import drop_old
@@ -60,7 +60,7 @@ async def test_a_rebuild_that_is_stopped_anywhere_goes_on_where_it_was(
     monkeypatch.setattr("projections.rebuilding.rebuild.BATCH_DOMAIN_EVENTS", 16)
     dice, commands = Random(0), BoxOffice(0).commands(240)
     resumed_at = []
-    async with running(Runner(database_url)):
+    async with running(Projector(database_url)):
         for start in range(0, 240, 40):
             async with await connect(database_url, role=WORKER_ROLE) as connection:
                 await append(connection, commands[start : start + 40])

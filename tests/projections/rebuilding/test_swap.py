@@ -11,8 +11,8 @@ from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
 from projections import checkpoint
 from projections.errors import SwapHeldUp
 from projections.projector.batch_transaction import Batches
-from projections.projector.checkpoint_watcher import Follower
-from projections.projector.projector import Runner
+from projections.projector.checkpoint_watcher import CheckpointWatcher
+from projections.projector.projector import Projector
 from projections.rebuilding.rebuild import FRESH_SETTINGS
 from projections.rebuilding.swap import Swap
 from tests.projections.histories import BoxOffice, append
@@ -41,7 +41,7 @@ async def test_a_reader_who_could_see_an_older_moment_holds_up_the_swap_and_is_n
     database_url: str, isolation: str, query: str
 ) -> None:
     commands = BoxOffice(1).commands(60)
-    async with owner(database_url) as connection, running(Runner(database_url)):
+    async with owner(database_url) as connection, running(Projector(database_url)):
         await append(connection, commands[:40])
         await until_folded(connection)
         generation = (await checkpoint.read(connection)).generation
@@ -94,7 +94,7 @@ async def test_a_prepared_statement_reads_the_new_tables(database_url: str) -> N
 
 async def test_a_runner_goes_on_in_the_new_tables(database_url: str) -> None:
     commands = BoxOffice(3).commands(60)
-    async with owner(database_url) as connection, running(Runner(database_url)) as runner:
+    async with owner(database_url) as connection, running(Projector(database_url)) as runner:
         for start in range(0, 60, 30):
             await append(connection, commands[start : start + 30])
             await until_folded(connection)
@@ -122,7 +122,7 @@ async def test_an_older_versions_tables_are_waited_for_and_then_folded(database_
         await fold_all(database_url)
         await connection.execute("DROP TABLE audit_trail CASCADE")
         await connection.execute("UPDATE checkpoint SET definitions_version = 1")
-        async with running(Runner(database_url)) as runner:
+        async with running(Projector(database_url)) as runner:
             # The older version's own runner still gets the lock.
             await connection.execute(
                 "SELECT pg_advisory_lock(%s, generation) FROM checkpoint", (connection.box_office.runner_class,)
@@ -139,8 +139,8 @@ async def test_while_writes_go_on_no_query_fails_and_none_goes_back_in_time(data
     done = asyncio.Event()
     async with (
         await connect(database_url, role=WORKER_ROLE) as connection,
-        running(Runner(database_url)),
-        Follower(database_url) as follower,
+        running(Projector(database_url)),
+        CheckpointWatcher(database_url) as follower,
     ):
         await until_somebody_leads(connection)
         readers = [
@@ -164,7 +164,7 @@ async def write_on(database_url: str, commands: list) -> None:
             await asyncio.sleep(0.005)
 
 
-async def read_on(database_url: str, plan: str, done: asyncio.Event, follower: Follower) -> int:
+async def read_on(database_url: str, plan: str, done: asyncio.Event, follower: CheckpointWatcher) -> int:
     """Single statements: each as new as the one before, as new as what was followed, and of one moment."""
     seen, queries = 0, 0
     async with await connect(database_url, plan_cache_mode=plan) as connection:

@@ -34,7 +34,7 @@ from tixxety.errors import Failure
 from tixxety.schema.migration import migrate
 from tixxety.schema.rights import FUNCTION_RIGHTS, HISTORY_RIGHTS, expect_worker_rights
 from workers import main as worker_process
-from workers.periodic_jobs import Ageing, Sealing, Snapshots
+from workers.periodic_jobs import RefusalRetention, Sealing, Snapshots
 
 __all__ = ["database", "login", "own_analysts", "own_role"]
 
@@ -216,7 +216,7 @@ async def test_by_logins_that_are_in_one_role_each_all_goes_on(
     for role, name in ((APP_ROLE, serving), (WORKER_ROLE, working)):
         run(server_url, sql.SQL("GRANT {} TO {}").format(sql.Identifier(BoxOffice().roles[role]), sql.Identifier(name)))
     monkeypatch.setattr(snapshots, "MIN_INTERVAL_VERSIONS", 2)
-    for job in (Snapshots, Sealing, Ageing):
+    for job in (Snapshots, Sealing, RefusalRetention):
         monkeypatch.setattr(job, "interval_seconds", 1)
     url = as_login(database_url, serving)
     async with await connect(url) as connection, GroupCommit(url) as commands:
