@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from eventstore.postgres.connections import PROJECTIONS_SCHEMA
+from eventstore.box_office import BoxOffice
 from projections.tables.all_tables import TABLES
 from projections.tables.table import Table
 
@@ -38,7 +38,7 @@ async def connection(database_url: str) -> AsyncIterator[psycopg.AsyncConnection
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
         await connection.execute("CREATE SCHEMA bare")
         for table in TABLES:
-            names = {"table": sql.Identifier(table.name), "schema": sql.Identifier(PROJECTIONS_SCHEMA)}
+            names = {"table": sql.Identifier(table.name), "schema": sql.Identifier(BoxOffice().projections)}
             await connection.execute(sql.SQL(BARE_COPY).format(**names))
         await connection.execute("SET search_path TO bare")
         yield connection
