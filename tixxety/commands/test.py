@@ -68,8 +68,9 @@ def run_pytest(arguments: Sequence[str], server_url: str, more: Mapping[str, str
     environment = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
     environment |= {SERVER: server_url, **more}
     serial = any(argument.startswith(RUNS_SERIALLY) for argument in arguments)
-    # Neighbours, which may share a slow fixture, stay in one process; who has nothing left takes from the others.
-    parallel = [] if serial else ["-n", str(os.cpu_count() or 1), "--dist", "worksteal"]
+    # One more than there are cores, since many tests wait for something. Neighbours, which may share a slow fixture,
+    # stay in one process; who has nothing left takes from the others.
+    parallel = [] if serial else ["-n", str(1 + (os.cpu_count() or 1)), "--dist", "worksteal"]
     command = [sys.executable, "-m", "pytest", *parallel, *arguments]
     with subprocess.Popen(command, cwd=ROOT, env=environment) as pytest:
         try:
