@@ -28,7 +28,11 @@ from tests.projections.waiting import SECONDS_MAX, lock_holders, running, until,
 from tests.running import running as running_process
 from tixxety.processes.child_process import TiedProcess
 
-RUN = "import asyncio, sys; from projections.projector.projector import Projector; asyncio.run(Projector(sys.argv[1]).run())"
+RUN = """
+import asyncio, sys
+from projections.projector.projector import Projector
+asyncio.run(Projector(sys.argv[1]).run())
+"""
 SET_VERSION = "UPDATE checkpoint SET definitions_version = %s"
 END_SESSION = "SELECT pg_terminate_backend(%s)"
 KEEP_A_DIARY = """
