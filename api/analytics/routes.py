@@ -13,7 +13,8 @@ from api.http.cursors import Cursor, Page, after_cursor, page_of
 from api.http.errors import AnalystsOnly
 from api.http.inputs import USUAL_PAGE, Id, Instant, PageLimit
 from api.http.problems import refusals
-from api.plumbing.authentication import CurrentAccount, TheReader
+from api.plumbing.authentication import CurrentAccount
+from api.plumbing.read_your_writes import TheReader
 from domain.errors import EventNotFound
 from projections.queries import sales_queries
 from projections.queries.sales_queries import Bucket, Sales

@@ -16,7 +16,7 @@ from api.http.cursors import Cursor, after_cursor, cursor_at, within_bytes
 from api.http.errors import AuditorsOnly
 from api.http.inputs import USUAL_PAGE, Id, Instant, PageLimitIfAny, Position, unusable
 from api.http.problems import refusals
-from api.plumbing.authentication import TheReader
+from api.plumbing.read_your_writes import TheReader
 from auditing.export.cloud_events import cloud_event
 from auditing.replay import audit_trail_pages
 from auditing.replay.audit_trail_pages import Entry

@@ -9,8 +9,7 @@ from fastapi import Depends, Request
 from accounts.roles import roles_of
 from accounts.tokens import ADMIN, AUDITOR, Account
 from api.http.errors import AuditorsOnly
-from api.plumbing.authentication import CurrentAccount, lent
-from api.plumbing.read_your_writes import Lent
+from api.plumbing.authentication import CurrentAccount, Lent, lent
 from api.plumbing.services import RequestId, Services, TheServices
 from auditing.replay import access_log as reads
 from domain.errors import AccountClosed

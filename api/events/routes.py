@@ -18,7 +18,8 @@ from api.http.inputs import USUAL_PAGE, Cancellation, Id, Instant, PageLimit, Pl
 from api.http.json_bodies import StrictJsonRoute
 from api.http.problems import COMMAND_FAILURES, refusals
 from api.http.write_responses import LOCATION_DOCUMENTED, POSITION_DOCUMENTED, REPLAYED_DOCUMENTED, written
-from api.plumbing.authentication import CurrentAccount, TheReader
+from api.plumbing.authentication import CurrentAccount
+from api.plumbing.read_your_writes import TheReader
 from api.plumbing.services import RequestId, TheServices
 from domain.commands import CancelEvent
 from domain.errors import (

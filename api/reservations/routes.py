@@ -12,7 +12,8 @@ from api.http.inputs import USUAL_PAGE, Cancellation, Id, PageLimit
 from api.http.json_bodies import StrictJsonRoute
 from api.http.problems import COMMAND_FAILURES, refusals
 from api.http.write_responses import LOCATION_DOCUMENTED, POSITION_DOCUMENTED, REPLAYED_DOCUMENTED, written
-from api.plumbing.authentication import CurrentAccount, TheReader, check_account_lives, lent
+from api.plumbing.authentication import CurrentAccount, check_account_lives, lent
+from api.plumbing.read_your_writes import TheReader
 from api.plumbing.services import RequestId, Services, TheServices
 from api.reservations.schemas import NewReservation, Payment, ReservationAnswer, ReservationPage, json_of
 from domain.commands import CancelReservation, PayReservation
