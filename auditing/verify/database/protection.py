@@ -1,15 +1,9 @@
 """What keeps the history from being changed in this database, for whoever is logged in as we are."""
 
 from auditing.verify.errors import TableAltered
+from eventstore import append_only_status
 from eventstore.postgres.connections import Connection
 
-PROTECTION = """
-SELECT NOT has_table_privilege('stored_events', 'UPDATE') AND NOT has_table_privilege('stored_events', 'DELETE')
-       AND NOT has_table_privilege('stored_events', 'TRUNCATE'),
-       (SELECT count(*) = 2 FROM pg_trigger
-        WHERE tgrelid IN ('stored_events'::regclass, 'seals'::regclass) AND tgname = 'append_only'
-          AND tgenabled IN ('O', 'A'))
-"""
 MAY_BE_EMPTY = """
 SELECT attrelid::regclass::text, attname::text FROM pg_attribute
 WHERE attrelid IN ('stored_events'::regclass, 'seals'::regclass, 'snapshots'::regclass)
@@ -33,7 +27,6 @@ async def expect_tables_unaltered(connection: Connection) -> None:
 
 
 async def append_only(connection: Connection) -> str:
-    """`privileges and triggers`, or what there is of them."""
-    row = await (await connection.execute(PROTECTION)).fetchone()
-    assert row is not None  # noqa: S101
-    return PROTECTIONS[row]
+    """`privileges and triggers`, or what there is of them on every table that is only appended to."""
+    found, tables = await append_only_status.read(connection), frozenset(append_only_status.APPEND_ONLY)
+    return PROTECTIONS[found.by_privileges == tables, found.by_trigger == tables]
