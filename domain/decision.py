@@ -61,7 +61,7 @@ class Draft:
 
     def add(
         self,
-        topic: type[AnyDomainEvent],
+        domain_event_type: type[AnyDomainEvent],
         stream_id: UUID,
         last_version: int,
         *,
@@ -70,7 +70,7 @@ class Draft:
     ) -> AnyDomainEvent:
         """Record a fact after `last_version` of its stream and after what this draft has added to it already."""
         added = self._added[stream_id] = self._added.get(stream_id, 0) + 1
-        domain_event = topic(
+        domain_event = domain_event_type(
             originator_id=stream_id,
             originator_version=last_version + added,
             timestamp=self.at,

@@ -31,7 +31,7 @@ SETTINGS: dict[str, str] = {**BY_INDEX, "idle_in_transaction_session_timeout": "
 
 
 class Writer(Protocol):
-    """Some format. `lines` says the same as `records`, as JSON lines."""
+    """What writes an export in one format. `lines` are the same records as `records`, already as JSON lines."""
 
     def write(self, records: Sequence[Record], lines: bytes) -> None:
         """The next records: the head, the keys, domain events and seals, the end."""

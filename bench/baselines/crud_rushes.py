@@ -90,7 +90,7 @@ class CrudBoxOffice:
 
 @contextmanager
 def opened(testbed: Testbed, processes: int = 1) -> Iterator[CrudBoxOffice]:
-    """For the duration of the block."""
+    """A CRUD box office that runs until the block ends."""
     database_url = testbed.empty_database()
     with psycopg.connect(database_url) as connection:
         connection.execute(TABLES.read_text())

@@ -102,7 +102,7 @@ def unbounded(box_office: BoxOffice | str, name: str) -> list[str]:
 
 
 def login_of(name: str, box_office: BoxOffice | str = "") -> str:
-    """The role by which this analyst comes."""
+    """The name of the database role that this analyst logs in as."""
     return f"{BoxOffice.at(box_office).roles[ANALYST_ROLE]}_{name}"
 
 
