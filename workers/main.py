@@ -10,7 +10,7 @@ from eventstore.postgres.asyncio_tasks import first_to_end
 from eventstore.writing.group_commit import GroupCommit
 from projections.projector.checkpoint_watcher import CheckpointWatcher
 from projections.projector.projector import Projector
-from workers.job_schedule import Job, Jobs
+from workers.job_runner import Job, Jobs
 from workers.periodic_jobs import RefusalRetention, Sealing, Snapshots
 from workers.reservation_sweep import ReservationSweep
 

@@ -11,7 +11,7 @@ from eventstore.postgres.connections import Connection
 from eventstore.seals import seals
 from eventstore.writing import refused_attempts
 from eventstore.writing.aggregate_cache import load
-from workers.job_schedule import Job
+from workers.job_runner import Job
 
 log = structlog.get_logger()
 

@@ -15,7 +15,7 @@ from eventstore.writing.group_transaction import Outcome
 from projections import checkpoint
 from projections.projector.checkpoint_watcher import CheckpointWatcher
 from projections.queries import reservations_queries
-from workers.job_schedule import Job
+from workers.job_runner import Job
 
 # More than can be ended in a second: after a sweep its outcome has to be folded before the next one may look.
 SWEEP_RESERVATIONS = 16_384

@@ -24,7 +24,7 @@ from eventstore import reading
 from eventstore.box_office import BoxOffice
 from eventstore.postgres.connections import BY_INDEX, Connection, connect
 from eventstore.seals import seal_keys
-from projections.progress import ProgressCallback, no_progress
+from projections.progress_callback import ProgressCallback, no_progress
 
 # The moment lasts as long as the export, and whoever reads its output may pause.
 SETTINGS: dict[str, str] = {**BY_INDEX, "idle_in_transaction_session_timeout": "0"}

@@ -6,7 +6,7 @@ from typing import BinaryIO
 from eventstore.postgres.connections import Connection
 from projections.exporting.pyarrow_import import csv, pa, pq
 from projections.exporting.table_export import CHUNK_BYTES, Asked, csv_chunks
-from projections.progress import ProgressCallback
+from projections.progress_callback import ProgressCallback
 
 # Keys of the file's metadata.
 TABLE, POSITION = "tixxety.table", "tixxety.position"

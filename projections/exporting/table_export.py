@@ -12,7 +12,7 @@ from eventstore.box_office import BoxOffice
 from eventstore.errors import Failure
 from eventstore.postgres.connections import Connection, connect
 from projections import checkpoint
-from projections.progress import ProgressCallback
+from projections.progress_callback import ProgressCallback
 from projections.tables.all_tables import TABLES
 
 CHUNK_BYTES = 4_000_000

@@ -16,7 +16,7 @@ from projections import checkpoint
 from projections.exporting import table_export
 from projections.exporting.parquet import write_parquet
 from projections.exporting.table_export import TableUnknown, export_table
-from projections.progress import ProgressCallback
+from projections.progress_callback import ProgressCallback
 from projections.projector.batch_transaction import Batches
 from projections.tables.all_tables import TABLES
 from tests.projections.histories import BoxOffice, append

@@ -4,17 +4,17 @@ from auditing.findings import REPORTED_FINDINGS, Findings, Report
 from auditing.verify.checks.kept_seal import KeptSeal, KeptSealCheck
 from auditing.verify.checks.seal_pass import SealPass
 from auditing.verify.database import one_moment
-from auditing.verify.database.database_history import verify_history
-from auditing.verify.database.database_streams import verify_streams, verify_streams_in_process
-from auditing.verify.database.plan import Plan, plan
+from auditing.verify.database.database_history_check import verify_history
+from auditing.verify.database.database_streams_check import verify_streams, verify_streams_in_process
 from auditing.verify.database.protection import append_only, expect_tables_unaltered
+from auditing.verify.database.verification_range import Plan, plan
 from auditing.verify.garbage_collection import sparing_collector
 from auditing.verify.stream_process import stream_process
 from eventstore import reading
 from eventstore.box_office import BoxOffice
 from eventstore.postgres.connections import Connection
 from eventstore.seals import seals
-from projections.progress import ProgressCallback, no_progress
+from projections.progress_callback import ProgressCallback, no_progress
 
 # Fewer are not worth a second process.
 APART_FROM_POSITIONS = 50_000

@@ -13,13 +13,13 @@ from auditing.verify.checks.history_pass import HistoryPass
 from auditing.verify.checks.kept_seal import KeptSeal, KeptSealCheck
 from auditing.verify.checks.seal_pass import SealPass
 from auditing.verify.errors import NoRoom, SealElsewhere
-from auditing.verify.file.file_streams import verify_streams_of_file
+from auditing.verify.file.file_streams_check import verify_streams_of_file
 from auditing.verify.file.stream_sorter import Creations, creations
 from auditing.verify.stream_process import stream_process
 from eventstore.reading import StoredRow
 from eventstore.seals.seal_keys import Jwk, thumbprint
 from eventstore.seals.seals import SealInvalid, key_id_of
-from projections.progress import ProgressCallback, no_progress
+from projections.progress_callback import ProgressCallback, no_progress
 from projections.tables.audit_trail import RESERVATION_TOPICS
 
 # Smaller files are not worth a second process.

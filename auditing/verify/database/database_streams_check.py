@@ -6,8 +6,8 @@ from collections.abc import Callable
 from auditing.findings import Findings
 from auditing.verify.checks.stream_pass import StreamPass
 from auditing.verify.database import one_moment
-from auditing.verify.database.plan import Plan
 from auditing.verify.database.table_check import TableCheck
+from auditing.verify.database.verification_range import Plan
 from eventstore.box_office import BoxOffice
 from eventstore.postgres.connections import Connection
 

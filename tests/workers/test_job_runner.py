@@ -12,7 +12,7 @@ from eventstore.postgres.asyncio_tasks import end
 from eventstore.postgres.connections import Connection
 from tests import box_office
 from tests.fault_proxy import FaultProxy
-from workers.job_schedule import Job, Jobs
+from workers.job_runner import Job, Jobs
 
 WORDS = ("the counting can't go on", "the counting goes on")
 

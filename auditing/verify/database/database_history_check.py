@@ -6,9 +6,9 @@ from auditing.findings import Findings, Rule
 from auditing.verify.checks.history_pass import HistoryPass
 from auditing.verify.checks.seal_pass import SealPass
 from auditing.verify.database import one_moment
-from auditing.verify.database.cross_stream_tables import AcrossStreams
-from auditing.verify.database.plan import Plan
+from auditing.verify.database.cross_stream_table_check import AcrossStreams
 from auditing.verify.database.table_check import TableCheck
+from auditing.verify.database.verification_range import Plan
 from eventstore.postgres.connections import Connection
 from eventstore.reading import Recorded, StoredRow
 from eventstore.seals import seal_keys, seals
