@@ -9,7 +9,7 @@ from uuid import UUID
 DEFAULT_NAME = "tixxety"
 # No name has a "_", so that nothing called after one box office is called as something of another; and whatever is
 # called after it, an analyst's login too, fits into the 63 letters of a name in PostgreSQL.
-NAME = re.compile(r"(?!(?:public|projections)$)[a-z][a-z0-9]{0,13}", re.ASCII)
+NAME = re.compile(r"(?!(?:public|projections|pg)$)[a-z][a-z0-9]{0,13}", re.ASCII)
 
 # What a box office has one lock each for. Earlier versions had one for each job, 3 to 6; the first keeps two versions
 # from expiring at once.

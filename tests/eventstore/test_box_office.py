@@ -62,7 +62,7 @@ def test_no_two_share_a_name_or_a_lock() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "Hall", "1st", "a_b", "a b", "hall\n", "h\u00e4lle", "a" * 15, "public", "projections"]
+    "name", ["", "Hall", "1st", "a_b", "a b", "hall\n", "h\u00e4lle", "a" * 15, "public", "projections", "pg"]
 )
 def test_a_name_that_could_be_mistaken_for_anothers_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="can't be the name of a box office"):
