@@ -66,9 +66,7 @@ def names_of(command: Command, event: Aggregate | None) -> UUID | None:
     """The organiser whose events' names the command may change; None when it changes none, or there is no event."""
     if isinstance(command, CreateEvent):
         return command.actor.account_id
-    if isinstance(command, (ChangeEvent, CancelEvent)) and isinstance(event, TicketedEvent):
-        return event.created.organiser_id
-    return None
+    return event.created.organiser_id if command.changes_names and isinstance(event, TicketedEvent) else None
 
 
 def create(command: CreateEvent, read: Read, at: datetime) -> Decision:

@@ -8,7 +8,8 @@ import msgspec
 from eventsourcing.utils import TopicError
 from msgspec.structs import force_setattr
 
-import domain.reservation  # registers its topics
+# Every module with domain events or an aggregate that is kept: to import it registers them.
+import domain.reservation
 import domain.ticketed_event  # noqa: F401
 from domain.domain_event import DomainEvent
 

@@ -50,8 +50,8 @@ class StoredConsumer(Consumer[int]):
         if row is None or not row[0]:
             return None
         # Read on its own: what comes with the lock may be from before the last one's end.
-        ((position,),) = await (await holder.execute(READ, values)).fetchall()
-        return int(position)
+        found = await (await holder.execute(READ, values)).fetchone()
+        return int(found[0]) if found else None
 
     @asynccontextmanager
     async def open(self, term: Term[int]) -> AsyncIterator[tuple[Connection, TakeNext]]:

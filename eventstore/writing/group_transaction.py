@@ -10,12 +10,13 @@ from uuid import UUID
 import uuid_utils.compat
 from psycopg.errors import LockNotAvailable
 
-from domain.commands import CancelEvent, Command, ExpireReservation
+from domain.commands import Command, ExpireReservation
 from domain.decide import decide
 from domain.decision import Answer, Decision, Read
 from domain.domain_event import DomainEvent
 from domain.due_holds import TooManyDueHolds, expire_due
 from domain.errors import AccountClosed, Refusal
+from domain.event_facts import EventCancelled
 from domain.organising import names_of, new_name
 from domain.ticketed_event import TicketedEvent
 from eventstore.box_office import POSITION_KEY
@@ -198,7 +199,7 @@ class Group:
         if not rows:
             return GroupDecision(decision, 0)
         self._record(decision, rows)
-        if isinstance(command, CancelEvent):
+        if command.changes_names and any(isinstance(one, EventCancelled) for one in decision.domain_events):
             await unique_event_names.free(self.trips, command.event_id)
         elif name:
             await unique_event_names.take(self.trips, name, command.event_id)
