@@ -62,11 +62,11 @@ class SealPass:
         number = self.newest.number + 1 if self.newest else 1
         follows = self._gapless or seal.number == number
         position = self.learned_through + 1 if follows else seal.first_position
-        if self._gapless and seal.number != number:
+        if seal.number < number:
+            self._tell(position, Rule.SEAL_HOLE, seal, f"Seal {seal.number} comes after seal {number - 1}.")
+        elif self._gapless and seal.number > number:
             gap = f"Seal {number} is missing" if seal.number == number + 1 else "Seals are missing"
             self._tell(position, Rule.SEAL_HOLE, seal, f"{gap} before seal {seal.number}.")
-        elif seal.number < number:
-            self._tell(position, Rule.SEAL_HOLE, seal, f"Seal {seal.number} comes after seal {number - 1}.")
         claims = None
         try:
             signed = check(seal.jws, self._keys)
