@@ -20,6 +20,8 @@ from tests import box_office
 from tixxety.embedded.server import EmbeddedPostgres
 from tixxety.schema.migration import migrate
 
+GIVE_UP_THE_STANDBY = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+
 
 @pytest.fixture(scope="module")
 def own_server_url() -> Iterator[str]:
@@ -94,12 +96,12 @@ async def test_what_no_standby_has_is_not_acknowledged_to_a_retry_either(
         await commands.submit(event)
         await superuser.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
         await superuser.execute("SELECT pg_reload_conf()")
-        await box_office.until(lambda: standby_is_named(superuser))
+        await box_office.until(lambda: a_commit_waits(own_server_url, superuser))
         try:
             with pytest.raises(DatabaseAway):
                 await commands.submit(wish)
             # An operator gives up waiting for the standby; what is committed here is still on one machine only.
-            await superuser.execute("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+            await superuser.execute(GIVE_UP_THE_STANDBY)
             for _ in range(2):
                 with pytest.raises(Failure):
                     await commands.submit(replace(wish, request_id=uuid4()))
@@ -114,6 +116,14 @@ async def test_what_no_standby_has_is_not_acknowledged_to_a_retry_either(
         await box_office.until(is_told)
 
 
-async def standby_is_named(connection: psycopg.AsyncConnection[tuple[str]]) -> bool:
-    row = await (await connection.execute("SHOW synchronous_standby_names")).fetchone()
-    return row == ("nobody",)
+async def a_commit_waits(url: str, superuser: psycopg.AsyncConnection[tuple[bool]]) -> bool:
+    """Whether a commit waits for a standby: not before the checkpointer, too, has read the setting."""
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as probe:
+        await probe.execute("SET synchronous_commit = on")
+        commit = asyncio.create_task(probe.execute("SELECT pg_logical_emit_message(true, 'probe', '')"))
+        while not commit.done():
+            if await (await superuser.execute(GIVE_UP_THE_STANDBY)).fetchall():
+                await commit
+                return True
+            await asyncio.sleep(0.01)
+    return False
