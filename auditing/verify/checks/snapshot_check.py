@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from auditing.findings import Findings, Rule
-from domain.ticketed_event import TicketedEvent
+from domain.domain_event import KeptAggregate
 from eventstore.reading import StoredRow
 from eventstore.snapshots import difference
 
@@ -40,14 +40,14 @@ class SnapshotCheck:
             return self._expected[0].version
         return 0
 
-    def compare(self, event: TicketedEvent | None, row: StoredRow) -> None:
-        """Hold the stream's snapshot against the event as of the row; None is no event."""
+    def compare(self, kept: KeptAggregate | None, row: StoredRow) -> None:
+        """Hold the stream's snapshot against the aggregate as of the row; None is one that no snapshot is kept of."""
         snapshot = self._expected[0]
-        if event is None:
-            self._tell(row.position, snapshot, "A snapshot is kept of what is no event.")
+        if kept is None:
+            self._tell(row.position, snapshot, "A snapshot is kept of what needs none.")
             return
         try:
-            part = difference(event, snapshot.state)
+            part = difference(kept, snapshot.state)
         except (msgspec.MsgspecError, UnicodeDecodeError, LookupError) as error:
             self._tell(row.position, snapshot, f"The snapshot can't be read: {error}.")
             return

@@ -125,7 +125,7 @@ class StreamPass:
             self._give_up(row, None if is_broken else error)
             return
         if row.version == self._snapshot_version:
-            self._snapshots.compare(rules.event if isinstance(rules, EventRules) else None, row)
+            self._snapshots.compare(rules.kept, row)
 
     def _fold(self, position: int, it: DomainEvent) -> None:
         if position > self.folded_through or self._stream_id in self._unfoldable:

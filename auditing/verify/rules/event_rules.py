@@ -29,13 +29,13 @@ class EventRules:
     """
 
     def __init__(self) -> None:
-        self.event: Any = None
+        self.kept: Any = None
         # What each paid reservation has, so that nothing else is given back.
         self._sold: dict[UUID, Tickets] = {}
 
     def broken_by(self, it: Any) -> Iterable[Broken]:
         """The rules that this domain event breaks, in the state before it."""
-        event: TicketedEvent = self.event
+        event: TicketedEvent = self.kept
         if isinstance(it, OF_TICKET_TYPES) and it.ticket_type_id not in event.stock:
             return [(Rule.TICKET_TYPE_UNKNOWN, f"The event has no ticket type {it.ticket_type_id}.")]
         match it:
@@ -52,9 +52,9 @@ class EventRules:
     def fold(self, it: Any) -> None:
         """Bring the event up to date. Raises for what can't be folded; the state is unknown afterwards."""
         if isinstance(it, EventCreated):
-            self.event = it.mutate(None)
+            self.kept = it.mutate(None)
             return
-        event = self.event
+        event = self.kept
         event.apply(it)
         event.version, event.modified_on = it.originator_version, it.timestamp
         if isinstance(it, TicketsSold):
@@ -63,7 +63,7 @@ class EventRules:
             del self._sold[it.reservation_id]
 
     def _created(self, created: EventCreated) -> Iterator[Broken]:
-        if self.event is not None:
+        if self.kept is not None:
             yield Rule.STREAM_UNKNOWN, "The event was created before."
         if len({offer.ticket_type_id for offer in created.ticket_types}) < len(created.ticket_types):
             yield Rule.STREAM_UNKNOWN, "Two ticket types have one id."

@@ -18,6 +18,9 @@ Broken = tuple[Rule, str]
 class ReservationRules:
     """Folds a reservation and says which rules its next domain event breaks. Knows nothing of its event."""
 
+    # Nothing of a reservation is in snapshots.
+    kept = None
+
     def __init__(self) -> None:
         self._record: ReservationRecord | None = None
 
