@@ -31,6 +31,12 @@ from tests.domain.purchase import ANNS, BOBS
 from tests.projections.histories import BoxOffice, append
 from tests.projections.waiting import running, until_folded
 
+MOVE_A_SNAPSHOT_TO_A_RESERVATION = """
+UPDATE snapshots SET originator_version = 1, originator_id = (
+    SELECT originator_id FROM stored_events WHERE topic = 'ReservationPlaced' ORDER BY 1 LIMIT 1)
+WHERE originator_id = (SELECT originator_id FROM snapshots ORDER BY 1 LIMIT 1)
+"""
+
 SEED = 3
 EDIT = """
 UPDATE stored_events SET state = convert_to(replace(convert_from(state, 'UTF8'), '-', '+'), 'UTF8')
@@ -146,6 +152,12 @@ async def test_snapshots_may_be_deleted_at_any_time(sealed_url: str, history: Se
     assert history.snapshot_streams
     await alter(sealed_url, "DELETE FROM snapshots")
     assert (await verify(sealed_url)).ok
+
+
+async def test_a_snapshot_of_what_needs_none_is_named(sealed_url: str, history: SealedHistory) -> None:
+    await alter(sealed_url, MOVE_A_SNAPSHOT_TO_A_RESERVATION)
+    finding = only(await verify(sealed_url))
+    assert (finding.rule, finding.sentence) == (Rule.SNAPSHOT_DIFFERS, "A snapshot is kept of what needs none.")
 
 
 async def test_the_newest_seals_can_only_be_missed_by_who_has_kept_one(sealed_url: str, history: SealedHistory) -> None:
