@@ -24,11 +24,12 @@ class Counting(Job):
     interval_seconds = 0.01
 
     def __init__(self) -> None:
-        self.done = 0
+        self.done = self.failed = 0
         self.error: Exception | None = None
 
     async def work(self, connection: Connection) -> None:
         if self.error:
+            self.failed += 1
             raise self.error
         self.done += await box_office.only(connection, "SELECT 1")
 
@@ -67,6 +68,15 @@ def counts_on(job: Counting, more: int = 3) -> Callable[[], Awaitable[bool]]:
         return job.done >= wanted
 
     return has_counted
+
+
+def fails_on(job: Counting) -> Callable[[], Awaitable[bool]]:
+    """Whether it has failed again and again."""
+
+    async def has_failed() -> bool:
+        return job.failed >= 2
+
+    return has_failed
 
 
 async def until_counting(job: Counting) -> None:
@@ -130,7 +140,7 @@ async def test_a_job_that_fails_is_told_and_called_again_while_the_others_go_on(
     job.error = error
     with capture_logs() as logs:
         async with working(database_url, job, other):
-            await until_counting(other)
+            await box_office.until(fails_on(job))
             await until_counting(other)
             job.error = None
             await until_counting(job)
