@@ -8,6 +8,7 @@ from psycopg.rows import args_row
 
 from eventstore.postgres.connections import Connection
 from projections.tables.audit_trail import AuditRow
+from projections.tables.table import columns
 
 # Positions follow the commits and times the decisions before them: between a domain event and one behind it time may go
 # back by what a group takes, which is bounded by half of this, and by as much as the database's clock was set back.
@@ -19,10 +20,7 @@ FREQUENT_TYPES = frozenset(
 )
 WALKED_POSITIONS = 500_000
 
-_ROWS = """
-SELECT position, stream, version, type, event_id, reservation_id, actor_id::text, request_id, recorded_at
-FROM audit_trail AS trail WHERE position <= %(upto)s
-"""
+_ROWS = f"SELECT {columns(AuditRow)} FROM audit_trail AS trail WHERE position <= %(upto)s"  # noqa: S608
 _IN_POSITION = "AND position > %(after)s"
 _OF_EVENT = "AND (%(event_id)s::uuid IS NULL OR event_id = %(event_id)s::uuid)"
 _OF_ACCOUNT = "AND (%(account_id)s::uuid IS NULL OR actor_id = %(account_id)s::uuid)"

@@ -8,14 +8,15 @@ import msgspec
 from psycopg.rows import args_row
 
 from eventstore.postgres.connections import Connection
-from projections.tables.events import COLUMNS, EventRow
+from projections.tables.events import EventRow
+from projections.tables.table import columns
 from projections.tables.ticket_types import TicketTypeRow
 
+COLUMNS = columns(EventRow)
 EVENT = f"""
 SELECT {COLUMNS},
        (SELECT json_agg(t ORDER BY t.place)::text
-        FROM (SELECT ticket_type_id, event_id, place, name, amount_minor, currency, capacity, reserved, paid, position
-              FROM ticket_types WHERE event_id = e.event_id) AS t) AS ticket_types
+        FROM (SELECT {columns(TicketTypeRow)} FROM ticket_types WHERE event_id = e.event_id) AS t) AS ticket_types
 FROM events AS e WHERE event_id = %(event_id)s
 """  # noqa: S608
 EVENTS = f"""

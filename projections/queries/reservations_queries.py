@@ -11,15 +11,12 @@ from eventstore.box_office import BoxOffice
 from eventstore.consumers.consumer import stopped_before
 from eventstore.postgres.connections import Connection
 from projections.tables.reservations import ReservationRow
+from projections.tables.table import columns
 
-RESERVATION = """
-SELECT reservation_id, event_id, ticket_type_id, buyer_id, quantity, amount_minor, currency, status, placed_at,
-       hold_expires_at, paid_at, payment_reference, expired_at, cancelled_at, cancel_reason, refund_due_minor, position
-FROM reservations WHERE reservation_id = %(reservation_id)s
-"""
-RESERVATIONS = """
-SELECT reservation_id, event_id, ticket_type_id, buyer_id, quantity, amount_minor, currency, status, placed_at,
-       hold_expires_at, paid_at, payment_reference, expired_at, cancelled_at, cancel_reason, refund_due_minor, position
+COLUMNS = columns(ReservationRow)
+RESERVATION = f"SELECT {COLUMNS} FROM reservations WHERE reservation_id = %(reservation_id)s"  # noqa: S608
+RESERVATIONS = f"""
+SELECT {COLUMNS}
 FROM reservations
 WHERE buyer_id = %(buyer_id)s
   AND (%(status)s::text IS NULL OR status = %(status)s::text)
@@ -27,7 +24,7 @@ WHERE buyer_id = %(buyer_id)s
   AND (%(after_placed_at)s::timestamptz IS NULL
        OR (placed_at, reservation_id) < (%(after_placed_at)s::timestamptz, %(after_reservation_id)s::uuid))
 ORDER BY placed_at DESC, reservation_id DESC LIMIT %(limit)s
-"""
+"""  # noqa: S608
 DUE = """
 SELECT reservation_id, event_id FROM reservations
 WHERE status = 'reserved' AND hold_expires_at <= statement_timestamp()

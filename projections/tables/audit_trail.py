@@ -21,17 +21,6 @@ from domain.event_facts import (
 from domain.reservation import ReservationCancelled, ReservationExpired, ReservationPaid, ReservationPlaced
 from projections.tables.table import Table
 
-READ = """
-SELECT position, stream, version, type, event_id, reservation_id, actor_id::text, request_id, recorded_at
-FROM audit_trail WHERE position = ANY(%(keys)s::bigint[])
-"""
-# A position is folded once: a row that is there already is a fault, and stops the projector.
-WRITE = """
-INSERT INTO audit_trail (position, stream, version, type, event_id, reservation_id, actor_id, request_id, recorded_at)
-SELECT position, stream, version, type, event_id, reservation_id, actor_id, request_id, recorded_at
-FROM json_populate_recordset(NULL::audit_trail, %(audit_trail)s::json)
-"""
-
 OF_EVENTS = (
     EventCreated,
     EventDetailsChanged,
@@ -93,7 +82,6 @@ TABLE = Table(
     changed_keys=dict.fromkeys(OF_EVENTS + OF_RESERVATIONS, _its_position),
     births=frozenset(OF_EVENTS + OF_RESERVATIONS),
     fold=fold,
-    read=READ,
-    write=WRITE,
     stream="stream",
+    insert_only=True,
 )

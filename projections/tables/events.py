@@ -17,23 +17,6 @@ from domain.event_facts import (
 )
 from projections.tables.table import RowMissing, Table, one_per_stream
 
-COLUMNS = """
-    event_id, organiser_id, title, description, street, city, state, country, starts_at, ends_at,
-    sales_open_at, sales_close_at, max_per_buyer, hold_seconds, status, created_at, changed_at, cancelled_at, position
-"""
-READ = f"SELECT {COLUMNS} FROM events WHERE event_id = ANY(%(keys)s::uuid[])"  # noqa: S608
-WRITE = f"""
-INSERT INTO events ({COLUMNS})
-SELECT {COLUMNS} FROM json_populate_recordset(NULL::events, %(events)s::json)
-ON CONFLICT (event_id) DO UPDATE SET
-    organiser_id = excluded.organiser_id, title = excluded.title, description = excluded.description,
-    street = excluded.street, city = excluded.city, state = excluded.state, country = excluded.country,
-    starts_at = excluded.starts_at, ends_at = excluded.ends_at, sales_open_at = excluded.sales_open_at,
-    sales_close_at = excluded.sales_close_at, max_per_buyer = excluded.max_per_buyer,
-    hold_seconds = excluded.hold_seconds, status = excluded.status, created_at = excluded.created_at,
-    changed_at = excluded.changed_at, cancelled_at = excluded.cancelled_at, position = excluded.position
-"""  # noqa: S608
-
 
 class EventRow(msgspec.Struct, frozen=True, gc=False):
     """An event in the catalogue; the table's comments say what each column means."""
@@ -102,7 +85,5 @@ TABLE = Table(
     ),
     births=frozenset({EventCreated}),
     fold=fold,
-    read=READ,
-    write=WRITE,
     stream="event_id",
 )

@@ -17,28 +17,6 @@ from domain.reservation import (
 )
 from projections.tables.table import RowMissing, Table, one_per_stream
 
-READ = """
-SELECT reservation_id, event_id, ticket_type_id, buyer_id, quantity, amount_minor, currency, status, placed_at,
-       hold_expires_at, paid_at, payment_reference, expired_at, cancelled_at, cancel_reason, refund_due_minor, position
-FROM reservations WHERE reservation_id = ANY(%(keys)s::uuid[])
-"""
-WRITE = """
-INSERT INTO reservations (
-    reservation_id, event_id, ticket_type_id, buyer_id, quantity, amount_minor, currency, status, placed_at,
-    hold_expires_at, paid_at, payment_reference, expired_at, cancelled_at, cancel_reason, refund_due_minor, position)
-SELECT
-    reservation_id, event_id, ticket_type_id, buyer_id, quantity, amount_minor, currency, status, placed_at,
-    hold_expires_at, paid_at, payment_reference, expired_at, cancelled_at, cancel_reason, refund_due_minor, position
-FROM json_populate_recordset(NULL::reservations, %(reservations)s::json)
-ON CONFLICT (reservation_id) DO UPDATE SET
-    event_id = excluded.event_id, ticket_type_id = excluded.ticket_type_id, buyer_id = excluded.buyer_id,
-    quantity = excluded.quantity, amount_minor = excluded.amount_minor, currency = excluded.currency,
-    status = excluded.status, placed_at = excluded.placed_at, hold_expires_at = excluded.hold_expires_at,
-    paid_at = excluded.paid_at, payment_reference = excluded.payment_reference,
-    expired_at = excluded.expired_at, cancelled_at = excluded.cancelled_at, cancel_reason = excluded.cancel_reason,
-    refund_due_minor = excluded.refund_due_minor, position = excluded.position
-"""
-
 
 class ReservationRow(msgspec.Struct, frozen=True, gc=False):
     """A reservation; the table's comments say what each column means."""
@@ -117,7 +95,5 @@ TABLE = Table(
     ),
     births=frozenset({ReservationPlaced}),
     fold=fold,
-    read=READ,
-    write=WRITE,
     stream="reservation_id",
 )

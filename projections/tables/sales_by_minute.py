@@ -11,33 +11,6 @@ from msgspec.structs import replace
 from domain.event_facts import TicketsHeld, TicketsReleased, TicketsSold
 from projections.tables.table import Table
 
-# The limit keeps each key a look-up of its own: a join may be planned as a scan while the table is small.
-READ = """
-SELECT s.event_id, s.minute, s.ticket_type_id, placed, paid, expired, cancelled, returned, tickets_placed, tickets_paid,
-       tickets_expired, tickets_cancelled, tickets_returned, revenue_minor, refunds_minor, currency, position
-FROM unnest(%(event_id)s::uuid[], %(minute)s::timestamptz[], %(ticket_type_id)s::uuid[])
-         AS asked (event_id, minute, ticket_type_id)
-CROSS JOIN LATERAL (
-    SELECT * FROM sales_by_minute AS each
-    WHERE (each.event_id, each.minute, each.ticket_type_id) = (asked.event_id, asked.minute, asked.ticket_type_id)
-    LIMIT 1) AS s
-"""
-WRITE = """
-INSERT INTO sales_by_minute (
-    event_id, minute, ticket_type_id, placed, paid, expired, cancelled, returned, tickets_placed, tickets_paid,
-    tickets_expired, tickets_cancelled, tickets_returned, revenue_minor, refunds_minor, currency, position)
-SELECT
-    event_id, minute, ticket_type_id, placed, paid, expired, cancelled, returned, tickets_placed, tickets_paid,
-    tickets_expired, tickets_cancelled, tickets_returned, revenue_minor, refunds_minor, currency, position
-FROM json_populate_recordset(NULL::sales_by_minute, %(sales_by_minute)s::json)
-ON CONFLICT (event_id, minute, ticket_type_id) DO UPDATE SET
-    placed = excluded.placed, paid = excluded.paid, expired = excluded.expired, cancelled = excluded.cancelled,
-    returned = excluded.returned, tickets_placed = excluded.tickets_placed, tickets_paid = excluded.tickets_paid,
-    tickets_expired = excluded.tickets_expired, tickets_cancelled = excluded.tickets_cancelled,
-    tickets_returned = excluded.tickets_returned, revenue_minor = excluded.revenue_minor,
-    refunds_minor = excluded.refunds_minor, currency = excluded.currency, position = excluded.position
-"""
-
 Key = tuple[UUID, datetime, UUID]
 NOTHING = Decimal(0)
 
@@ -137,7 +110,5 @@ TABLE = Table(
     changed_keys=dict.fromkeys((TicketsHeld, TicketsSold, TicketsReleased), _its_minute),
     births=frozenset(),
     fold=fold,
-    read=READ,
-    write=WRITE,
     stream="event_id",
 )

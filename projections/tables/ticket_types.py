@@ -16,21 +16,6 @@ from domain.event_facts import (
 )
 from projections.tables.table import RowMissing, Table
 
-READ = """
-SELECT ticket_type_id, event_id, place, name, amount_minor, currency, capacity, reserved, paid, position
-FROM ticket_types WHERE ticket_type_id = ANY(%(keys)s::uuid[])
-"""
-WRITE = """
-INSERT INTO ticket_types (
-    ticket_type_id, event_id, place, name, amount_minor, currency, capacity, reserved, paid, position)
-SELECT ticket_type_id, event_id, place, name, amount_minor, currency, capacity, reserved, paid, position
-FROM json_populate_recordset(NULL::ticket_types, %(ticket_types)s::json)
-ON CONFLICT (ticket_type_id) DO UPDATE SET
-    event_id = excluded.event_id, place = excluded.place, name = excluded.name,
-    amount_minor = excluded.amount_minor, currency = excluded.currency,
-    capacity = excluded.capacity, reserved = excluded.reserved, paid = excluded.paid, position = excluded.position
-"""
-
 
 class TicketTypeRow(msgspec.Struct, frozen=True, gc=False):
     """A ticket type of an event; the table's comments say what each column means."""
@@ -109,7 +94,5 @@ TABLE = Table(
     },
     births=frozenset({EventCreated}),
     fold=fold,
-    read=READ,
-    write=WRITE,
     stream="event_id",
 )

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from typing import Any, Generic, LiteralString, TypeVar
 from uuid import UUID
 
-import msgspec
 from psycopg import sql
 from psycopg.rows import args_row, tuple_row
 
@@ -17,7 +16,7 @@ from eventstore.postgres.connections import BY_INDEX, Connection, connect
 from eventstore.reading import StoredRow
 from eventstore.snapshots import SHAPE_VERSION
 from projections.tables.all_tables import TABLES
-from projections.tables.table import Table
+from projections.tables.table import Table, columns
 
 PART_ROWS = 4_096
 # Snapshots can be large.
@@ -129,7 +128,7 @@ def of_table(connection: Connection, table: Table, after: int = 0) -> "MergeCurs
     column = "position" if is_by_position(table) else table.stream or table.key_columns[0]
     template: LiteralString = OF_TABLE_AFTER if column == "position" else OF_GROWN if after else OF_TABLE
     query = sql.SQL(template).format(
-        columns=sql.SQL(", ").join(map(_selected, msgspec.structs.fields(table.row))),
+        columns=sql.SQL(columns(table.row)),
         table=sql.Identifier(table.name),
         first=sql.Identifier(column),
         order=sql.Identifier(column),
@@ -167,12 +166,6 @@ class MergeCursor(Generic[Item]):
     async def _read(self) -> bool:
         self._ahead = await anext(self._parts, [])
         return bool(self._ahead)
-
-
-def _selected(column: msgspec.structs.FieldInfo) -> sql.Composable:
-    """Ids that a row has as text are read as text."""
-    name = sql.Identifier(column.name)
-    return sql.SQL("{}::text").format(name) if column.type in (str, str | None) else name
 
 
 async def _parts(
