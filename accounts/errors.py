@@ -1,7 +1,7 @@
 """What can be wrong with an account, its login or its roles."""
 
 from domain.errors import Refusal
-from eventstore.errors import Failure
+from eventstore.errors import Failure, Overloaded
 
 
 class NotAuthenticated(Refusal):
@@ -20,6 +20,12 @@ class EmailTaken(Refusal):
     """There is an account with this e-mail already. Log in, or register with another e-mail."""
 
     code = "email-taken"
+
+
+class PasswordsOverloaded(Overloaded):
+    """More passwords are waiting than can be checked soon. Try again in a moment."""
+
+    retry_after_seconds = 5
 
 
 class UnknownAccount(Failure):

@@ -12,11 +12,10 @@ from unicodedata import normalize
 
 from passlib.context import CryptContext
 
-from eventstore.errors import Overloaded
+from accounts.errors import PasswordsOverloaded
 
 HASHES_AT_ONCE = 2
 HASHES_WAITING = 512
-RETRY_AFTER_SECONDS = 5
 LONGEST_PASSWORD = 128
 # A flood of logins takes what selling leaves of the processor, not half of it.
 NICENESS = 10
@@ -51,9 +50,9 @@ class Passwords:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """One of the `HASHES_WAITING` turns that may be waited for. Raises `Overloaded` when all are taken, at once."""
+        """One of the `HASHES_WAITING` turns that may be waited for. Raises `PasswordsOverloaded` when all are taken."""
         if self._waiting >= HASHES_WAITING:
-            raise Overloaded(RETRY_AFTER_SECONDS)
+            raise PasswordsOverloaded
         self._waiting += 1
         try:
             yield

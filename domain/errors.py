@@ -1,25 +1,26 @@
 """Every business "no": a refusal's docstring is the sentence its user reads, with its facts filled in."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, dataclass_transform
 from uuid import UUID
 
 
+@dataclass_transform(eq_default=False)
 class Refusal(Exception):
-    """The request was refused."""
+    """The request was refused. The fields of a subclass are its facts."""
 
     code: ClassVar[str]
 
-    def __init__(self) -> None:
-        super().__init__(self.detail)
+    def __init_subclass__(cls) -> None:
+        dataclass(eq=False)(cls)
 
     @property
     def facts(self) -> dict[str, Any]:
         """What a program needs next, by name."""
         return vars(self)
 
-    @property
-    def detail(self) -> str:
+    def __str__(self) -> str:
         facts = {name: spoken(fact) if isinstance(fact, datetime) else fact for name, fact in self.facts.items()}
         return " ".join((type(self).__doc__ or "").split()).format(**facts)
 
@@ -69,10 +70,7 @@ class SalesNotOpen(Refusal):
     """Sales of this event have not begun. Try again at {sales_open_at}."""
 
     code = "sales-not-open"
-
-    def __init__(self, sales_open_at: datetime) -> None:
-        self.sales_open_at = sales_open_at
-        super().__init__()
+    sales_open_at: datetime
 
 
 class SalesClosed(Refusal):
@@ -85,42 +83,30 @@ class LimitPerBuyer(Refusal):
     """One buyer may have {limit} of this event's tickets and you have {held}. Cancel a reservation or ask for fewer."""
 
     code = "limit-per-buyer"
-
-    def __init__(self, limit: int, held: int, reservation_id: UUID | None) -> None:
-        self.limit = limit
-        self.held = held
-        self.reservation_id = reservation_id
-        super().__init__()
+    limit: int
+    held: int
+    reservation_id: UUID | None
 
 
 class SoldOut(Refusal):
     """Too few tickets of this type are left: {available}. Ask for fewer, or try later: unpaid reservations run out."""
 
     code = "sold-out"
-
-    def __init__(self, available: int) -> None:
-        self.available = available
-        super().__init__()
+    available: int
 
 
 class HoldExpired(Refusal):
     """The time to pay for this reservation ended at {hold_expires_at}. Reserve again."""
 
     code = "hold-expired"
-
-    def __init__(self, hold_expires_at: datetime) -> None:
-        self.hold_expires_at = hold_expires_at
-        super().__init__()
+    hold_expires_at: datetime
 
 
 class NotPayable(Refusal):
     """This reservation is {reservation_status} already and can't be paid. Read it again to see how it stands."""
 
     code = "not-payable"
-
-    def __init__(self, reservation_status: str) -> None:
-        self.reservation_status = reservation_status
-        super().__init__()
+    reservation_status: str
 
 
 class NotTheOrganiser(Refusal):
@@ -133,32 +119,23 @@ class EventExists(Refusal):
     """You have an event with this title and start already. Change that one, or choose another title or start."""
 
     code = "event-exists"
-
-    def __init__(self, event_id: UUID) -> None:
-        self.event_id = event_id
-        super().__init__()
+    event_id: UUID
 
 
 class CapacityBelowTaken(Refusal):
     """The capacity can't go below the {taken} tickets that are reserved or paid. Choose at least that many."""
 
     code = "capacity-below-taken"
-
-    def __init__(self, ticket_type_id: UUID, taken: int) -> None:
-        self.ticket_type_id = ticket_type_id
-        self.taken = taken
-        super().__init__()
+    ticket_type_id: UUID
+    taken: int
 
 
 class InvalidRequest(Refusal):
     """The request does not fit the event: {field} {problem}."""
 
     code = "invalid-request"
-
-    def __init__(self, field: str, problem: str) -> None:
-        self.field = field
-        self.problem = problem
-        super().__init__()
+    field: str
+    problem: str
 
 
 class IdempotencyKeyReused(Refusal):

@@ -1,6 +1,6 @@
 """What can go wrong, as opposed to be refused."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import psycopg
 from psycopg_pool import PoolTimeout, TooManyRequests
@@ -10,6 +10,14 @@ class Failure(Exception):
     """The box office can't answer right now."""
 
     code: ClassVar[str] = "internal-error"
+    # None where it is not known to go better soon.
+    retry_after_seconds: ClassVar[int | None] = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a program needs next, by name."""
+        retry = {"retry_after_seconds": self.retry_after_seconds} if self.retry_after_seconds else {}
+        return vars(self) | retry
 
     def __str__(self) -> str:
         return super().__str__() or " ".join((type(self).__doc__ or "").split())
@@ -19,52 +27,42 @@ class Overloaded(Failure):
     """More commands are waiting than can be answered soon. Try again in a moment."""
 
     code = "overloaded"
-
-    def __init__(self, retry_after_seconds: int = 1) -> None:
-        super().__init__()
-        self.retry_after_seconds = retry_after_seconds
+    retry_after_seconds = 1
 
 
 class DatabaseAway(Failure):
     """The database does not answer. Whether the command was recorded is unknown: repeat it with the same key."""
 
     code = "database-away"
+    retry_after_seconds = 1
 
 
 class EventBusy(Failure):
     """Another process holds this event and does not get on. Nothing was recorded; try again in a moment."""
 
     code = "event-busy"
-
-    def __init__(self, retry_after_seconds: int = 1) -> None:
-        super().__init__()
-        self.retry_after_seconds = retry_after_seconds
+    retry_after_seconds = 1
 
 
 class DiskFull(Failure):
     """The disk of the database is full. Nothing was recorded; reading goes on, and writing once there is room again."""
 
     code = "disk-full"
-
-    def __init__(self, retry_after_seconds: int = 30) -> None:
-        super().__init__()
-        self.retry_after_seconds = retry_after_seconds
+    retry_after_seconds = 30
 
 
 class ReadOnly(Failure):
     """The database takes no writes at the moment: it is a standby, or was set read-only. Nothing was recorded."""
 
     code = "read-only"
-
-    def __init__(self, retry_after_seconds: int = 5) -> None:
-        super().__init__()
-        self.retry_after_seconds = retry_after_seconds
+    retry_after_seconds = 5
 
 
 class SchemaOutdated(Failure):
     """The database has another schema version than this program. Run tixxety migrate."""
 
     code = "database-away"
+    retry_after_seconds = 1
 
 
 class DecisionFailed(Failure):

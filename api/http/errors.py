@@ -32,20 +32,14 @@ class BodyTooLarge(Refusal):
     """The body is larger than {limit_bytes} bytes. Send less."""
 
     code = "body-too-large"
-
-    def __init__(self, limit_bytes: int) -> None:
-        self.limit_bytes = limit_bytes
-        super().__init__()
+    limit_bytes: int
 
 
 class RequestTimeout(Refusal):
     """The request did not arrive within {limit_seconds} seconds. Send it again."""
 
     code = "request-timeout"
-
-    def __init__(self, limit_seconds: int) -> None:
-        self.limit_seconds = limit_seconds
-        super().__init__()
+    limit_seconds: int
 
 
 class HeadersTooLarge(Refusal):
@@ -70,10 +64,7 @@ class UnsupportedMediaType(Refusal):
     """The body is of another kind than is read here. Send it with Content-Type: {media_type}."""
 
     code = "unsupported-media-type"
-
-    def __init__(self, media_type: str) -> None:
-        self.media_type = media_type
-        super().__init__()
+    media_type: str
 
 
 class UnsupportedContentCoding(Refusal):
@@ -86,41 +77,29 @@ class RateLimited(Refusal):
     """Too many requests came from your address. Try again in {retry_after_seconds} seconds."""
 
     code = "rate-limited"
-
-    def __init__(self, retry_after_seconds: int) -> None:
-        self.retry_after_seconds = retry_after_seconds
-        super().__init__()
+    retry_after_seconds: int
 
 
 class TooManyConnections(Refusal):
     """Your address has as many connections as one may have. Use those that you have, and close what you don't use."""
 
     code = "too-many-connections"
-
-    def __init__(self, retry_after_seconds: int = 1) -> None:
-        self.retry_after_seconds = retry_after_seconds
-        super().__init__()
+    retry_after_seconds: int = 1
 
 
 class RecordedTooMuch(Refusal):
     """Your account has recorded all that one may in a minute. Go on in {retry_after_seconds} seconds."""
 
     code = "rate-limited"
-
-    def __init__(self, retry_after_seconds: int) -> None:
-        self.retry_after_seconds = retry_after_seconds
-        super().__init__()
+    retry_after_seconds: int
 
 
 class TooManyAtOnce(Refusal):
     """Your account has {limit} requests under way already. Send the next once one of them is answered."""
 
     code = "too-many-at-once"
-
-    def __init__(self, limit: int, retry_after_seconds: int = 1) -> None:
-        self.limit = limit
-        self.retry_after_seconds = retry_after_seconds
-        super().__init__()
+    limit: int
+    retry_after_seconds: int = 1
 
 
 class SearchesOverloaded(Overloaded):
@@ -131,33 +110,30 @@ class SearchTooSlow(Failure):
     """The search was ended because it took too long. Look for other words, or name a place or a time as well."""
 
     code = "search-too-slow"
+    retry_after_seconds = 5
 
-    def __init__(self, limit_seconds: int, retry_after_seconds: int = 5) -> None:
+    def __init__(self, limit_seconds: int) -> None:
         super().__init__()
         self.limit_seconds = limit_seconds
-        self.retry_after_seconds = retry_after_seconds
 
 
 class ProjectionBehind(Failure):
     """The tables for reading have not reached the position you asked for. Try again in a moment."""
 
     code = "projection-behind"
+    retry_after_seconds = 1
 
-    def __init__(self, min_position: int, position: int, retry_after_seconds: int = 1) -> None:
+    def __init__(self, min_position: int, position: int) -> None:
         super().__init__()
         self.min_position = min_position
         self.position = position
-        self.retry_after_seconds = retry_after_seconds
 
 
 class RebuildDue(Failure):
     """The database has not yet the tables that this answer is read from. Its operator makes them: tixxety rebuild."""
 
     code = "rebuild-due"
-
-    def __init__(self, retry_after_seconds: int = 60) -> None:
-        super().__init__()
-        self.retry_after_seconds = retry_after_seconds
+    retry_after_seconds = 60
 
 
 class InternalError(Failure):

@@ -26,7 +26,6 @@ from eventstore.postgres.connections import CONNECTION_LOST
 MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS_SHOWN = 50
 LONGEST_PATH_SHOWN = 200
-DATABASE_AWAY_RETRY_SECONDS = 1
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 AnyNo = domain.Refusal | failures.Failure
@@ -89,14 +88,14 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "headers-too-large": ProblemType(431, "Headers too large", http.HeadersTooLarge()),
     "internal-error": ProblemType(500, "Something broke", http.InternalError()),
     "overloaded": ProblemType(
-        503, "Overloaded", failures.Overloaded(1), (http.SearchesOverloaded(1), http.NoConnectionLeft())
+        503, "Overloaded", failures.Overloaded(), (http.SearchesOverloaded(), http.NoConnectionLeft())
     ),
     "search-too-slow": ProblemType(503, "Search too slow", http.SearchTooSlow(2)),
-    "event-busy": ProblemType(503, "Event busy", failures.EventBusy(1)),
-    "disk-full": ProblemType(503, "Disk full", failures.DiskFull(30)),
-    "read-only": ProblemType(503, "Read-only", failures.ReadOnly(5)),
+    "event-busy": ProblemType(503, "Event busy", failures.EventBusy()),
+    "disk-full": ProblemType(503, "Disk full", failures.DiskFull()),
+    "read-only": ProblemType(503, "Read-only", failures.ReadOnly()),
     "database-away": ProblemType(503, "Database away", failures.DatabaseAway()),
-    "rebuild-due": ProblemType(503, "Rebuild due", http.RebuildDue(60)),
+    "rebuild-due": ProblemType(503, "Rebuild due", http.RebuildDue()),
     "projection-behind": ProblemType(503, "Projections behind", http.ProjectionBehind(1042, 1040)),
 }
 
@@ -105,10 +104,7 @@ def facts_of(no: AnyNo) -> dict[str, Any]:
     """What a program needs next, by name; `invalid-request` has `errors` of `path` and `message`."""
     if isinstance(no, domain.InvalidRequest):
         return {"errors": [{"path": no.field, "message": no.problem}]}
-    facts = dict(no.facts) if isinstance(no, domain.Refusal) else dict(vars(no))
-    if no.code == "database-away":
-        facts["retry_after_seconds"] = DATABASE_AWAY_RETRY_SECONDS
-    return facts
+    return no.facts
 
 
 def document(no: AnyNo, request_id: UUID | None, root_path: str = "") -> dict[str, Any]:

@@ -9,32 +9,23 @@ class InTheFuture(Refusal):
     """{asked_at} lies in the future, and it is {now} here. Ask for an instant that has passed."""
 
     code = "in-the-future"
-
-    def __init__(self, asked_at: datetime, now: datetime) -> None:
-        self.asked_at = asked_at
-        self.now = now
-        super().__init__()
+    asked_at: datetime
+    now: datetime
 
 
 class BeyondTheEnd(Refusal):
     """The history ends at position {last_position}. Ask for that one, or for one before it."""
 
     code = "beyond-the-end"
-
-    def __init__(self, last_position: int) -> None:
-        self.last_position = last_position
-        super().__init__()
+    last_position: int
 
 
 class NotCreatedYet(Refusal):
     """This event did not exist then: it was created at {created_at}, at position {position}."""
 
     code = "event-not-created-yet"
-
-    def __init__(self, created_at: datetime, position: int) -> None:
-        self.created_at = created_at
-        self.position = position
-        super().__init__()
+    created_at: datetime
+    position: int
 
 
 class NoSuchReservation(Refusal):
