@@ -33,7 +33,7 @@ from tests import box_office
 from tests.projections.waiting import running, until_folded
 from tixxety.commands.analyst_url import hand_out, take_back
 from tixxety.schema.migration import migrate
-from tixxety.schema.version import schema_version
+from tixxety.schema.version import schema_versions
 from workers.main import run as work
 from workers.periodic_jobs import Sealing
 
@@ -227,7 +227,7 @@ async def test_dropping_one_leaves_the_other_well(offices: Offices) -> None:
     for office in offices:
         await sell(office)
     await asyncio.to_thread(drop, second)
-    assert await asyncio.to_thread(schema_version, second) is None
+    assert await asyncio.to_thread(schema_versions, second) is None
     assert await asyncio.to_thread(migrate, first) == []
     async with await connect(first) as connection, running(Projector(first)):
         await sell(first)

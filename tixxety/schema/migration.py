@@ -2,6 +2,7 @@
 
 from psycopg import sql
 
+from eventstore import schema_version
 from eventstore.box_office import ANALYST_ROLE, APP_ROLE, MIGRATION_KEY, POSITION_KEY, WORKER_ROLE, BoxOffice
 from eventstore.errors import SchemaOutdated
 from eventstore.postgres.connections import Connection, connect_as_owner
@@ -15,11 +16,10 @@ from tixxety.processes.stop_signals import run
 from tixxety.schema.database_lockdown import guard
 from tixxety.schema.database_roles import asks, make_role
 from tixxety.schema.rights import give_rights, let_logins_work
-from tixxety.schema.version import HAS_VERSION, SEARCH_PATH, expect_this_version, expect_utf8, version_of
+from tixxety.schema.version import SEARCH_PATH, expect_this_version, expect_utf8
 
 LOCK = "SELECT pg_advisory_lock(%(lock_class)s, %(lock_key)s)"
 LOCK_POSITIONS = "SELECT pg_advisory_xact_lock(%(lock_class)s, %(lock_key)s)"
-VERSION = "SELECT version FROM schema_version"
 FIRST_VERSION = "INSERT INTO schema_version (version) VALUES (%s)"
 NEXT_VERSION = "UPDATE schema_version SET version = %s"
 HAS_PROJECTIONS = "SELECT to_regclass('checkpoint') IS NOT NULL"
@@ -84,11 +84,13 @@ async def _migrate(box_office: BoxOffice) -> list[str]:
 async def _version(connection: Connection) -> int:
     """The version of the schema that is there, 0 before there is any. Raises SchemaOutdated on one we don't know."""
     await connection.execute(SEARCH_PATH.format(sql.Identifier(connection.box_office.history)))
-    if not await asks(connection, HAS_VERSION):
+    found = await schema_version.read(connection)
+    if found is None:
         return 0
-    version = version_of(await (await connection.execute(VERSION)).fetchone())
+    version = found[0]
     if not 1 <= version <= SCHEMA_VERSION:
-        expect_this_version(version)
+        # Also a newer one that serves this program: what it has more is nothing to take a step from.
+        expect_this_version(version, version)
     return version
 
 

@@ -40,7 +40,7 @@ async def problem(client: httpx2.AsyncClient, name: str) -> str | None:
         (OURS, OURS, None),
         (NEXT, OURS, None),
         (AFTER_NEXT, OURS, None),
-        (NEXT, NEXT, f"serves programs from version {NEXT} on, and this one is of {OURS}"),
+        (NEXT, NEXT, f"made by version {NEXT}; this program knows {OURS}"),
         (OURS - 1, OURS - 1, "run tixxety migrate"),
     ],
 )
@@ -70,7 +70,7 @@ async def test_a_schema_that_says_nothing_serves_its_own_version(
     owner.execute("ALTER TABLE schema_version DROP COLUMN IF EXISTS serves_from")
     assert await problem(client, "schema") is None
     owner.execute("UPDATE schema_version SET version = version + 1")
-    assert "serves programs from version" in str(await problem(client, "schema"))
+    assert "made by version" in str(await problem(client, "schema"))
     owner.execute("DROP TABLE schema_version")
     assert "run tixxety migrate" in str(await problem(client, "schema"))
 

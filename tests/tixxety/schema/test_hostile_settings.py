@@ -17,7 +17,7 @@ from tests.tixxety.forked import run_command as tixxety
 from tests.tixxety.schema.test_migration import sell
 from tixxety.errors import WrongEncoding
 from tixxety.schema.migration import migrate
-from tixxety.schema.version import schema_version
+from tixxety.schema.version import schema_versions
 
 SETTINGS = {
     "datestyle": "German, DMY",
@@ -73,7 +73,7 @@ def test_a_database_that_can_not_keep_every_text_is_refused(server_url: str, enc
     execute(server_url, sql.SQL(make).format(sql.Identifier(name), sql.Literal(encoding)))
     url = with_database(server_url, name)
     try:
-        for refused in (migrate, schema_version):
+        for refused in (migrate, schema_versions):
             with pytest.raises(WrongEncoding, match=f"encoding is {encoding}, and Tixxety needs UTF8"):
                 refused(url)
     finally:

@@ -20,7 +20,7 @@ from tests import box_office
 from tixxety.commands import analyst_url
 from tixxety.schema.database_lockdown import ADVISORY_FUNCTIONS, OPEN_LOCKS, SILENT_STAYS
 from tixxety.schema.migration import NO_ANALYSTS, NO_ROLE, migrate
-from tixxety.schema.version import expect_this_version, schema_version, schema_versions
+from tixxety.schema.version import expect_this_version, schema_versions
 
 TABLES = """
 SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -53,8 +53,8 @@ ALL_TABLES = [
     ("tixxety.snapshots",),
     ("tixxety.stored_events",),
 ]
-# The oldest version whose programs go on beside this one's schema.
-SERVES_FROM = 3
+# The schema's version, and the oldest one whose programs go on beside it.
+OURS = (SCHEMA_VERSION, 3)
 RECORDED = """
 INSERT INTO stored_events VALUES (gen_random_uuid(), 1, 'TicketsHeld', '{}', 1, 1)
 """
@@ -149,7 +149,7 @@ def test_ten_at_once_on_one_empty_database(empty_database_url: str) -> None:
         assert list(ten.map(migrate, [empty_database_url] * 10)) == [[]] * 10
     assert rows(empty_database_url, TABLES) == ALL_TABLES
     assert rows(empty_database_url, "SELECT version FROM schema_version") == [(SCHEMA_VERSION,)]
-    assert schema_version(empty_database_url) == SCHEMA_VERSION
+    assert schema_versions(empty_database_url) == OURS
 
 
 def test_four_databases_at_once(own_role: str, database: MakeDatabase, server_url: str) -> None:
@@ -194,19 +194,19 @@ def test_every_table_view_column_and_function_has_a_comment(database_url: str) -
 
 
 def test_an_empty_database_has_no_version(empty_database_url: str) -> None:
-    assert schema_version(empty_database_url) is None
+    assert schema_versions(empty_database_url) is None
     migrate(empty_database_url)
-    assert schema_version(empty_database_url) == SCHEMA_VERSION
+    assert schema_versions(empty_database_url) == OURS
 
 
 @pytest.mark.parametrize("change", ["UPDATE {} SET version = version + 1", "DELETE FROM {}"])
 def test_a_schema_of_another_version_is_refused_and_left_alone(empty_database_url: str, change: str) -> None:
     migrate(empty_database_url)
     run(empty_database_url, sql.SQL(change).format(sql.Identifier("tixxety", "schema_version")))
-    before = schema_version(empty_database_url)
-    with pytest.raises(SchemaOutdated, match=f"made by version {before}; this program knows {SCHEMA_VERSION}"):
+    before = schema_versions(empty_database_url) or OURS
+    with pytest.raises(SchemaOutdated, match=f"made by version {before[0]}; this program knows {SCHEMA_VERSION}"):
         migrate(empty_database_url)
-    assert schema_version(empty_database_url) == before != SCHEMA_VERSION
+    assert schema_versions(empty_database_url) == before != OURS
 
 
 @pytest.mark.parametrize("version", [1, 3])
@@ -220,11 +220,11 @@ def test_a_box_office_of_an_older_version_goes_on_with_its_history(empty_databas
         connection.execute(RECORDED)
     before = rows(empty_database_url, "SELECT * FROM stored_events")
     with pytest.raises(SchemaOutdated, match="run tixxety migrate"):
-        expect_this_version(version)
+        expect_this_version(version, version)
     with ThreadPoolExecutor(4) as four:
         assert list(four.map(migrate, [empty_database_url] * 4)) == [[]] * 4
     assert rows(empty_database_url, TABLES) == ALL_TABLES
-    assert schema_versions(empty_database_url) == (SCHEMA_VERSION, SERVES_FROM)
+    assert schema_versions(empty_database_url) == OURS
     assert len(steps()) == SCHEMA_VERSION
     assert rows(empty_database_url, "SELECT * FROM stored_events") == before
     assert len(rows(empty_database_url, "SELECT * FROM seal_keys")) == 1
@@ -247,7 +247,7 @@ def test_a_login_that_may_create_no_role_is_told_and_has_a_working_system(
     url = database(login("NOCREATEROLE"))
     for _ in range(2):
         assert migrate(url) == told(NO_ROLE, OPEN_LOCKS)
-    assert schema_version(url) == SCHEMA_VERSION
+    assert schema_versions(url) == OURS
     asyncio.run(sell(url))
     for change in ("UPDATE stored_events SET topic = 'x'", "DELETE FROM stored_events", "TRUNCATE stored_events"):
         with pytest.raises(RestrictViolation):
@@ -317,7 +317,7 @@ def test_a_login_in_the_role_serves_what_another_has_made(login: MakeLogin, data
     name = login("")
     run(server_url, sql.SQL("GRANT {} TO {}").format(sql.Identifier(BoxOffice().roles[APP_ROLE]), sql.Identifier(name)))
     url = as_login(database_url, name)
-    assert schema_version(url) == SCHEMA_VERSION
+    assert schema_versions(url) == OURS
     asyncio.run(sell(url))
     asyncio.run(serves_as(url, BoxOffice().roles[APP_ROLE]))
 
@@ -371,6 +371,6 @@ def test_names_are_made_again_where_they_are_missing(database_url: str) -> None:
 
 def test_a_database_that_is_away_is_an_error_of_the_database(database_url: str) -> None:
     missing = urlunsplit(urlsplit(database_url)._replace(path="/there_is_none"))
-    for ask in (migrate, schema_version):
+    for ask in (migrate, schema_versions):
         with pytest.raises(psycopg.OperationalError):
             ask(missing)
