@@ -6,6 +6,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
+from eventstore.append_only_status import APPEND_ONLY
 from eventstore.box_office import ANALYST_ROLE
 from eventstore.postgres.connections import Connection
 from tixxety.schema.database_roles import asks
@@ -44,8 +45,6 @@ SILENT_STAYS = (
 )
 # Whose functions may write to the WAL on behalf of those who serve.
 OWNER = "SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = %(schema)s"
-# Only ever added to.
-GUARDED = ("stored_events", "seals", "audit_reads")
 UNGUARDED = """
 SELECT name FROM unnest(%(tables)s::text[]) AS name WHERE NOT EXISTS (
     SELECT FROM pg_trigger
@@ -102,7 +101,7 @@ async def guard(connection: Connection, *, from_version: int) -> list[str]:
 
 async def _guard_history(connection: Connection) -> list[str]:
     """Put the triggers back that keep what is only added to from being changed."""
-    rows = await (await connection.execute(UNGUARDED, {"tables": list(GUARDED)})).fetchall()
+    rows = await (await connection.execute(UNGUARDED, {"tables": list(APPEND_ONLY)})).fetchall()
     for (table,) in rows:
         async with connection.transaction():
             for statement in (GUARD, SWITCH_ON):
