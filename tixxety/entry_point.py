@@ -1,7 +1,5 @@
 """Where the command line begins: signals are heeded before anything else is loaded, and every end has an exit code."""
 
-from __future__ import annotations
-
 import errno
 import os
 import signal

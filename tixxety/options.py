@@ -1,7 +1,5 @@
 """What the commands share: their options, and the box office that these stand for."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The settings, from environment variables of the same names in capitals; nothing else in the project reads them."""
 
-from __future__ import annotations
-
 import ipaddress
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The table of the commands: what each is called and does, and the module that is loaded once it was typed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Annotated, Any, cast

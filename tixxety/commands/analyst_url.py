@@ -1,7 +1,5 @@
 """`tixxety analyst-url`: a login for an analyst, who reads the projections and nothing else."""
 
-from __future__ import annotations
-
 import re
 import secrets
 from collections.abc import Awaitable, Callable

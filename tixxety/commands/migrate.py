@@ -1,7 +1,5 @@
 """`tixxety migrate`: the database's schema, brought up to date."""
 
-from __future__ import annotations
-
 import typer
 
 from tixxety.options import Home

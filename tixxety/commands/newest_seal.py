@@ -1,7 +1,5 @@
 """`tixxety newest-seal`: what proves the history, to be kept elsewhere."""
 
-from __future__ import annotations
-
 import msgspec
 import typer
 

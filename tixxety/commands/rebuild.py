@@ -1,7 +1,5 @@
 """`tixxety rebuild`: folds all tables for reading anew while everybody goes on, and tells how far it is."""
 
-from __future__ import annotations
-
 import json
 import time
 from typing import Annotated

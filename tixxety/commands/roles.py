@@ -1,7 +1,5 @@
 """`tixxety grant` and `tixxety revoke`: what an account may do beyond its own."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """`tixxety rotate-seal-key`: a new key for the seals to come."""
 
-from __future__ import annotations
-
 import typer
 from psycopg.errors import InsufficientPrivilege
 

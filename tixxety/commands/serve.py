@@ -1,7 +1,5 @@
 """`tixxety serve`: the API alone, in one process or several."""
 
-from __future__ import annotations
-
 import socket
 from typing import Annotated
 

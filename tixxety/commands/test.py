@@ -1,7 +1,5 @@
 """`tixxety test`: pytest over the clone, on a PostgreSQL that is made for the run and thrown away."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """`tixxety up`: a whole box office on one machine."""
 
-from __future__ import annotations
-
 from tixxety.options import Home, Host, Port
 from tixxety.serving import up as box_office
 from tixxety.settings import read_settings

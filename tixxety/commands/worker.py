@@ -1,7 +1,5 @@
 """`tixxety worker`: what is done behind the API."""
 
-from __future__ import annotations
-
 from eventstore.postgres.connections import WORKER_ROLE
 from tixxety.options import Home, expect_database
 from tixxety.schema.rights import expect_worker_rights

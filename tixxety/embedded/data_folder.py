@@ -1,7 +1,5 @@
 """The files of the embedded PostgreSQL: the data, the superuser's password and the port, in one folder."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import secrets

@@ -1,7 +1,5 @@
 """The home: the folder that holds what `tixxety` keeps on one machine without a DATABASE_URL."""
 
-from __future__ import annotations
-
 import fcntl
 import json
 import os

@@ -1,7 +1,5 @@
 """What a dead owner may leave of its PostgreSQL: a server, backends without a server, a stale pid file."""
 
-from __future__ import annotations
-
 import signal
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The logins by which API and worker come to the embedded PostgreSQL: their roles' own, never the superuser's."""
 
-from __future__ import annotations
-
 from urllib.parse import urlsplit, urlunsplit
 
 from psycopg import sql

@@ -1,7 +1,5 @@
 """The embedded PostgreSQL: starts, shares, restarts and stops the server that `tixxety` uses without a DATABASE_URL."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import os

@@ -1,7 +1,5 @@
 """Who runs the embedded PostgreSQL, and where it may live: PostgreSQL refuses to run as root."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import pwd

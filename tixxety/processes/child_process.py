@@ -1,7 +1,5 @@
 """Child processes that end with their parent, however it dies, and are stopped within a bound."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import gc

@@ -1,7 +1,5 @@
 """What the first process of a container has to do: pass signals on, and reap the processes that nobody waits for."""
 
-from __future__ import annotations
-
 import os
 import signal
 

@@ -1,7 +1,5 @@
 """Keeps services alive: restarts the dead with growing pauses, gives up when that does not help, stops all in order."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """What `migrate` sees to beside tables and rights: that nobody else can stop sales, fill the disk or lift a guard."""
 
-from __future__ import annotations
-
 from typing import LiteralString
 
 from psycopg import sql

@@ -1,7 +1,5 @@
 """Roles in the database. They belong to the whole server, where others may be making the same ones at this moment."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import LiteralString

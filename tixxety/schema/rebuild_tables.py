@@ -1,7 +1,5 @@
 """Rebuilds the tables for reading, and tells on standard error how far it is and what differed."""
 
-from __future__ import annotations
-
 from eventstore.errors import Failure
 from projections.rebuilding.differences import Differences
 from projections.rebuilding.rebuild import Progress, Rebuilt, rebuild

@@ -1,7 +1,5 @@
 """Which of the two roles may do what: the whole table of rights, and how `migrate` gives and takes them."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from psycopg import sql

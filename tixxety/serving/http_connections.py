@@ -1,7 +1,5 @@
 """How many connections one API process takes, in all and of one address, and how much it keeps for slow readers."""
 
-from __future__ import annotations
-
 import resource
 import time
 from collections import Counter

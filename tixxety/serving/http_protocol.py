@@ -1,7 +1,5 @@
 """HTTP as our processes speak it: bounded in size and time; what is no HTTP gets a problem document."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

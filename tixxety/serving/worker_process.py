@@ -1,7 +1,5 @@
 """The worker as a process: runs until a signal asks it to end."""
 
-from __future__ import annotations
-
 import uvloop
 
 from tixxety.processes.child_process import spare_collector

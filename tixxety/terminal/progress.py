@@ -1,7 +1,5 @@
 """Progress on standard error: a bar on a terminal, a line now and then elsewhere."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial

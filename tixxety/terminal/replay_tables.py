@@ -1,7 +1,5 @@
 """How a moment and a line in time look on a terminal, and plainly elsewhere."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from typing import Any
