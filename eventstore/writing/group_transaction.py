@@ -180,12 +180,11 @@ class Group:
 
     async def _decide(self, command: Command, now: datetime) -> GroupDecision | Exception | Undecided:
         """Decide on the state as the commands before left it, and apply the outcome to it at once."""
-        aggregates = [*map(self.kept.get, command.streams), *map(self._short_aggregate, command.short_streams)]
-        event = aggregates[0]
+        event = self.kept[command.event_id]
         name = new_name(command, event) if command.changes_names else None
         holder_id = await unique_event_names.holder(self.trips, name) if name else None
         try:
-            decision = decide(command, Read(aggregates, holder_id), now)
+            decision = decide(command, Read.of(command, self._aggregate, holder_id), now)
             rows = encoded(decision)
         except Refusal as refusal:
             self.refusals.add(command, refusal, event, len(self.rows))
@@ -229,8 +228,8 @@ class Group:
         else:
             self.short_streams.setdefault(stream_id, []).append(domain_event)
 
-    def _short_aggregate(self, stream_id: UUID) -> Any:
-        aggregate: Any = None
+    def _aggregate(self, stream_id: UUID) -> Any:
+        aggregate = self.kept.get(stream_id)
         for domain_event in self.short_streams.get(stream_id, ()):
             aggregate = domain_event.mutate(aggregate)
         return aggregate
