@@ -81,13 +81,7 @@ async def delete(connection: Connection, account_id: UUID) -> bool:
     return await (await connection.execute(DELETE, {"account_id": account_id})).fetchone() is not None
 
 
-async def grant(connection: Connection, email: str, role: str) -> list[str] | None:
-    """The account's roles after giving it one; None for an unknown e-mail."""
-    row = await (await connection.execute(GRANT, {"email": email, "role": role})).fetchone()
-    return list(row[0]) if row else None
-
-
-async def revoke(connection: Connection, email: str, role: str) -> list[str] | None:
-    """The account's roles after taking one back; None for an unknown e-mail."""
-    row = await (await connection.execute(REVOKE, {"email": email, "role": role})).fetchone()
+async def change_roles(connection: Connection, change: str, email: str, role: str) -> list[str] | None:
+    """The account's roles after `GRANT` or `REVOKE` of one; None for an unknown e-mail."""
+    row = await (await connection.execute(change, {"email": email, "role": role})).fetchone()
     return list(row[0]) if row else None

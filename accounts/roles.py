@@ -31,9 +31,7 @@ async def grant(box_office: BoxOffice | str, email: str, role: str) -> list[str]
 
     Raises `UnknownRole`, `UnknownAccount`, `psycopg.errors.InsufficientPrivilege`.
     """
-    _check_role(role)
-    async with await connect_as_owner(box_office) as connection:
-        return _known(await account_queries.grant(connection, sought_email(email), role))
+    return await _changed(box_office, account_queries.GRANT, email, role)
 
 
 async def revoke(box_office: BoxOffice | str, email: str, role: str) -> list[str]:
@@ -41,17 +39,14 @@ async def revoke(box_office: BoxOffice | str, email: str, role: str) -> list[str
 
     Raises `UnknownRole`, `UnknownAccount`, `psycopg.errors.InsufficientPrivilege`.
     """
-    _check_role(role)
-    async with await connect_as_owner(box_office) as connection:
-        return _known(await account_queries.revoke(connection, sought_email(email), role))
+    return await _changed(box_office, account_queries.REVOKE, email, role)
 
 
-def _check_role(role: str) -> None:
+async def _changed(box_office: BoxOffice | str, change: str, email: str, role: str) -> list[str]:
     if role not in ROLES:
         raise UnknownRole
-
-
-def _known(roles: list[str] | None) -> list[str]:
+    async with await connect_as_owner(box_office) as connection:
+        roles = await account_queries.change_roles(connection, change, sought_email(email), role)
     if roles is None:
         raise UnknownAccount
     return roles
