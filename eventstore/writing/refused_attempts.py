@@ -42,17 +42,19 @@ ON CONFLICT DO NOTHING
 )
 # For a group that records nothing else: nobody is told that a refusal is durable, so its commit need not be waited for.
 LOSABLE = Statement("losable", "SET LOCAL synchronous_commit = off")
-OF_BUYER = """
+ATTEMPTS = """
 SELECT request_id, refused_at, account_id, command, event_id, reservation_id, ticket_type_id, quantity,
        code, facts::text AS facts, capacity, reserved, paid, position, last_kept
 FROM refused_together, unnest(request_ids, account_ids) AS attempt (request_id, account_id)
+"""
+OF_BUYER = f"""
+{ATTEMPTS}
 WHERE event_id = %(event_id)s AND account_ids @> ARRAY[%(account_id)s::uuid] AND account_id = %(account_id)s::uuid
 ORDER BY position, refused_at, request_id LIMIT %(limit)s
 """
-OF_RESERVATION = """
-SELECT request_id, refused_at, account_id, command, event_id, reservation_id, ticket_type_id, quantity,
-       code, facts::text AS facts, capacity, reserved, paid, position, last_kept
-FROM refusals WHERE reservation_id = %(reservation_id)s ORDER BY position, refused_at, request_id LIMIT %(limit)s
+OF_RESERVATION = f"""
+{ATTEMPTS}
+WHERE reservation_id = %(reservation_id)s ORDER BY position, refused_at, request_id LIMIT %(limit)s
 """
 FORGET = """
 DELETE FROM refused_together WHERE first_request_id IN (

@@ -11,11 +11,12 @@ from uuid import UUID
 
 import typer
 
+from projections.progress_callback import ProgressCallback, no_progress
 from tixxety.errors import WrongArgument
 from tixxety.options import Home, To, box_office
 from tixxety.processes.stop_signals import run
 from tixxety.terminal.atomic_files import written_whole
-from tixxety.terminal.progress import Tell, progress_bar
+from tixxety.terminal.progress import progress_bar
 
 if TYPE_CHECKING:
     from auditing.export.write_export import Writer
@@ -77,10 +78,10 @@ def export_table(name: str, form: str, to: Path | None, home: str | None) -> Non
     typer.echo(f"{name} has {written.rows:,} rows at position {written.position:,}.", err=True)
 
 
-def progress(to: Path | None) -> AbstractContextManager[Tell]:
+def progress(to: Path | None) -> AbstractContextManager[ProgressCallback]:
     """None on a terminal that shows the export itself."""
     if to is None and sys.stdout.isatty():
-        return nullcontext(lambda _done, _total: None)
+        return nullcontext(no_progress)
     return progress_bar("exporting")
 
 

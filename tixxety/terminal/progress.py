@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-LINE_SECONDS = 5.0
+from projections.progress_callback import ProgressCallback
 
-Tell = Callable[[int, int], None]
+LINE_SECONDS = 5.0
 
 
 class Rate(ProgressColumn):
@@ -71,7 +71,7 @@ def reporting(*, steps_count: bool = True) -> Iterator[Report]:
 
 
 @contextmanager
-def progress_bar(doing: str) -> Iterator[Tell]:
+def progress_bar(doing: str) -> Iterator[ProgressCallback]:
     """A report of one step; call what it gives with how much is done, and of how much. Nothing of what is soon done."""
     with reporting(steps_count=False) as report:
         report.tell(doing, 0, None)
