@@ -88,7 +88,7 @@ async def _open_services(stack: AsyncExitStack, config: ApiConfig, tokens: Token
         searches=await stack.enter_async_context(Searches(office)),
         reads=Turns(READS_AT_ONCE),
         commands=LimitedCommands(commands, troubles, rate_limits=config.rate_limits),
-        follower=await stack.enter_async_context(CheckpointWatcher(office)),
+        checkpoint_watcher=await stack.enter_async_context(CheckpointWatcher(office)),
         passwords=passwords,
         tokens=tokens,
         rate_limits=RateLimits(on=config.rate_limits, trusted_proxies=config.trusted_proxies),

@@ -115,7 +115,7 @@ async def _look(connection: Connection, services: Services) -> Readiness:
     if checks["projections"].ok:
         lags = [ConsumerLag(**lag._asdict()) for lag in await consumers_queries.lags(connection)]
         folded = await reservations_queries.readiness(connection)
-        checks["runner"] = _runner(services.projector_presence, is_there=folded.runner_holds_lock)
+        checks["runner"] = _projector(services.projector_presence, is_there=folded.projector_holds_lock)
         checks["projections"] = await _projections(connection, folded, now)
     return _readiness(checks, _told(found, connection.box_office), queue_percent, lags)
 
@@ -173,10 +173,10 @@ def _missing(names: list[str]) -> str | None:
     return f"the tables for reading are of another version, without {names[0]}{more}: run tixxety rebuild"
 
 
-def _runner(sightings: ProjectorPresence, *, is_there: bool) -> Check:
+def _projector(sightings: ProjectorPresence, *, is_there: bool) -> Check:
     if sightings.note(is_there):
         return Check(ok=True)
-    return Check(ok=False, problem="no projection runner holds its lock: run tixxety worker")
+    return Check(ok=False, problem="no projector holds its lock: run tixxety worker")
 
 
 async def _projections(connection: Connection, folded: reservations_queries.Readiness, now: datetime) -> Check:

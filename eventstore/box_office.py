@@ -79,7 +79,7 @@ class BoxOffice:
         return {role: f"{self.name}_{role}" for role in (APP_ROLE, WORKER_ROLE, ANALYST_ROLE)}
 
     @property
-    def runner_class(self) -> int:
+    def projector_class(self) -> int:
         """The first key of the projector's lock, whose second is the generation of the tables."""
         return self._numbers[1] + 1
 

@@ -144,7 +144,7 @@ async def test_a_lock_held_in_one_holds_up_nothing_in_the_other(one_and_other: O
         for key in (POSITION_KEY, MIGRATION_KEY, JOBS_KEY, SEAL_KEYS_KEY, REBUILD_KEY):
             await holder.execute(LOCK, one.lock(key))
         generation = (await checkpoint.read(connection)).generation
-        await holder.execute(LOCK_TABLES, (one.runner_class, generation))
+        await holder.execute(LOCK_TABLES, (one.projector_class, generation))
         await box_office.lock_event(holder, event_id)
 
         await asyncio.wait_for(asyncio.to_thread(migrate, other), 60)

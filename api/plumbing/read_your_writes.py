@@ -40,7 +40,7 @@ class Reader:
             async with self._lent() as connection:
                 await check_account_lives(connection, self.account.account_id)
                 head = await reading.head(connection) if self.min_position is None else 0
-            await self.services.follower.wait_for(head, USUAL_PATIENCE_SECONDS)
+            await self.services.checkpoint_watcher.wait_for(head, USUAL_PATIENCE_SECONDS)
         if self.min_position:
             await self._reach(self.min_position)
         async with self._lent(for_search=for_search) as connection:
@@ -48,15 +48,15 @@ class Reader:
 
     async def _reach(self, min_position: int) -> None:
         """What the history has not reached is not waited for."""
-        follower = self.services.follower
-        if follower.position >= min_position:
+        watcher = self.services.checkpoint_watcher
+        if watcher.position >= min_position:
             return
         async with self._lent() as connection:
             head = await reading.final_head(connection)
         if head is not None and head < min_position:
             raise BeyondTheEnd(head)
-        if not await follower.wait_for(min_position, ASKED_PATIENCE_SECONDS):
-            raise ProjectionBehind(min_position, follower.position)
+        if not await watcher.wait_for(min_position, ASKED_PATIENCE_SECONDS):
+            raise ProjectionBehind(min_position, watcher.position)
 
     def _lent(self, *, for_search: bool = False) -> AbstractAsyncContextManager[Connection]:
         source = self.services.searches.connection if for_search else self.services.pool.connection

@@ -1,4 +1,4 @@
-"""What every route can reach: the configuration, the database, the commands, and the follower of the projections."""
+"""What every route can reach: the configuration, the database, the commands, and the checkpoint watcher."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -24,7 +24,7 @@ class ApiConfig:
     """What one API process is told: `jwt_secret` has at least 32 bytes, `trusted_proxies` are addresses or networks.
 
     `root_path` is the prefix that a proxy takes off the path, such as `/tickets`; the server puts it into the scope.
-    `pool_connections` bounds the connections for reading; searches, readiness, commands and the follower have others.
+    `pool_connections` bounds the connections for reading; searches, readiness, commands and the watcher have others.
     """
 
     box_office: BoxOffice | str
@@ -45,7 +45,7 @@ class Services:
     searches: Searches
     reads: Turns
     commands: LimitedCommands
-    follower: CheckpointWatcher
+    checkpoint_watcher: CheckpointWatcher
     passwords: Passwords
     tokens: Tokens
     rate_limits: RateLimits

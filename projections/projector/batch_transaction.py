@@ -75,7 +75,7 @@ class Batches:
     async def fold_next(self, limit: int = BATCH_DOMAIN_EVENTS) -> int:
         """Fold the next `limit` domain events and the rest of the last one's command; returns how many.
 
-        Raises `FoldFailed`; `CheckpointMoved` when another runner has written; `psycopg.Error`.
+        Raises `FoldFailed`; `CheckpointMoved` when another projector has written; `psycopg.Error`.
         """
         try:
             batch = self._take_ahead(limit) or await self._folded(self._connection, self.position, limit)
@@ -84,7 +84,7 @@ class Batches:
                 self.position = batch.position
         except FoldFailed as failure:
             self._forget()
-            # Rows that another runner has brought further can't be folded from here; no domain event is to blame.
+            # Rows that another projector has brought further can't be folded from here; no domain event is to blame.
             now = await checkpoint.read(self._connection)
             if (now.position, now.generation) != (self.position, self._generation):
                 raise CheckpointMoved from failure

@@ -30,7 +30,7 @@ class CheckpointWatcher:
         self._waiters: set[tuple[int, asyncio.Future[None]]] = set()
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._run(), name="projections follower")
+        self._task = asyncio.create_task(self._run(), name="checkpoint watcher")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -57,7 +57,7 @@ class CheckpointWatcher:
 
     async def _run(self) -> None:
         back_off_seconds = FIRST_BACK_OFF_SECONDS
-        outage = Outage("follower of the projections")
+        outage = Outage("checkpoint watcher")
         while True:
             try:
                 async with await connect(self._box_office, ANSWER_SECONDS) as connection:

@@ -94,4 +94,4 @@ class Projector(Consumer[Checkpoint]):
 
 def our_lock(connection: Connection) -> dict[str, int]:
     """The parameters of `TRY_LOCK`."""
-    return {"lock_class": connection.box_office.runner_class, "definitions_version": DEFINITIONS_VERSION}
+    return {"lock_class": connection.box_office.projector_class, "definitions_version": DEFINITIONS_VERSION}

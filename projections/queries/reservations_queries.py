@@ -46,7 +46,7 @@ SELECT position, definitions_version, pid IS NOT NULL, substring(application_nam
 FROM checkpoint LEFT JOIN (pg_locks JOIN pg_stat_activity USING (pid))
     ON locktype = 'advisory' AND granted
    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-   AND classid = %(runner_class)s::oid AND objid = generation::oid AND objsubid = 2
+   AND classid = %(projector_class)s::oid AND objid = generation::oid AND objsubid = 2
 """
 
 
@@ -66,7 +66,7 @@ class Readiness(NamedTuple):
 
     position: int
     definitions_version: int
-    runner_holds_lock: bool
+    projector_holds_lock: bool
     stopped_before: int | None
     notification_queue: float
 
@@ -131,7 +131,7 @@ async def reservations_of_cancelled_events(
 
 def readiness_values(box_office: BoxOffice) -> dict[str, Any]:
     """The parameters of `READINESS`."""
-    return {"runner_class": box_office.runner_class, "stopped": f"^{stopped_before('projector')}([0-9]+)$"}
+    return {"projector_class": box_office.projector_class, "stopped": f"^{stopped_before('projector')}([0-9]+)$"}
 
 
 async def readiness(connection: Connection) -> Readiness:

@@ -106,7 +106,7 @@ async def rebuild(
             before = await reservations_queries.readiness(owner)
             async with await connect_as_owner(office) as watcher:
                 await Swap(owner, watcher, fresh.reach).swap(patience_seconds)
-        if not before.runner_holds_lock or before.definitions_version != DEFINITIONS_VERSION:
+        if not before.projector_holds_lock or before.definitions_version != DEFINITIONS_VERSION:
             await fold_on(office, tell)
         return Rebuilt(resumed_at, fresh.position, found, await views_of_others(owner))
 

@@ -11,5 +11,5 @@ COMMENT ON TABLE checkpoint IS 'One row: every table of this schema shows the hi
 COMMENT ON COLUMN checkpoint.only_row IS 'Always true; there can be no second row.';
 COMMENT ON COLUMN checkpoint.position IS 'The position of the last domain event that was folded, always the last one of its command; 0 before the first.';
 COMMENT ON COLUMN checkpoint.definitions_version IS 'The version of the tables and of the code that folds them. Other code does not write here.';
-COMMENT ON COLUMN checkpoint.generation IS 'Drawn at random when the schema is made. It is part of the runner''s lock and of each of its writes, so that after a rename no runner writes into a schema it did not mean.';
+COMMENT ON COLUMN checkpoint.generation IS 'Drawn at random when the schema is made. It is part of the projector''s lock and of each of its writes, so that after a rename no projector writes into a schema it did not mean.';
 COMMENT ON COLUMN checkpoint.folded_at IS 'When the last batch was written, by the database''s clock.';

@@ -43,9 +43,9 @@ SELECT id, id || '@example.com', 'none', 'Somebody' FROM unnest(%s::uuid[]) AS i
 BEHIND_BYTES = "SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)) FROM pg_stat_replication"
 LEASES = """
 SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2
-AND (classid = %(runner_class)s::oid OR (classid = %(lock_class)s::oid AND objid = %(lock_key)s::oid))
+AND (classid = %(projector_class)s::oid OR (classid = %(lock_class)s::oid AND objid = %(lock_key)s::oid))
 """
-LEASES_VALUES = BoxOffice().lock(JOBS_KEY) | {"runner_class": BoxOffice().runner_class}
+LEASES_VALUES = BoxOffice().lock(JOBS_KEY) | {"projector_class": BoxOffice().projector_class}
 EXPIRED = "SELECT count(*) FROM projections.reservations WHERE status = 'expired'"
 
 

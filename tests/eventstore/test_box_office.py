@@ -38,14 +38,14 @@ def test_the_default_is_called_as_it_always_was() -> None:
     assert office.search_path == "tixxety, projections, public"
     assert office.lock(POSITION_KEY) == {"lock_class": 7261, "lock_key": 1}
     assert (MIGRATION_KEY, JOBS_KEY, SEAL_KEYS_KEY, REBUILD_KEY) == (2, 3, 7, 8)
-    assert office.runner_class == 7262
+    assert office.projector_class == 7262
     assert office.stream_key(STREAM) == -8_166_523_873_997_626_530
 
 
 def test_another_keeps_its_numbers() -> None:
     """A process of another version or machine has to make the same ones."""
     office = BoxOffice(name="hall")
-    assert (office.lock(JOBS_KEY), office.runner_class) == ({"lock_class": 326967204, "lock_key": 3}, 326967205)
+    assert (office.lock(JOBS_KEY), office.projector_class) == ({"lock_class": 326967204, "lock_key": 3}, 326967205)
     assert office.stream_key(STREAM) == -5_615_911_109_050_514_512
 
 
@@ -54,7 +54,7 @@ def test_no_two_share_a_name_or_a_lock() -> None:
     for kind in (schemas_of, channels_of, roles_of):
         names = [name for office in offices for name in kind(office)]
         assert len(set(names)) == len(names)
-    classes = [number for office in offices for number in (office.lock(JOBS_KEY)["lock_class"], office.runner_class)]
+    classes = [number for office in offices for number in (office.lock(JOBS_KEY)["lock_class"], office.projector_class)]
     assert all(0 < number < 1 << 31 for number in classes)
     assert len(set(classes)) == len(classes)
     assert len({office.stream_key(STREAM) for office in offices}) == len(offices)

@@ -68,7 +68,7 @@ async def test_a_table_of_ones_own_is_filled_from_the_whole_history(database_url
     async with owner(database_url) as connection:
         await append(connection, commands[:300])
         await fold_all(database_url)
-        # No runner is at work: what comes now is folded one batch after the other, once the tables are swapped.
+        # No projector is at work: what comes now is folded one batch after the other, once the tables are swapped.
         await append(connection, commands[300:])
         rebuild, verify = fenced("sh")
         assert "Rebuilt and swapped" in done_in(copy, database_url, rebuild)

@@ -44,7 +44,7 @@ async def until_folded(connection: Connection) -> None:
 
 async def lock_holders(connection: Connection) -> list[int]:
     """The sessions that hold a projector's lock in this database."""
-    rows = await (await connection.execute(LOCK_HOLDERS, (connection.box_office.runner_class,))).fetchall()
+    rows = await (await connection.execute(LOCK_HOLDERS, (connection.box_office.projector_class,))).fetchall()
     return [row[0] for row in rows]
 
 
@@ -70,9 +70,9 @@ async def end_other_sessions(database_url: str) -> None:
 
 
 @asynccontextmanager
-async def running(runner: Projector) -> AsyncIterator["asyncio.Task[None]"]:
+async def running(projector: Projector) -> AsyncIterator["asyncio.Task[None]"]:
     """The projector at work, cancelled at the end of the block."""
-    task = asyncio.create_task(runner.run())
+    task = asyncio.create_task(projector.run())
     try:
         yield task
     finally:

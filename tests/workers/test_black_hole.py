@@ -26,9 +26,9 @@ FREE_SECONDS, RECOVERED_SECONDS = 3 * SLACK, 15 * SLACK
 HOLDERS = """
 SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2
 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-AND (classid = %(runner_class)s::oid OR (classid = %(lock_class)s::oid AND objid = %(lock_key)s::oid))
+AND (classid = %(projector_class)s::oid OR (classid = %(lock_class)s::oid AND objid = %(lock_key)s::oid))
 """
-VALUES = BoxOffice().lock(JOBS_KEY) | {"runner_class": BoxOffice().runner_class}
+VALUES = BoxOffice().lock(JOBS_KEY) | {"projector_class": BoxOffice().projector_class}
 EXPIRED = "SELECT count(*) FROM reservations WHERE status = 'expired'"
 TAKEN = "SELECT count(*) FROM snapshots"
 KEPT = "SELECT count(*) FROM refused_together"
@@ -46,12 +46,12 @@ class Work:
     """Something to do for each of the worker's parts, and how to see that it is done."""
 
     def __init__(
-        self, database_url: str, connection: Connection, commands: GroupCommit, follower: CheckpointWatcher
+        self, database_url: str, connection: Connection, commands: GroupCommit, watcher: CheckpointWatcher
     ) -> None:
         self._database_url = database_url
         self._connection = connection
         self._commands = commands
-        self._follower = follower
+        self._watcher = watcher
         self._rounds = 0
 
     async def give(self) -> None:
@@ -70,7 +70,7 @@ class Work:
         """Whether each of them has done all there is to do."""
         return {
             "projector": lambda: self._has(FOLDED, self._rounds * 61),
-            "follower": self._follows,
+            "watcher": self._follows,
             "expiry": lambda: self._has(EXPIRED, self._rounds * 30),
             "snapshots": lambda: self._has(TAKEN, self._rounds),
             "sealing": self._is_sealed,
@@ -89,7 +89,7 @@ class Work:
         return bool(await box_office.only(self._connection, query) >= wanted)
 
     async def _follows(self) -> bool:
-        return self._follower.position >= self._rounds * 61
+        return self._watcher.position >= self._rounds * 61
 
     async def _is_sealed(self) -> bool:
         newest = await seals.newest(self._connection)
@@ -116,8 +116,8 @@ async def test_its_locks_are_free_soon_and_every_part_goes_on_once_the_way_is_op
     worker: Worker,
     proxy: FaultProxy,
 ) -> None:
-    async with CheckpointWatcher(proxy.url) as follower, worker(proxy.url) as task:
-        work = Work(database_url, connection, commands, follower)
+    async with CheckpointWatcher(proxy.url) as watcher, worker(proxy.url) as task:
+        work = Work(database_url, connection, commands, watcher)
         await work.give()
         await work.until_done()
         proxy.begin_black_hole()
@@ -135,8 +135,8 @@ async def test_another_worker_takes_over_all_of_it(
     worker: Worker,
     proxy: FaultProxy,
 ) -> None:
-    async with CheckpointWatcher(database_url) as follower, worker(proxy.url):
-        work = Work(database_url, connection, commands, follower)
+    async with CheckpointWatcher(database_url) as watcher, worker(proxy.url):
+        work = Work(database_url, connection, commands, watcher)
         await work.give()
         await work.until_done()
         proxy.begin_black_hole()
@@ -157,8 +157,8 @@ async def test_where_one_of_two_servers_is_silent_all_goes_on_with_the_other(
     """As after a failover; `python -m tests.campaigns.failover` freezes a primary and promotes its standby."""
     monkeypatch.setitem(connections.KEEPALIVES, "connect_timeout", 2)
     url = both(proxy.url, database_url)
-    async with CheckpointWatcher(url) as follower, worker(url):
-        work = Work(database_url, connection, commands, follower)
+    async with CheckpointWatcher(url) as watcher, worker(url):
+        work = Work(database_url, connection, commands, watcher)
         await work.give()
         await work.until_done()
         proxy.begin_black_hole()

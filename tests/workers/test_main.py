@@ -75,7 +75,7 @@ async def test_beside_another_versions_tables_all_but_folding_goes_on(
     event = box_office.create(organiser, hold_seconds=1)
     await commands.submit(event)
     await box_office.submit_all(commands, [box_office.reserve(event.event_id, buyer) for buyer in buyers])
-    # As the other version's runner has left them.
+    # As the other version's projector has left them.
     async with await connect(database_url, role=WORKER_ROLE) as other:
         folded = Batches(other, await checkpoint.read(other))
         await folded.fold_next()
@@ -89,7 +89,7 @@ async def test_beside_another_versions_tables_all_but_folding_goes_on(
         async with await connect(database_url, role=WORKER_ROLE) as other:
             await other.execute("UPDATE checkpoint SET definitions_version = %s", (DEFINITIONS_VERSION,))
         await reaches("SELECT count(*) FROM reservations WHERE status = 'expired'", 3)
-        assert (await reservations_queries.readiness(connection)).runner_holds_lock
+        assert (await reservations_queries.readiness(connection)).projector_holds_lock
 
 
 async def test_it_ends_when_told_and_leaves_no_session(
@@ -122,10 +122,10 @@ async def test_a_fold_that_fails_stops_the_projector_while_expiry_goes_on(
             await other.execute(APPEND_ONE, {"id": uuid4(), "topic": "TicketsStolen"} | box_office.POSITION_LOCK)
         stolen_at = await box_office.only(connection, "SELECT max(notification_id) FROM stored_events")
 
-        async def runner_has_stopped() -> bool:
+        async def projector_has_stopped() -> bool:
             return (await reservations_queries.readiness(connection)).stopped_before == stolen_at
 
-        await box_office.until(runner_has_stopped)
+        await box_office.until(projector_has_stopped)
         await reaches("SELECT count(*) FROM stored_events WHERE topic = 'ReservationExpired'", 10)
         assert not task.done()
         assert (await checkpoint.read(connection)).position < stolen_at, "nothing is skipped"

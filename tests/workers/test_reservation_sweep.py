@@ -251,8 +251,8 @@ async def test_projections_that_lag_double_nothing(
         return len(await reservations_queries.due_reservations(connection, 100)) == 40
 
     await box_office.until(all_due)
-    async with CheckpointWatcher(database_url) as follower:
-        job = ReservationSweep(commands, follower)
+    async with CheckpointWatcher(database_url) as watcher:
+        job = ReservationSweep(commands, watcher)
         for _ in range(3):
             await job.work(at_work)
     assert len(await reservations_queries.due_reservations(connection, 100)) == 40, "the projections still lag"
@@ -320,8 +320,8 @@ async def test_events_that_were_cancelled_and_are_done_are_not_asked_about_again
     organiser = (await judged(connection)).events[wishes[0].event_id].created.organiser_id
     await commands.submit(box_office.cancel_event(wishes[0].event_id, organiser))
     folding = asyncio.create_task(Projector(database_url).run())
-    async with CheckpointWatcher(database_url) as follower:
-        job = ReservationSweep(commands, follower)
+    async with CheckpointWatcher(database_url) as watcher:
+        job = ReservationSweep(commands, watcher)
         await until_folded(connection)
 
         async def is_done() -> bool:
@@ -342,7 +342,7 @@ async def test_events_that_were_cancelled_and_are_done_are_not_asked_about_again
         commands.submit = watched  # type: ignore[method-assign]
         await job.work(at_work)
         assert submitted == []
-        await ReservationSweep(commands, follower).work(at_work)
+        await ReservationSweep(commands, watcher).work(at_work)
         assert len(submitted) == 3, "a new term asks about all"
 
 

@@ -56,8 +56,8 @@ async def becomes(client: httpx2.AsyncClient, wanted: Callable[[Readiness], bool
 
 
 @asynccontextmanager
-async def running(runner: Projector) -> AsyncIterator[None]:
-    task = asyncio.create_task(runner.run())
+async def running(projector: Projector) -> AsyncIterator[None]:
+    task = asyncio.create_task(projector.run())
     try:
         yield
     finally:
@@ -84,7 +84,7 @@ async def test_a_process_that_answers_is_alive(client: httpx2.AsyncClient) -> No
     assert (answered.status_code, answered.json()) == (200, {"status": "alive"})
 
 
-async def test_ready_when_database_schema_runner_and_projections_are_there(
+async def test_ready_when_database_schema_projector_and_projections_are_there(
     client: httpx2.AsyncClient, database_url: str
 ) -> None:
     async with running(Projector(database_url)):
@@ -113,14 +113,14 @@ async def test_the_lag_of_each_consumer_is_shown_and_that_of_a_strange_one_turns
     ]
 
 
-async def test_not_ready_before_any_runner_was_there(client: httpx2.AsyncClient) -> None:
+async def test_not_ready_before_any_projector_was_there(client: httpx2.AsyncClient) -> None:
     status, body = await readiness(client)
     assert status == 503
     assert [name for name, check in body["checks"].items() if not check["ok"]] == ["runner"]
     assert "tixxety worker" in body["checks"]["runner"]["problem"]
 
 
-async def test_a_runner_may_be_away_for_some_seconds(
+async def test_a_projector_may_be_away_for_some_seconds(
     client: httpx2.AsyncClient, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running(Projector(database_url)):
@@ -200,7 +200,7 @@ async def test_once_the_database_is_heard_of_again_no_answer_is_lost_to_old_conn
     app: FastAPI, client: httpx2.AsyncClient, database_url: str, server_url: str, new_account: LogIn
 ) -> None:
     ada = await new_account()
-    follower = app.state.services.follower
+    watcher = app.state.services.checkpoint_watcher
 
     async def ask_all_at_once() -> set[int]:
         answers = await asyncio.gather(*(client.get("/auth/me", headers=ada.headers) for _ in range(20)))
@@ -208,12 +208,12 @@ async def test_once_the_database_is_heard_of_again_no_answer_is_lost_to_old_conn
 
     async with running(Projector(database_url)):
         await new_event(client, ada)
-        assert await follower.wait_for(1, 30)
+        assert await watcher.wait_for(1, 30)
         assert await ask_all_at_once() == {200}
         with database_away(database_url, server_url):
             for _ in range(600):
-                if follower.position == 0:
+                if watcher.position == 0:
                     break
                 await asyncio.sleep(0.05)
-        assert await follower.wait_for(1, 30)
+        assert await watcher.wait_for(1, 30)
         assert await ask_all_at_once() == {200}

@@ -85,7 +85,7 @@ async def test_what_is_wrong_with_a_request_is_told_without_waiting(
 
 async def waits_for(app: FastAPI, position: int, reading: asyncio.Task[Any]) -> None:
     """Look until the request waits for the projections to reach the position."""
-    while not any(wanted == position for wanted, _ in app.state.services.follower._waiters):
+    while not any(wanted == position for wanted, _ in app.state.services.checkpoint_watcher._waiters):
         assert not reading.done()
         await asyncio.sleep(0)
 

@@ -31,18 +31,18 @@ async def test_a_write_shows_in_what_its_writer_reads_next(
     client: httpx2.AsyncClient, new_account: LogIn, database_url: str
 ) -> None:
     ada = await new_account()
-    runner = asyncio.create_task(Projector(database_url).run())
+    projector = asyncio.create_task(Projector(database_url).run())
     event_id, position = await create_event(client, ada)
     by_anybody = await client.get(f"/events/{event_id}?min_position={position}")
     assert by_anybody.status_code == 200, by_anybody.text
     reserved = await client.post("/reservations", json={"event_id": event_id}, headers=ada.headers)
     read = await client.get(f"/reservations/{reserved.json()['id']}", headers=ada.headers)
     assert read.status_code == 200, read.text
-    runner.cancel()
-    await asyncio.gather(runner, return_exceptions=True)
+    projector.cancel()
+    await asyncio.gather(projector, return_exceptions=True)
 
 
-async def test_without_a_runner_readers_get_what_there_is(client: httpx2.AsyncClient, new_account: LogIn) -> None:
+async def test_without_a_projector_readers_get_what_there_is(client: httpx2.AsyncClient, new_account: LogIn) -> None:
     ada = await new_account()
     event_id, _ = await create_event(client, ada)
     assert (await client.get("/events", headers=ada.headers)).json()["items"] == []

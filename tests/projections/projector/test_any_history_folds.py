@@ -50,12 +50,12 @@ async def test_each_batch_ends_with_a_command_and_shows_all_before_it(database_u
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_runners_that_are_stopped_at_any_moment_skip_nothing_and_repeat_nothing(
+async def test_projectors_that_are_stopped_at_any_moment_skip_nothing_and_repeat_nothing(
     database_url: str, seed: int
 ) -> None:
     random, commands = Random(seed), BoxOffice(seed).commands(300)
-    runners = [Projector(database_url), Projector(database_url)]
-    tasks = [asyncio.create_task(runner.run()) for runner in runners]
+    projectors = [Projector(database_url), Projector(database_url)]
+    tasks = [asyncio.create_task(projector.run()) for projector in projectors]
     async with await connect(database_url, role=WORKER_ROLE) as connection:
         for start in range(0, len(commands), 20):
             await append(connection, commands[start : start + 20])
@@ -66,7 +66,7 @@ async def test_runners_that_are_stopped_at_any_moment_skip_nothing_and_repeat_no
                     which = random.randrange(2)
                     tasks[which].cancel()
                     await asyncio.gather(tasks[which], return_exceptions=True)
-                    tasks[which] = asyncio.create_task(runners[which].run())
+                    tasks[which] = asyncio.create_task(projectors[which].run())
                 case "cut off":
                     await connection.close()
                     await end_other_sessions(database_url)
@@ -81,7 +81,9 @@ async def test_runners_that_are_stopped_at_any_moment_skip_nothing_and_repeat_no
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_a_runner_that_was_overtaken_starts_over_and_blames_no_domain_event(database_url: str, seed: int) -> None:
+async def test_a_projector_that_was_overtaken_starts_over_and_blames_no_domain_event(
+    database_url: str, seed: int
+) -> None:
     async with (
         await connect(database_url, role=WORKER_ROLE) as connection,
         await connect(database_url, role=WORKER_ROLE) as another,

@@ -26,19 +26,19 @@ NO_STATE = b'{"timestamp": "2035-06-01T12:00:00Z", "actor_id": "system", "reques
 PAID = NO_STATE + b'", "event_id": "' + str(STRANGER).encode() + b'", "amount_minor": 1, "currency": "EUR"}'
 
 
-async def test_an_unknown_topic_stops_the_runner(database_url: str) -> None:
+async def test_an_unknown_topic_stops_the_projector(database_url: str) -> None:
     await failure_at(database_url, "TicketsPainted", b"{}")
 
 
-async def test_a_state_that_is_no_json_stops_the_runner(database_url: str) -> None:
+async def test_a_state_that_is_no_json_stops_the_projector(database_url: str) -> None:
     await failure_at(database_url, "TicketsHeld", b"{")
 
 
-async def test_a_state_that_lacks_a_fact_stops_the_runner(database_url: str) -> None:
+async def test_a_state_that_lacks_a_fact_stops_the_projector(database_url: str) -> None:
     await failure_at(database_url, "ReservationPlaced", b"{}")
 
 
-async def test_a_domain_event_without_the_one_before_it_stops_the_runner(database_url: str) -> None:
+async def test_a_domain_event_without_the_one_before_it_stops_the_projector(database_url: str) -> None:
     failure = await failure_at(database_url, "ReservationPaid", PAID)
     assert "RowMissing" in failure
 
@@ -57,7 +57,7 @@ async def failure_at(database_url: str, topic: str, state: bytes) -> str:
     return told
 
 
-async def test_a_row_that_breaks_a_rule_of_its_table_stops_the_runner(database_url: str) -> None:
+async def test_a_row_that_breaks_a_rule_of_its_table_stops_the_projector(database_url: str) -> None:
     office = BoxOffice(1)
     good, later = office.commands(60), office.commands(60)
     held = next(e for command in reversed(good) for e in command if e.TOPIC == "TicketsHeld")
@@ -99,7 +99,7 @@ async def stopped(database_url: str, connection: Connection, position: int) -> A
                 return (await reservations_queries.readiness(connection)).stopped_before == position
 
             await until(is_stopped)
-            assert (await reservations_queries.readiness(connection)).runner_holds_lock
+            assert (await reservations_queries.readiness(connection)).projector_holds_lock
             (told,) = [entry["error"] for entry in logs if entry["event"] == "the projections stopped"]
             yield told
             assert not task.done()

@@ -100,7 +100,7 @@ async def test_a_reader_that_is_lost_is_told_once_and_done_without(
     assert await shown_by(folding) == expected_of(commands)
 
 
-async def test_a_runner_whose_reader_is_lost_makes_another(
+async def test_a_projector_whose_reader_is_lost_makes_another(
     database_url: str, folding: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Projector, "batch_domain_events", 5)

@@ -60,7 +60,7 @@ async def flood(connection: Connection, fullness: float) -> None:
 
 async def test_with_a_full_queue_folding_and_following_go_on(small_queue_url: str) -> None:
     url = small_queue_url
-    async with await connect(url) as connection, running(Projector(url)), CheckpointWatcher(url) as follower:
+    async with await connect(url) as connection, running(Projector(url)), CheckpointWatcher(url) as watcher:
         last = await append(connection, BoxOffice(1).commands(20))
         await until_folded(connection)
         async with await connect(url, idle_in_transaction_session_timeout="0") as listener:
@@ -72,7 +72,7 @@ async def test_with_a_full_queue_folding_and_following_go_on(small_queue_url: st
                 began = time.monotonic()
                 await connection.execute(INSERT_IN_SILENCE)
                 last += 1
-                assert await follower.wait_for(last, 30)
+                assert await watcher.wait_for(last, 30)
                 assert time.monotonic() - began < LATENCY_SECONDS
             await listener.execute("ROLLBACK")
         await until(lambda: takes_notifications(connection))

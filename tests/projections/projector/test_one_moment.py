@@ -33,7 +33,7 @@ SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM audit_trail WHERE ty
 """
 
 
-async def test_all_tables_agree_at_one_position_while_a_runner_folds(database_url: str) -> None:
+async def test_all_tables_agree_at_one_position_while_a_projector_folds(database_url: str) -> None:
     commands = BoxOffice(11).commands(COMMANDS)
     async with await connect(database_url, role=WORKER_ROLE) as writer, running(Projector(database_url)):
         reading = asyncio.create_task(read_until(database_url, sum(map(len, commands))))

@@ -1,4 +1,4 @@
-"""One runner at a time: who takes over, how soon it notices, and what it can't overwrite."""
+"""One projector at a time: who takes over, how soon it notices, and what it can't overwrite."""
 
 import asyncio
 import signal
@@ -59,7 +59,7 @@ async def owner(database_url: str) -> AsyncIterator[Connection]:
         yield connection
 
 
-async def test_an_append_wakes_the_runner_without_a_poll(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_append_wakes_the_projector_without_a_poll(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("eventstore.consumers.consumer.POLL_SECONDS", 3_600)
     office = BoxOffice(1)
     async with await connect(database_url, role=WORKER_ROLE) as connection, running(Projector(database_url)):
@@ -71,17 +71,20 @@ async def test_an_append_wakes_the_runner_without_a_poll(database_url: str, monk
 
 async def test_what_anybody_may_say_on_the_channel_changes_nothing(database_url: str) -> None:
     commands = BoxOffice(1).commands(20)
-    async with await connect(database_url, role=WORKER_ROLE) as connection, running(Projector(database_url)) as runner:
+    async with (
+        await connect(database_url, role=WORKER_ROLE) as connection,
+        running(Projector(database_url)) as projector,
+    ):
         await until_somebody_leads(connection)
         for said in ("x", "", "99999999999"):
             await connection.execute("SELECT pg_notify(%s, %s)", ("history", said))
         await append(connection, commands)
         await until_folded(connection)
-        assert not runner.done()
+        assert not projector.done()
         assert await shown_by(connection) == expected_of(commands)
 
 
-async def test_the_runner_finds_by_itself_what_nobody_told_it_of(database_url: str) -> None:
+async def test_the_projector_finds_by_itself_what_nobody_told_it_of(database_url: str) -> None:
     async with owner(database_url) as connection, running(Projector(database_url)):
         await append(connection, BoxOffice(1).commands(1))
         await until_folded(connection)
@@ -103,7 +106,7 @@ async def test_there_is_one_notification_a_batch_with_the_position_it_reached(da
         assert told == [("history", str(last)), ("projections", str(last))]
 
 
-async def test_a_standby_takes_over_from_a_runner_that_is_stopped(database_url: str) -> None:
+async def test_a_standby_takes_over_from_a_projector_that_is_stopped(database_url: str) -> None:
     commands = BoxOffice(2).commands(200)
     async with await connect(database_url, role=WORKER_ROLE) as connection, running(Projector(database_url)) as first:
         leader = await until_somebody_leads(connection)
@@ -119,7 +122,7 @@ async def test_a_standby_takes_over_from_a_runner_that_is_stopped(database_url: 
         assert await shown_by(connection) == expected_of(commands)
 
 
-async def test_a_runner_that_loses_its_lock_stops_writing_and_stands_by(database_url: str) -> None:
+async def test_a_projector_that_loses_its_lock_stops_writing_and_stands_by(database_url: str) -> None:
     commands = BoxOffice(3).commands(200)
     async with owner(database_url) as connection, running(Projector(database_url)), running(Projector(database_url)):
         for start in range(0, 200, 40):
@@ -131,7 +134,7 @@ async def test_a_runner_that_loses_its_lock_stops_writing_and_stands_by(database
         assert await shown_by(connection) == expected_of(commands)
 
 
-async def test_no_two_runners_write_from_the_same_position(database_url: str) -> None:
+async def test_no_two_projectors_write_from_the_same_position(database_url: str) -> None:
     commands = BoxOffice(4).commands(600)
     async with owner(database_url) as connection:
         await connection.execute("SET search_path = projections")
@@ -149,7 +152,7 @@ async def test_no_two_runners_write_from_the_same_position(database_url: str) ->
 
 
 @pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL])
-async def test_a_runner_whose_process_freezes_or_dies_is_taken_over(
+async def test_a_projector_whose_process_freezes_or_dies_is_taken_over(
     database_url: str, tmp_path: Path, how: signal.Signals
 ) -> None:
     commands = BoxOffice(5).commands(300)
@@ -169,7 +172,7 @@ async def test_a_runner_whose_process_freezes_or_dies_is_taken_over(
         assert await shown_by(connection) == expected_of(commands)
 
 
-async def test_a_runner_that_is_paused_within_a_transaction_stands_by_again(
+async def test_a_projector_that_is_paused_within_a_transaction_stands_by_again(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands = BoxOffice(10).commands(40)
@@ -189,10 +192,10 @@ async def test_a_runner_that_is_paused_within_a_transaction_stands_by_again(
         monkeypatch.setattr("psycopg.AsyncConnection.transaction", transaction)
         # So that it is not its lock's connection whose end it hears of first.
         monkeypatch.setattr("eventstore.postgres.lease.HEARTBEAT_SECONDS", 3_600)
-        async with running(Projector(database_url)) as runner:
+        async with running(Projector(database_url)) as projector:
             await until_folded(connection)
             assert paused
-            assert not runner.done()
+            assert not projector.done()
         assert await shown_by(connection) == expected_of(commands)
 
 
@@ -227,7 +230,7 @@ async def test_a_batch_from_an_outdated_checkpoint_changes_nothing(database_url:
         assert await shown_by(connection) == expected_of(commands)
 
 
-async def test_after_a_rename_an_old_runner_does_not_write_into_the_new_tables(database_url: str) -> None:
+async def test_after_a_rename_an_old_projector_does_not_write_into_the_new_tables(database_url: str) -> None:
     commands = BoxOffice(7).commands(80)
     live, fresh, old = (sql.Identifier(name) for name in ("projections", "fresh", "old"))
     async with owner(database_url) as connection, owner(database_url) as builder:
@@ -246,7 +249,7 @@ async def test_after_a_rename_an_old_runner_does_not_write_into_the_new_tables(d
         assert await shown_by(connection) == {table.name: {} for table in TABLES}
 
 
-async def test_a_runner_follows_a_rename_to_the_new_tables(database_url: str) -> None:
+async def test_a_projector_follows_a_rename_to_the_new_tables(database_url: str) -> None:
     async with owner(database_url) as connection, running(Projector(database_url)):
         await append(connection, BoxOffice(8).commands(1))
         await until_folded(connection)
@@ -258,14 +261,14 @@ async def test_a_runner_follows_a_rename_to_the_new_tables(database_url: str) ->
 
 
 @pytest.mark.parametrize(("by", "told"), [(-1, OLDER_TABLES), (1, NEWER_TABLES)])
-async def test_a_runner_leaves_tables_of_another_version_alone_until_they_are_ours(
+async def test_a_projector_leaves_tables_of_another_version_alone_until_they_are_ours(
     database_url: str, by: int, told: str
 ) -> None:
     async with owner(database_url) as connection:
         await append(connection, BoxOffice(1).commands(1))
         await connection.execute(SET_VERSION, (DEFINITIONS_VERSION + by,))
         with capture_logs() as logs:
-            async with running(Projector(database_url)) as runner:
+            async with running(Projector(database_url)) as projector:
 
                 async def is_told() -> bool:
                     return any(entry["event"] == told for entry in logs)
@@ -274,7 +277,7 @@ async def test_a_runner_leaves_tables_of_another_version_alone_until_they_are_ou
                 assert await nobody_leads(connection)
                 await connection.execute(SET_VERSION, (DEFINITIONS_VERSION,))
                 await until_folded(connection)
-                assert not runner.done()
+                assert not projector.done()
     assert sum(entry["event"] == told for entry in logs) == 1
 
 
@@ -283,10 +286,10 @@ async def test_a_worker_whose_program_was_replaced_on_disk_ends_so_that_the_newe
 ) -> None:
     async with owner(database_url) as connection:
         await connection.execute(SET_VERSION, (DEFINITIONS_VERSION + 1,))
-        runner = Projector(database_url)
+        projector = Projector(database_url)
         monkeypatch.setattr("projections.schema.make_schema.fingerprint", lambda: "of the newer program")
         with pytest.raises(SchemaOutdated):
-            await asyncio.wait_for(runner.run(), 30)
+            await asyncio.wait_for(projector.run(), 30)
         await until(lambda: nobody_leads(connection))
 
 

@@ -121,7 +121,7 @@ async def test_reservations_of_cancelled_events_are_found_until_they_ended(datab
         assert await left(0) == []
 
 
-async def test_readiness_tells_whether_a_runner_is_there_and_how_far_it_is(database_url: str) -> None:
+async def test_readiness_tells_whether_a_projector_is_there_and_how_far_it_is(database_url: str) -> None:
     programme = Programme()
     programme.announce("Concert")
     async with await connect(database_url, role=WORKER_ROLE) as connection:
@@ -129,14 +129,14 @@ async def test_readiness_tells_whether_a_runner_is_there_and_how_far_it_is(datab
         assert before[:3] == (0, DEFINITIONS_VERSION, False)
         async with running(Projector(database_url)):
             await until_somebody_leads(connection)
-            assert (await reservations_queries.readiness(connection)).runner_holds_lock
+            assert (await reservations_queries.readiness(connection)).projector_holds_lock
         last = await programme.fold(connection)
-        await until(lambda: no_runner(connection))
+        await until(lambda: no_projector(connection))
         after = await reservations_queries.readiness(connection)
         assert (after.position, (await checkpoint.read(connection)).position) == (last, last)
         await connection.execute("UPDATE checkpoint SET definitions_version = definitions_version + 1")
         assert (await reservations_queries.readiness(connection)).definitions_version == DEFINITIONS_VERSION + 1
 
 
-async def no_runner(connection: Connection) -> bool:
-    return not (await reservations_queries.readiness(connection)).runner_holds_lock
+async def no_projector(connection: Connection) -> bool:
+    return not (await reservations_queries.readiness(connection)).projector_holds_lock

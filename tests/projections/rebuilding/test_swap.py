@@ -92,22 +92,22 @@ async def test_a_prepared_statement_reads_the_new_tables(database_url: str) -> N
                 assert await numbers(reader, POSITIONS) == [last, last]
 
 
-async def test_a_runner_goes_on_in_the_new_tables(database_url: str) -> None:
+async def test_a_projector_goes_on_in_the_new_tables(database_url: str) -> None:
     commands = BoxOffice(3).commands(60)
-    async with owner(database_url) as connection, running(Projector(database_url)) as runner:
+    async with owner(database_url) as connection, running(Projector(database_url)) as projector:
         for start in range(0, 60, 30):
             await append(connection, commands[start : start + 30])
             await until_folded(connection)
             await Watched().rebuild(database_url)
-            assert not runner.done()
+            assert not projector.done()
         assert await shown_by(connection) == expected_of(commands)
 
 
 async def test_a_batch_that_was_begun_before_the_swap_changes_nothing_after_it(database_url: str) -> None:
     commands = BoxOffice(3).commands(60)
-    async with owner(database_url) as connection, await connect(database_url, role=WORKER_ROLE) as runners:
+    async with owner(database_url) as connection, await connect(database_url, role=WORKER_ROLE) as projectors:
         await append(connection, commands)
-        batches = Batches(runners, await checkpoint.read(runners))
+        batches = Batches(projectors, await checkpoint.read(projectors))
         await batches.fold_next(10)
         await Watched().rebuild(database_url)
         with pytest.raises(CheckpointMoved):
@@ -122,15 +122,15 @@ async def test_an_older_versions_tables_are_waited_for_and_then_folded(database_
         await fold_all(database_url)
         await connection.execute("DROP TABLE audit_trail CASCADE")
         await connection.execute("UPDATE checkpoint SET definitions_version = 1")
-        async with running(Projector(database_url)) as runner:
-            # The older version's own runner still gets the lock.
+        async with running(Projector(database_url)) as projector:
+            # The older version's own projector still gets the lock.
             await connection.execute(
-                "SELECT pg_advisory_lock(%s, generation) FROM checkpoint", (connection.box_office.runner_class,)
+                "SELECT pg_advisory_lock(%s, generation) FROM checkpoint", (connection.box_office.projector_class,)
             )
             await append(connection, commands[30:])
             await Watched().rebuild(database_url)
             await until_folded(connection)
-            assert not runner.done()
+            assert not projector.done()
         assert await shown_by(connection) == expected_of(commands)
 
 
@@ -140,11 +140,11 @@ async def test_while_writes_go_on_no_query_fails_and_none_goes_back_in_time(data
     async with (
         await connect(database_url, role=WORKER_ROLE) as connection,
         running(Projector(database_url)),
-        CheckpointWatcher(database_url) as follower,
+        CheckpointWatcher(database_url) as watcher,
     ):
         await until_somebody_leads(connection)
         readers = [
-            asyncio.create_task(read_on(database_url, plan, done, follower)) for plan in ("auto", "force_generic_plan")
+            asyncio.create_task(read_on(database_url, plan, done, watcher)) for plan in ("auto", "force_generic_plan")
         ]
         readers.append(asyncio.create_task(read_in_transactions(database_url, done)))
         writing = asyncio.create_task(write_on(database_url, commands))
@@ -164,12 +164,12 @@ async def write_on(database_url: str, commands: list) -> None:
             await asyncio.sleep(0.005)
 
 
-async def read_on(database_url: str, plan: str, done: asyncio.Event, follower: CheckpointWatcher) -> int:
+async def read_on(database_url: str, plan: str, done: asyncio.Event, watcher: CheckpointWatcher) -> int:
     """Single statements: each as new as the one before, as new as what was followed, and of one moment."""
     seen, queries = 0, 0
     async with await connect(database_url, plan_cache_mode=plan) as connection:
         while not done.is_set():
-            followed = follower.position
+            followed = watcher.position
             position, last = await numbers(connection, POSITIONS)
             assert position == (last or 0) >= max(seen, followed)
             seen, queries = position, queries + 1
