@@ -1,4 +1,4 @@
-"""What keeps this connection's login from changing the history, as the database itself tells."""
+"""Which tables of the history this connection's login can't change, and whether rights or triggers prevent it."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ FROM unnest(%(tables)s::text[]) AS name, LATERAL (SELECT to_regclass(name)::oid 
 
 
 class Guards(NamedTuple):
-    """What holds for each of these tables, by name: those that rights guard, and those that their trigger guards."""
+    """The tables that this login has no right to change, and those whose trigger refuses every change."""
 
     by_privileges: frozenset[str]
     by_trigger: frozenset[str]

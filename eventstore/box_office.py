@@ -50,7 +50,7 @@ class BoxOffice:
 
     @property
     def projections(self) -> str:
-        """The schema of the tables for reading, and the channel on which their checkpoint is told."""
+        """The schema of the tables for reading, and the channel on which the projector announces their checkpoint."""
         return f"{self._prefix}projections"
 
     @property
@@ -65,12 +65,12 @@ class BoxOffice:
 
     @property
     def channel(self) -> str:
-        """The channel on which the function `append` tells of the history's new head."""
+        """The channel on which the function `append` announces the history's new head."""
         return f"{self._prefix}history"
 
     @property
     def search_path(self) -> str:
-        """By which no statement has to name a schema."""
+        """The `search_path` of a session, so that no statement has to name a schema."""
         return f"{self.history}, {self.projections}, public"
 
     @cached_property
@@ -89,7 +89,7 @@ class BoxOffice:
         return self._numbers[1] + 2
 
     def lock(self, key: int) -> dict[str, int]:
-        """One of the locks there are one of, as the parameters `lock_class` and `lock_key` of a statement."""
+        """The two keys of a lock that the box office has once, as parameters of a statement."""
         return {"lock_class": self._numbers[1], "lock_key": key}
 
     def stream_key(self, stream_id: UUID) -> int:

@@ -1,4 +1,4 @@
-"""What can go wrong, as opposed to be refused."""
+"""Failures: what goes wrong in the database or in our code, as opposed to what a rule refuses."""
 
 from typing import Any, ClassVar
 
@@ -86,14 +86,14 @@ class CheckpointMoved(Failure):
 
 
 def failed_by(bug: BaseException) -> DecisionFailed:
-    """What the one who asked is told of a bug; the bug itself is its cause."""
+    """The failure that answers a command whose decision met a bug; the bug is its `__cause__`, for the log."""
     failure = DecisionFailed()
     failure.__cause__ = bug
     return failure
 
 
 def failure_of(error: BaseException) -> Failure:
-    """What a client is told of an error of the database or of its connections: the truth, as far as it can be known."""
+    """The failure that answers a request after an error of the database or of its connections."""
     match error:
         case psycopg.errors.DiskFull():
             return DiskFull()

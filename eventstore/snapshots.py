@@ -125,7 +125,7 @@ async def newest(connection: Connection, stream_id: UUID) -> KeptAggregate | Non
 
 
 async def looked_through(connection: Connection) -> int:
-    """The position up to which all streams in need of a snapshot have one, as far as earlier processes have told."""
+    """The position up to which every stream that needs a snapshot has one, by what the stored snapshots say."""
     rows = await (await connection.execute(LOOKED_THROUGH, {"shape_version": SHAPE_VERSION})).fetchall()
     return int(rows[0][0])
 

@@ -1,4 +1,4 @@
-"""Since when fewer than so many tickets of a type have been left, for any number, in one pass over its counts."""
+"""Since when fewer tickets of a type have been left than somebody wanted, from one pass over its counts."""
 
 from bisect import bisect_left, bisect_right
 from datetime import datetime

@@ -41,7 +41,7 @@ class Entry(NamedTuple):
 
 
 class ReservationCourse(NamedTuple):
-    """How a reservation that is told of began, and where it was held, and then paid or given back."""
+    """How a reservation of the story began, and at which positions it was held, and last paid or given back."""
 
     held: TicketsHeld
     held_since: Since
@@ -81,7 +81,7 @@ class StoryWriter:
                 self._tell(it, since)
 
     def entries(self) -> list[Entry]:
-        """The whole story, once all was heard."""
+        """The whole story, once the last domain event was folded."""
         self._tell_refused()
         return self._entries
 

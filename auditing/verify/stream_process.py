@@ -32,7 +32,7 @@ class StreamProcess:
         self._found: Found | None = None
 
     def look(self) -> None:
-        """Take what has been told by now, without waiting."""
+        """Take the messages that have arrived, without waiting."""
         while self._found is None and self._pipe.poll():
             self._hear()
 

@@ -1,4 +1,4 @@
-"""What has stopped for a while, told in the log when it stops, when the reason is another, and when it goes on."""
+"""Logs an outage of what is tried again and again: its beginning, another reason for it, and its end."""
 
 import asyncio
 

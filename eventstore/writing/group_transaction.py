@@ -79,7 +79,7 @@ class CatchUpFirst(Exception):
 
 
 class Group:
-    """The commands that go into one transaction. Nothing it answers may be told before its COMMIT.
+    """The commands that go into one transaction. No answer of it may be sent before its COMMIT.
 
     `kept` are the aggregates of the commands' `streams` as this process knows them; they are brought up to date.
     `tried_before` are the requests of commands that an earlier group may have recorded. Without `wait_for_locks` the

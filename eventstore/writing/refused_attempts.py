@@ -100,7 +100,7 @@ class CommonFacts(NamedTuple):
 
 
 class RefusedGroup(NamedTuple):
-    """Who was refused alike, and how many rows the group had before the first of them."""
+    """The attempts that were refused for the same `CommonFacts`, and how many rows the group had before the first."""
 
     rows_before: int
     request_ids: list[UUID]
@@ -108,7 +108,7 @@ class RefusedGroup(NamedTuple):
 
 
 class Keeping:
-    """Knows which refusals one process has kept: the first ten of each account in each minute."""
+    """Counts the refusals of each account in this minute, of which one process keeps the first ten."""
 
     def __init__(self) -> None:
         self._minute = 0

@@ -266,7 +266,7 @@ def takes_writes(url: str) -> bool:
 
 
 def answer_to(url: str, question: LiteralString) -> bool:
-    """What the server at the URL says to it; False where it says nothing in time."""
+    """The server's answer to a yes-or-no question; False where it does not answer in time."""
 
     async def ask() -> bool:
         async with await Connection.connect(url, connect_timeout=3, autocommit=True) as connection:

@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 
 class Abortable(Protocol):
-    """A connection, as far as it matters here."""
+    """A connection that can be ended at once."""
 
     def abort(self) -> None:
         """End it at once, whatever was not sent."""

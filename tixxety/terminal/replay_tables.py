@@ -1,4 +1,4 @@
-"""How a moment and a line in time look on a terminal, and plainly elsewhere."""
+"""Prints an event as it was, or its steps one by one: in colours on a terminal, as plain text elsewhere."""
 
 import sys
 from collections.abc import Callable

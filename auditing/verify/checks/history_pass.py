@@ -19,7 +19,7 @@ KNOWN_PRICES = 100_000
 
 
 def creation(event_id: UUID, state: bytes) -> EventCreated | None:
-    """How an event began; None where what is stored says nothing, which is a finding at its own position."""
+    """The domain event that an event began with; None for one that can't be read, a finding at its own position."""
     try:
         created = decode(event_id, 1, EventCreated.TOPIC, state)
     except (msgspec.MsgspecError, ValueError, LookupError, TypeError):

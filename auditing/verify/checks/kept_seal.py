@@ -1,4 +1,4 @@
-"""A seal that was kept outside of the database: what finds out even whoever may rewrite all of it."""
+"""A seal that was kept outside of the database: it exposes even somebody who could rewrite all of it."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -20,7 +20,7 @@ class SealFile(msgspec.Struct, frozen=True):
 
 
 class NewestSeal(SealFile, frozen=True):
-    """The same, and for whoever keeps it what it says."""
+    """The same, with what the seal says beside it, for whoever keeps the file."""
 
     number: int
     last_position: int

@@ -87,7 +87,7 @@ async def moment(box_office: BoxOffice | str, shared: str | None = None) -> Asyn
 
 
 async def share(connection: Connection) -> str:
-    """The name by which other connections see the same moment, as long as this one does."""
+    """The name of this moment, by which other connections can see it as long as this one does."""
     ((name,),) = await (await connection.execute(SHARE)).fetchall()
     return str(name)
 

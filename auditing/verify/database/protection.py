@@ -1,4 +1,4 @@
-"""What keeps the history from being changed in this database, for whoever is logged in as we are."""
+"""How this database protects the history from being changed by the login that verifies it."""
 
 from auditing.verify.errors import TableAltered
 from eventstore import append_only_status

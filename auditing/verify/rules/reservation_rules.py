@@ -52,7 +52,7 @@ class ReservationRules:
 
 
 def placed_wrongly(record: ReservationRecord | None, placed: ReservationPlaced) -> Iterator[Broken]:
-    """Once, some tickets, for some time."""
+    """What placing it breaks: it is placed once, with one ticket at least, and for some time."""
     if record is not None:
         yield Rule.RESERVATION_LIFE, "It was placed before."
     if placed.hold_expires_at <= placed.timestamp or placed.quantity < 1:
@@ -60,7 +60,7 @@ def placed_wrongly(record: ReservationRecord | None, placed: ReservationPlaced) 
 
 
 def paid_wrongly(record: ReservationRecord, paid: ReservationPaid) -> Iterator[Broken]:
-    """Once, in time, and the whole amount."""
+    """What its payment breaks: it is paid once, before its deadline, and in full."""
     placed = record.placed
     if record.status != "reserved":
         yield Rule.RESERVATION_LIFE, f"It is paid when it is {record.status}."
@@ -71,7 +71,7 @@ def paid_wrongly(record: ReservationRecord, paid: ReservationPaid) -> Iterator[B
 
 
 def expired_wrongly(record: ReservationRecord, expired: ReservationExpired) -> Iterator[Broken]:
-    """Only what was not paid, and not before its time."""
+    """What its expiry breaks: it expires while it is not paid, and not before its deadline."""
     hold_expires_at = record.placed.hold_expires_at
     if record.status != "reserved":
         yield Rule.RESERVATION_LIFE, f"It expires when it is {record.status}."
@@ -80,7 +80,7 @@ def expired_wrongly(record: ReservationRecord, expired: ReservationExpired) -> I
 
 
 def cancelled_wrongly(record: ReservationRecord, cancelled: ReservationCancelled) -> Iterator[Broken]:
-    """What is held in time, or what is paid, with the refund due."""
+    """What its cancellation breaks: it is held, before its deadline, or paid, and then the refund is what was paid."""
     placed, paid, _ = record
     if record.status not in ("reserved", "paid"):
         yield Rule.RESERVATION_LIFE, f"It is cancelled when it is {record.status}."
