@@ -16,7 +16,7 @@ from api.docs import browser_pages, openapi, problem_pages
 from api.events import routes as events
 from api.health import DATABASE_PATIENCE_SECONDS
 from api.http import problems
-from api.http.failure_state import FailureState
+from api.http.failure_log import FailureState
 from api.http.inputs import refuse_unknown_query
 from api.http.middleware import BoundedBodies, HeadAsGet, LimitedRates, RequestIds
 from api.http.rate_limits import RateLimits

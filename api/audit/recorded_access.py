@@ -11,7 +11,7 @@ from accounts.tokens import ADMIN, AUDITOR, Account
 from api.http.errors import AuditorsOnly
 from api.plumbing.authentication import CurrentAccount, Lent, lent
 from api.plumbing.services import RequestId, Services, TheServices
-from auditing.replay import access_log as reads
+from auditing.replay import audit_reads as reads
 from domain.errors import AccountClosed
 
 

@@ -16,7 +16,7 @@ from starlette.types import Scope
 
 from accounts import errors as accounts
 from api.http import errors as http
-from api.http.failure_state import FailureState
+from api.http.failure_log import FailureState
 from api.http.inputs import unusable
 from auditing.replay import errors as auditing
 from domain import errors as domain

@@ -6,7 +6,7 @@ from time import monotonic
 from uuid import UUID
 
 from api.http.errors import RecordedTooMuch, TooManyAtOnce
-from api.http.failure_state import FailureState
+from api.http.failure_log import FailureState
 from domain.commands import ChangeEvent, Command, CreateEvent, ReserveTickets
 from eventstore.errors import Failure
 from eventstore.writing.group_commit import GroupCommit

@@ -9,7 +9,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from accounts.passwords import Passwords
 from accounts.tokens import Tokens
-from api.http.failure_state import FailureState
+from api.http.failure_log import FailureState
 from api.http.rate_limits import RateLimits
 from api.plumbing.account_quotas import LimitedCommands, Turns
 from api.plumbing.projector_presence import ProjectorPresence

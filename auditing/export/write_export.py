@@ -9,6 +9,7 @@ import msgspec
 import psycopg
 
 from auditing.export.cloud_events import cloud_event
+from auditing.export.export_source import everything, expect_event, one_event
 from auditing.export.records import (
     FORMAT_VERSION,
     DomainEventRecord,
@@ -19,7 +20,6 @@ from auditing.export.records import (
     SealRecord,
     lines,
 )
-from auditing.export.selection import everything, expect_event, one_event
 from eventstore import reading
 from eventstore.box_office import BoxOffice
 from eventstore.postgres.connections import BY_INDEX, Connection, connect

@@ -2,7 +2,7 @@
 
 from eventstore.writing import unique_event_names
 from eventstore.writing.refused_attempts import KEEP, LOSABLE
-from eventstore.writing.trips import Statement
+from eventstore.writing.round_trips import Statement
 
 BEGIN = Statement("begin", "BEGIN")
 COMMIT = Statement("commit", "COMMIT")

@@ -36,7 +36,7 @@ from eventstore.writing.group_statements import (
     WAIT_FOR_STANDBYS,
 )
 from eventstore.writing.refused_attempts import KEEP, LOSABLE, Keeping, Refusals
-from eventstore.writing.trips import Rows, Statement, Trips
+from eventstore.writing.round_trips import Rows, Statement, Trips
 
 # What one group may have to catch up under its locks; more is caught up outside of them first.
 TAIL_ROWS = 5_000

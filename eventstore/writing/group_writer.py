@@ -12,7 +12,7 @@ from eventstore.writing.aggregate_cache import AggregateCache
 from eventstore.writing.group_statements import ROLLBACK, STATEMENTS
 from eventstore.writing.group_transaction import CatchUpFirst, Group, Outcome, StreamsBusy, Undecided
 from eventstore.writing.refused_attempts import Keeping
-from eventstore.writing.trips import Trips
+from eventstore.writing.round_trips import Trips
 from eventstore.writing.waiting_command import Attempt, Waiting
 
 # How often a group is begun anew, to catch up outside its locks or to leave aside what others have locked.

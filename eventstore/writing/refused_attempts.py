@@ -16,7 +16,7 @@ from domain.inventory import Stock
 from domain.ticketed_event import TicketedEvent
 from eventstore.postgres.connections import Connection
 from eventstore.writing import binary_parameters as binary
-from eventstore.writing.trips import Statement
+from eventstore.writing.round_trips import Statement
 
 # So many of one account in a minute: all that a person tries, and next to nothing of what a program does.
 KEPT_A_MINUTE = 10

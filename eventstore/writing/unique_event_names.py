@@ -7,7 +7,7 @@ from domain.organising import EventName, name_of
 from eventstore.codec import decode
 from eventstore.postgres.connections import Connection
 from eventstore.writing import binary_parameters as binary
-from eventstore.writing.trips import Statement, Trips
+from eventstore.writing.round_trips import Statement, Trips
 
 # Parameters: organiser, folded title, start; TAKE has the event as its fourth.
 HOLDER = Statement(

@@ -7,7 +7,7 @@ import pytest
 from eventstore.postgres.connections import BY_INDEX, WORKER_ROLE, Connection, connect
 from eventstore.writing.group_commit import GroupCommit
 from eventstore.writing.group_statements import STATEMENTS
-from eventstore.writing.trips import Trips
+from eventstore.writing.round_trips import Trips
 
 pytest.register_assert_rewrite("tests.box_office")
 

@@ -24,7 +24,7 @@ from eventstore.writing.aggregate_cache import AggregateCache, fold, load
 from eventstore.writing.group_commit import GroupCommit
 from eventstore.writing.group_transaction import CatchUpFirst, Group, Outcome
 from eventstore.writing.refused_attempts import Keeping
-from eventstore.writing.trips import Trips
+from eventstore.writing.round_trips import Trips
 from tests import box_office
 from tests.domain.given_when_then import snapshot
 

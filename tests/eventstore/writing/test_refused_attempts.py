@@ -28,7 +28,7 @@ from eventstore.postgres.connections import Connection
 from eventstore.writing import refused_attempts
 from eventstore.writing.group_commit import GroupCommit
 from eventstore.writing.refused_attempts import KEEP, KEPT_A_MINUTE, Keeping, Refusals, RefusedAttempt
-from eventstore.writing.trips import Trips
+from eventstore.writing.round_trips import Trips
 from tests import box_office
 from tests.fault_proxy import FaultProxy
 

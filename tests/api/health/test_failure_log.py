@@ -16,7 +16,7 @@ from psycopg import sql
 from structlog.testing import capture_logs
 
 from api.app import ApiConfig, create_app
-from api.http import failure_state
+from api.http import failure_log
 from tests.api.conftest import PASSWORD, problem_of
 from tests.api.health.test_health import becomes, readiness
 from tests.api.programme import an_auditor, crowd, event_body
@@ -72,7 +72,7 @@ async def register(client: httpx2.AsyncClient) -> httpx2.Response:
 async def test_a_full_disk_is_told_and_over_once_there_is_room(
     app: FastAPI, client: httpx2.AsyncClient, owner: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(failure_state, "LOOK_AGAIN_SECONDS", 0)
+    monkeypatch.setattr(failure_log, "LOOK_AGAIN_SECONDS", 0)
     auditor, (account,) = await an_auditor(app), await crowd(app, 1)
     with capture_logs() as logged, full_disk(owner):
         for _ in range(3):
@@ -116,7 +116,7 @@ async def test_a_database_that_only_reads_is_told_by_every_write(
 async def test_what_was_told_is_told_anew_after_a_quiet_time(
     client: httpx2.AsyncClient, owner: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(failure_state, "QUIET_SECONDS", -1)
+    monkeypatch.setattr(failure_log, "QUIET_SECONDS", -1)
     with capture_logs() as logged, full_disk(owner):
         for _ in range(3):
             await register(client)

@@ -10,7 +10,7 @@ import pytest
 
 from eventstore.postgres.connections import Connection, ServerSilent
 from eventstore.writing import binary_parameters as binary
-from eventstore.writing.trips import Statement, Trips
+from eventstore.writing.round_trips import Statement, Trips
 from tests import box_office
 from tests.fault_proxy import FaultProxy
 
