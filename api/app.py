@@ -16,7 +16,7 @@ from api.docs import browser_pages, openapi, problem_pages
 from api.events import routes as events
 from api.health import DATABASE_PATIENCE_SECONDS
 from api.http import problems
-from api.http.failure_log import FailureState
+from api.http.failure_log import FailureLog
 from api.http.inputs import refuse_unknown_query
 from api.http.middleware import BoundedBodies, HeadAsGet, LimitedRates, RequestIds
 from api.http.rate_limits import RateLimits
@@ -39,7 +39,7 @@ def create_app(config: ApiConfig) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            app.state.services = await _open_services(stack, config, tokens, app.state.troubles)
+            app.state.services = await _open_services(stack, config, tokens, app.state.failure_log)
             yield
 
     app = FastAPI(
@@ -74,7 +74,7 @@ def create_app(config: ApiConfig) -> FastAPI:
     return app
 
 
-async def _open_services(stack: AsyncExitStack, config: ApiConfig, tokens: Tokens, troubles: FailureState) -> Services:
+async def _open_services(stack: AsyncExitStack, config: ApiConfig, tokens: Tokens, failure_log: FailureLog) -> Services:
     office = config.box_office
     health_pool = connections.pool(office, 1)
     health_pool.timeout = DATABASE_PATIENCE_SECONDS
@@ -87,11 +87,11 @@ async def _open_services(stack: AsyncExitStack, config: ApiConfig, tokens: Token
         health_pool=await stack.enter_async_context(health_pool),
         searches=await stack.enter_async_context(Searches(office)),
         reads=Turns(READS_AT_ONCE),
-        commands=LimitedCommands(commands, troubles, rate_limits=config.rate_limits),
+        commands=LimitedCommands(commands, failure_log, rate_limits=config.rate_limits),
         checkpoint_watcher=await stack.enter_async_context(CheckpointWatcher(office)),
         passwords=passwords,
         tokens=tokens,
         rate_limits=RateLimits(on=config.rate_limits, trusted_proxies=config.trusted_proxies),
         projector_presence=ProjectorPresence(),
-        troubles=troubles,
+        failure_log=failure_log,
     )

@@ -144,8 +144,8 @@ async def _writing(connection: Connection, services: Services, *, is_standby: bo
         return Check(ok=False, problem="the database is a standby: nothing can be sold here")
     if is_read_only:
         return Check(ok=False, problem="the database is read-only: nothing can be sold")
-    await services.troubles.look_at_disk(connection)
-    return _check("the disk of the database is full" if services.troubles.disk_is_full else None)
+    await services.failure_log.look_at_disk(connection)
+    return _check("the disk of the database is full" if services.failure_log.disk_is_full else None)
 
 
 def _unguarded(found: Guards) -> Check:

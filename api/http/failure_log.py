@@ -19,7 +19,7 @@ PROBE_BYTES = 48 * 1024
 log = structlog.get_logger(__name__)
 
 
-class FailureState:
+class FailureLog:
     """One per process."""
 
     def __init__(self) -> None:

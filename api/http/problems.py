@@ -16,7 +16,7 @@ from starlette.types import Scope
 
 from accounts import errors as accounts
 from api.http import errors as http
-from api.http.failure_log import FailureState
+from api.http.failure_log import FailureLog
 from api.http.inputs import unusable
 from auditing.replay import errors as auditing
 from domain import errors as domain
@@ -119,7 +119,7 @@ def problem_response(no: AnyNo, scope: Scope, headers: Mapping[str, str] | None 
 
 def install(app: FastAPI) -> None:
     """Make every refusal, failure and unusable request of this app a problem document."""
-    app.state.troubles = FailureState()
+    app.state.failure_log = FailureLog()
     app.add_exception_handler(domain.Refusal, _refused)
     app.add_exception_handler(failures.Failure, _refused)
     for error in (*CONNECTION_LOST, ReadOnlySqlTransaction):
@@ -163,7 +163,7 @@ def _root_path(scope: Scope) -> str:
 async def _refused(request: Request, no: Exception) -> Response:
     assert isinstance(no, domain.Refusal | failures.Failure)  # noqa: S101
     if isinstance(no, failures.Failure):
-        request.app.state.troubles.note(no)
+        request.app.state.failure_log.note(no)
     return problem_response(no, request.scope)
 
 

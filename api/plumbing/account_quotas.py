@@ -6,7 +6,7 @@ from time import monotonic
 from uuid import UUID
 
 from api.http.errors import RecordedTooMuch, TooManyAtOnce
-from api.http.failure_log import FailureState
+from api.http.failure_log import FailureLog
 from domain.commands import ChangeEvent, Command, CreateEvent, ReserveTickets
 from eventstore.errors import Failure
 from eventstore.writing.group_commit import GroupCommit
@@ -111,9 +111,9 @@ class RecordedBytes:
 class LimitedCommands:
     """The way of all routes to the group commit; what the system commands by itself does not come this way."""
 
-    def __init__(self, commands: GroupCommit, troubles: FailureState, *, rate_limits: bool) -> None:
+    def __init__(self, commands: GroupCommit, failure_log: FailureLog, *, rate_limits: bool) -> None:
         self._commands = commands
-        self._troubles = troubles
+        self._failure_log = failure_log
         self.turns = Turns(COMMANDS_AT_ONCE)
         self._recorded = RecordedBytes() if rate_limits else None
 
@@ -130,11 +130,11 @@ class LimitedCommands:
         try:
             outcome = await self._commands.submit(command)
         except Failure as failure:
-            self._troubles.note(failure)
+            self._failure_log.note(failure)
             raise
         finally:
             self.turns.end(account_id)
-        self._troubles.written()
+        self._failure_log.written()
         if self._recorded is not None:
             self._recorded.add(account_id, outcome.recorded_bytes)
         return outcome

@@ -9,7 +9,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from accounts.passwords import Passwords
 from accounts.tokens import Tokens
-from api.http.failure_log import FailureState
+from api.http.failure_log import FailureLog
 from api.http.rate_limits import RateLimits
 from api.plumbing.account_quotas import LimitedCommands, Turns
 from api.plumbing.projector_presence import ProjectorPresence
@@ -50,7 +50,7 @@ class Services:
     tokens: Tokens
     rate_limits: RateLimits
     projector_presence: ProjectorPresence
-    troubles: FailureState
+    failure_log: FailureLog
 
 
 async def services_of(request: Request) -> Services:
