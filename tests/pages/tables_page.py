@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 
-from projections.schema.example_queries import EXAMPLES
+from tests.pages.example_queries import EXAMPLES
 from tixxety.embedded.server import EmbeddedPostgres
 from tixxety.schema.migration import migrate
 

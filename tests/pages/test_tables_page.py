@@ -1,7 +1,7 @@
 """The page about the tables says what the database says, and shows an example of each that answers."""
 
 from eventstore.postgres.connections import WORKER_ROLE, connect
-from projections.schema.example_queries import EXAMPLES
+from tests.pages.example_queries import EXAMPLES
 from tests.pages.tables_page import PAGE, page
 from tests.projections.histories import BoxOffice
 from tests.projections.sold import fill

@@ -14,8 +14,8 @@ from projections import checkpoint
 from projections.projector.batch_transaction import Batches
 from projections.projector.projector import FOLD_SETTINGS
 from projections.schema import make_schema
-from projections.schema.example_queries import EXAMPLES
 from projections.tables.all_tables import TABLES
+from tests.pages.example_queries import EXAMPLES
 from tests.projections.histories import BoxOffice, append
 from tests.projections.sold import fill
 from tests.tixxety.forked import run_command as tixxety
