@@ -72,7 +72,7 @@ def database_away(database_url: str, server_url: str) -> Iterator[None]:
     allow = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(allow.format(sql.Identifier(name), sql.SQL("false")))
-        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+        connection.execute("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s", (name,))
         try:
             yield
         finally:
@@ -199,6 +199,8 @@ async def test_without_a_database_alive_but_not_ready_until_it_is_back(
 async def test_once_the_database_is_heard_of_again_no_answer_is_lost_to_old_connections(
     app: FastAPI, client: httpx2.AsyncClient, database_url: str, server_url: str, new_account: LogIn
 ) -> None:
+    # To connect anew takes time where the machine is busy.
+    app.state.services.pool.timeout = 30
     ada = await new_account()
     watcher = app.state.services.checkpoint_watcher
 
