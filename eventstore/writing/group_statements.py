@@ -1,8 +1,8 @@
 """The statements of a group's trips."""
 
+from eventstore.postgres.round_trips import Statement
 from eventstore.writing import unique_event_names
 from eventstore.writing.refused_attempts import KEEP, LOSABLE
-from eventstore.writing.round_trips import Statement
 
 BEGIN = Statement("begin", "BEGIN")
 COMMIT = Statement("commit", "COMMIT")

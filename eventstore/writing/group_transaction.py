@@ -22,7 +22,8 @@ from domain.ticketed_event import TicketedEvent
 from eventstore.box_office import POSITION_KEY
 from eventstore.codec import decode, encode
 from eventstore.errors import failed_by
-from eventstore.writing import binary_parameters as binary
+from eventstore.postgres import binary_parameters as binary
+from eventstore.postgres.round_trips import Rows, Statement, Trips
 from eventstore.writing import unique_event_names
 from eventstore.writing.aggregate_cache import fold
 from eventstore.writing.group_statements import (
@@ -36,7 +37,6 @@ from eventstore.writing.group_statements import (
     WAIT_FOR_STANDBYS,
 )
 from eventstore.writing.refused_attempts import KEEP, LOSABLE, Keeping, Refusals
-from eventstore.writing.round_trips import Rows, Statement, Trips
 
 # What one group may have to catch up under its locks; more is caught up outside of them first.
 TAIL_ROWS = 5_000

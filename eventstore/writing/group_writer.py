@@ -8,11 +8,11 @@ from psycopg_pool import PoolTimeout
 
 from eventstore.box_office import BoxOffice
 from eventstore.postgres.connections import BY_INDEX
+from eventstore.postgres.round_trips import Trips
 from eventstore.writing.aggregate_cache import AggregateCache
 from eventstore.writing.group_statements import ROLLBACK, STATEMENTS
 from eventstore.writing.group_transaction import CatchUpFirst, Group, Outcome, StreamsBusy, Undecided
 from eventstore.writing.refused_attempts import Keeping
-from eventstore.writing.round_trips import Trips
 from eventstore.writing.waiting_command import Attempt, Waiting
 
 # How often a group is begun anew, to catch up outside its locks or to leave aside what others have locked.

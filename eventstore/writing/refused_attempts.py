@@ -14,9 +14,9 @@ from domain.domain_event import Aggregate
 from domain.errors import Refusal
 from domain.inventory import Stock
 from domain.ticketed_event import TicketedEvent
+from eventstore.postgres import binary_parameters as binary
 from eventstore.postgres.connections import Connection
-from eventstore.writing import binary_parameters as binary
-from eventstore.writing.round_trips import Statement
+from eventstore.postgres.round_trips import Statement
 
 # So many of one account in a minute: all that a person tries, and next to nothing of what a program does.
 KEPT_A_MINUTE = 10

@@ -5,9 +5,9 @@ from uuid import UUID
 from domain.event_facts import EventCancelled, EventCreated, EventDetailsChanged
 from domain.organising import EventName, name_of
 from eventstore.codec import decode
+from eventstore.postgres import binary_parameters as binary
 from eventstore.postgres.connections import Connection
-from eventstore.writing import binary_parameters as binary
-from eventstore.writing.round_trips import Statement, Trips
+from eventstore.postgres.round_trips import Statement, Trips
 
 # Parameters: organiser, folded title, start; TAKE has the event as its fourth.
 HOLDER = Statement(

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from eventstore.postgres.connections import BY_INDEX, WORKER_ROLE, Connection, connect
+from eventstore.postgres.round_trips import Trips
 from eventstore.writing.group_commit import GroupCommit
 from eventstore.writing.group_statements import STATEMENTS
-from eventstore.writing.round_trips import Trips
 
 pytest.register_assert_rewrite("tests.box_office")
 

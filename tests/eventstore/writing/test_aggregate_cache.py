@@ -19,12 +19,12 @@ from domain.event_facts import TicketsHeld
 from domain.ticketed_event import TicketedEvent
 from eventstore.errors import EventBusy
 from eventstore.postgres.connections import Connection, pool
+from eventstore.postgres.round_trips import Trips
 from eventstore.writing import aggregate_cache, group_transaction, group_writer
 from eventstore.writing.aggregate_cache import AggregateCache, fold, load
 from eventstore.writing.group_commit import GroupCommit
 from eventstore.writing.group_transaction import CatchUpFirst, Group, Outcome
 from eventstore.writing.refused_attempts import Keeping
-from eventstore.writing.round_trips import Trips
 from tests import box_office
 from tests.domain.given_when_then import snapshot
 

@@ -25,10 +25,10 @@ from domain.event_facts import (
 )
 from eventstore import reading
 from eventstore.postgres.connections import Connection
+from eventstore.postgres.round_trips import Trips
 from eventstore.writing import refused_attempts
 from eventstore.writing.group_commit import GroupCommit
 from eventstore.writing.refused_attempts import KEEP, KEPT_A_MINUTE, Keeping, Refusals, RefusedAttempt
-from eventstore.writing.round_trips import Trips
 from tests import box_office
 from tests.fault_proxy import FaultProxy
 

@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
+from eventstore.postgres import binary_parameters as binary
 from eventstore.postgres.connections import Connection, ServerSilent
-from eventstore.writing import binary_parameters as binary
-from eventstore.writing.round_trips import Statement, Trips
+from eventstore.postgres.round_trips import Statement, Trips
 from tests import box_office
 from tests.fault_proxy import FaultProxy
 
