@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import msgspec
 import psycopg
@@ -18,8 +19,12 @@ from projections import checkpoint
 from projections.checkpoint import Checkpoint
 from projections.errors import FoldFailed
 from projections.projector.folding import Folding, Rows, failed
+from projections.recent_changes import RecentChanges
+from projections.tables import events, ticket_types
 from projections.tables.all_tables import TABLES
+from projections.tables.events import EventRow
 from projections.tables.table import Key, Row, Table
+from projections.tables.ticket_types import TicketTypeRow
 
 # A hint that nobody depends on: where the server's queue of them fills up, batches go on without it.
 NOTIFY = """
@@ -70,6 +75,7 @@ class Batches:
         self.reader = reader
         self._generation = start.generation
         self._folding = Folding(TABLES)
+        self._recent_changes = RecentChanges(start.position)
         self._ahead: Batch | None = None
 
     async def fold_next(self, limit: int = BATCH_DOMAIN_EVENTS) -> int:
@@ -104,6 +110,7 @@ class Batches:
     def _forget(self) -> None:
         self._folding.forget()
         self._ahead = None
+        self._recent_changes = RecentChanges(self.position)
 
     async def _folded(self, connection: Connection, after: int, limit: int) -> Batch | None:
         """The next batch; None when there is nothing. What the one before it changed is known, written or not."""
@@ -154,6 +161,8 @@ class Batches:
         values: dict[str, Any] = {
             name: _json.encode(list(rows.values())).decode() for name, rows in batch.changed.items()
         }
+        recent_changes = self._recent_changes.with_batch(_looks_changed(batch), self.position, batch.position)
+        values["recent_changes"] = _json.encode(recent_changes).decode()
         values["position"] = batch.position
         values["position_before"], values["generation"] = self.position, self._generation
         values["channel"] = self._connection.box_office.projections
@@ -164,6 +173,15 @@ class Batches:
                     raise CheckpointMoved
         except (psycopg.IntegrityError, psycopg.DataError) as error:
             raise failed(_culprit(batch.recorded, error), str(error)) from error
+
+
+def _looks_changed(batch: Batch) -> dict[UUID, int]:
+    """The events of which a batch has changed what anybody is shown, each with the position of its last change."""
+    changed: dict[UUID, int] = {}
+    for row in (*batch.changed[events.TABLE.name].values(), *batch.changed[ticket_types.TABLE.name].values()):
+        assert isinstance(row, EventRow | TicketTypeRow)  # noqa: S101 - those are the rows of these tables
+        changed[row.event_id] = max(row.position, changed.get(row.event_id, 0))
+    return changed
 
 
 async def _first_unreadable(connection: Connection, after: int, error: Exception) -> FoldFailed | Exception:
