@@ -21,11 +21,13 @@ from api.http.inputs import refuse_unknown_query
 from api.http.middleware import BoundedBodies, HeadAsGet, LimitedRates, RequestIds
 from api.http.rate_limits import RateLimits
 from api.plumbing.account_quotas import READS_AT_ONCE, LimitedCommands, Turns
+from api.plumbing.kept_answers import KeptAnswers
 from api.plumbing.projector_presence import ProjectorPresence
 from api.plumbing.search_limits import Searches
 from api.plumbing.services import ApiConfig, Services
 from api.reservations import routes as reservations
 from eventstore.postgres import connections
+from eventstore.postgres.shared_reads import SharedReads
 from eventstore.writing.group_commit import GroupCommit
 from projections.projector.checkpoint_watcher import CheckpointWatcher
 
@@ -79,6 +81,8 @@ async def _open_services(stack: AsyncExitStack, config: ApiConfig, tokens: Token
     health_pool = connections.pool(office, 1)
     health_pool.timeout = DATABASE_PATIENCE_SECONDS
     commands = await stack.enter_async_context(GroupCommit(office))
+    reads = await stack.enter_async_context(SharedReads(office))
+    watcher = await stack.enter_async_context(CheckpointWatcher(office))
     passwords = Passwords()
     stack.callback(passwords.close)
     return Services(
@@ -86,9 +90,11 @@ async def _open_services(stack: AsyncExitStack, config: ApiConfig, tokens: Token
         pool=await stack.enter_async_context(connections.pool(office, config.pool_connections)),
         health_pool=await stack.enter_async_context(health_pool),
         searches=await stack.enter_async_context(Searches(office)),
-        reads=Turns(READS_AT_ONCE),
+        reads=reads,
+        read_turns=Turns(READS_AT_ONCE),
+        kept_answers=KeptAnswers(reads, watcher),
         commands=LimitedCommands(commands, failure_log, rate_limits=config.rate_limits),
-        checkpoint_watcher=await stack.enter_async_context(CheckpointWatcher(office)),
+        checkpoint_watcher=watcher,
         passwords=passwords,
         tokens=tokens,
         rate_limits=RateLimits(on=config.rate_limits, trusted_proxies=config.trusted_proxies),

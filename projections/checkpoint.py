@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from psycopg.rows import args_row
 
 from eventstore.postgres.connections import Connection
+from eventstore.postgres.round_trips import Statement
 
 # Raised with any change to a table or a fold; the tables are then rebuilt.
 DEFINITIONS_VERSION = 3
@@ -14,6 +15,7 @@ DEFINITIONS_VERSION = 3
 READ = """
 SELECT position, definitions_version, generation, folded_at, to_jsonb(checkpoint) -> 'recent_changes' FROM checkpoint
 """
+POSITION = Statement("position", "SELECT position FROM checkpoint")
 BEGIN = "INSERT INTO checkpoint (definitions_version) VALUES (%(definitions_version)s)"
 ADVANCE = """
 UPDATE checkpoint SET position = %(position)s, folded_at = clock_timestamp(),

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from pydantic import BaseModel, Field
 
-from api.events.answers import ListedEvent, TicketTypeAnswer
+from api.events.answers import ListedEvent, TicketTypeAnswer, render_listed, render_ticket_type
 from api.http.cursors import Page
 from api.http.inputs import Instant
 from auditing.replay import audit_trail_pages
@@ -121,8 +121,8 @@ def json_of_moment(moment: Moment) -> bytes:
     answer = {
         "position": moment.position,
         "at": spoken(moment.at),
-        "event": msgspec.Raw(ListedEvent.of_row(moment.event).model_dump_json()),
-        "ticket_types": [msgspec.Raw(TicketTypeAnswer.of_row(row).model_dump_json()) for row in moment.ticket_types],
+        "event": render_listed(moment.event),
+        "ticket_types": [render_ticket_type(row) for row in moment.ticket_types],
         "holds": [
             {
                 "reservation_id": reservation_id,

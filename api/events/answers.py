@@ -1,6 +1,6 @@
 """What anyone sees of an event: the same shape from its domain events and from the projections."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 import msgspec
@@ -8,10 +8,9 @@ from pydantic import BaseModel, Field
 
 from api.http.cursors import Page
 from api.http.inputs import Instant
+from api.http.ready_json import encode, renderer
 from domain.ticketed_event import EventRecord, StockRecord
 from projections.queries.events_queries import EventWithTicketTypes
-from projections.tables.events import EventRow
-from projections.tables.ticket_types import TicketTypeRow
 
 
 class TicketTypeAnswer(BaseModel):
@@ -40,11 +39,6 @@ class TicketTypeAnswer(BaseModel):
             available=stock.capacity - stock.held - stock.sold,
         )
 
-    @classmethod
-    def of_row(cls, row: TicketTypeRow) -> Self:
-        """A ticket type as the projections have it."""
-        return cls(id=row.ticket_type_id, available=row.available, **msgspec.structs.asdict(row))
-
 
 class ListedEvent(BaseModel):
     """An event in a list. Sales are open from `sales_open_at` (null: at once) to `sales_close_at` (null: the end)."""
@@ -67,21 +61,11 @@ class ListedEvent(BaseModel):
     created_at: Instant
     cancelled_at: Instant | None
 
-    @classmethod
-    def of_row(cls, row: EventRow, **more: Any) -> Self:
-        """An event as the projections have it."""
-        return cls(id=row.event_id, **msgspec.structs.asdict(row), **more)
-
 
 class EventAnswer(ListedEvent):
     """An event as it stands, with its ticket types in the organiser's order."""
 
     ticket_types: list[TicketTypeAnswer]
-
-    @classmethod
-    def of_rows(cls, rows: EventWithTicketTypes) -> Self:
-        """An event and its ticket types as the projections have them."""
-        return cls.of_row(rows.event, ticket_types=[TicketTypeAnswer.of_row(row) for row in rows.ticket_types])
 
     @classmethod
     def of_record(cls, record: EventRecord) -> Self:
@@ -102,3 +86,14 @@ class EventAnswer(ListedEvent):
 
 class EventPage(Page[ListedEvent]):
     """A page of events."""
+
+
+# From the rows of the projections.
+render_ticket_type = renderer(TicketTypeAnswer, id="ticket_type_id")
+render_listed = renderer(ListedEvent, id="event_id")
+
+
+def json_of_rows(rows: EventWithTicketTypes) -> bytes:
+    """An `EventAnswer` as the projections have it, as ready JSON."""
+    ticket_types = [render_ticket_type(row) for row in rows.ticket_types]
+    return encode(msgspec.structs.asdict(render_listed(rows.event)) | {"ticket_types": ticket_types})

@@ -1,6 +1,5 @@
 """Events: the catalogue for everybody; creating, changing and cancelling for organisers."""
 
-import hashlib
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -9,14 +8,15 @@ from fastapi import APIRouter, Header, Response
 
 from accounts import account_queries
 from accounts.roles import actor_of
-from api.events.answers import EventAnswer, EventPage, ListedEvent
+from api.events.answers import EventAnswer, EventPage, json_of_rows, render_listed
 from api.events.schemas import EventChange, NewEvent
-from api.http.cursors import Cursor, after_cursor, page_of
+from api.http.cursors import Cursor, after_cursor, page_json
 from api.http.errors import SearchesOverloaded, SearchTooSlow
 from api.http.idempotency_keys import IdempotencyKey, idempotency_of
 from api.http.inputs import USUAL_PAGE, Cancellation, Id, Instant, PageLimit, Place, Text
 from api.http.json_bodies import StrictJsonRoute
 from api.http.problems import COMMAND_FAILURES, refusals
+from api.http.ready_json import ready_json
 from api.http.write_responses import LOCATION_DOCUMENTED, POSITION_DOCUMENTED, REPLAYED_DOCUMENTED, written
 from api.plumbing.authentication import CurrentAccount
 from api.plumbing.read_your_writes import TheReader
@@ -35,12 +35,16 @@ from domain.errors import (
     TicketTypeRequired,
 )
 from domain.ticketed_event import EventRecord
+from eventstore.postgres.shared_reads import Ask
 from eventstore.writing.group_transaction import Outcome
 from projections.queries import events_queries
+from projections.tables.events import EventRow
 
 ETAG_DOCUMENTED = {
     "ETag": {"description": "Changes with the answer, also with every sale.", "schema": {"type": "string"}}
 }
+
+NO_FILTER = ("events", *[None] * 6)
 
 router = APIRouter(prefix="/events", tags=["events"], route_class=StrictJsonRoute)
 
@@ -68,7 +72,7 @@ async def create_event(
     return written(outcome, _json(outcome), 201, f"{services.config.root_path}/events/{command.event_id}")
 
 
-@router.get("", responses=refusals(SearchTooSlow, SearchesOverloaded))
+@router.get("", response_model=EventPage, responses=refusals(SearchTooSlow, SearchesOverloaded))
 async def list_events(
     reader: TheReader,
     q: Annotated[str, Text(1, 200, running=True)] | None = None,
@@ -79,13 +83,23 @@ async def list_events(
     starts_before: Instant | None = None,
     limit: PageLimit = USUAL_PAGE,
     cursor: Cursor = None,
-) -> EventPage:
+) -> Response:
     """Events by their start. Each word of `q` occurs in title or description; places are equal but for case.
 
     From `starts_after` on and before `starts_before`; past and cancelled events are in the list, too.
     """
     filters = ("events", q, city, state, country, starts_after, starts_before)
     after = after_cursor(cursor, filters, tuple[datetime, UUID])
+
+    def page(rows: list[EventRow]) -> bytes:
+        return page_json(rows, limit, filters, lambda row: (row.starts_at, row.event_id), render_listed)
+
+    if filters == NO_FILTER and after is None:
+
+        async def first(ask: Ask) -> bytes:
+            return page(await events_queries.first_events(ask, limit + 1))
+
+        return await reader.kept(("events", limit), first)
     async with reader.connection(for_search=q is not None) as connection:
         rows = await events_queries.events(
             connection,
@@ -98,14 +112,13 @@ async def list_events(
             after=after,
             limit=limit + 1,
         )
-    shown, next_cursor = page_of(rows, limit, filters, lambda row: (row.starts_at, row.event_id))
-    return EventPage(items=[ListedEvent.of_row(row) for row in shown], next_cursor=next_cursor)
+    return ready_json(page(rows))
 
 
-@router.get("/for-you")
+@router.get("/for-you", response_model=EventPage)
 async def list_events_for_you(
     account: CurrentAccount, reader: TheReader, limit: PageLimit = USUAL_PAGE, cursor: Cursor = None
-) -> EventPage:
+) -> Response:
     """Upcoming events near you: your city first, then your state, then your country; without one, anywhere."""
     async with reader.connection() as connection:
         home = await account_queries.read(connection, account.account_id)
@@ -116,10 +129,15 @@ async def list_events_for_you(
         rows = await events_queries.events_for(
             connection, city=home.city, state=home.state, country=home.country, after=after, limit=limit + 1
         )
-    shown, next_cursor = page_of(
-        rows, limit, filters, lambda nearby: (nearby.rank, nearby.event.starts_at, nearby.event.event_id)
+    return ready_json(
+        page_json(
+            rows,
+            limit,
+            filters,
+            lambda nearby: (nearby.rank, nearby.event.starts_at, nearby.event.event_id),
+            lambda nearby: render_listed(nearby.event),
+        )
     )
-    return EventPage(items=[ListedEvent.of_row(nearby.event) for nearby in shown], next_cursor=next_cursor)
 
 
 @router.get(
@@ -137,15 +155,14 @@ async def read_event(
     if_none_match: Annotated[str | None, Header(description="ETags of answers that you have already.")] = None,
 ) -> Response:
     """An event with its ticket types and how many tickets are left."""
-    async with reader.connection() as connection:
-        rows = await events_queries.event(connection, event_id)
-    if rows is None:
-        raise EventNotFound
-    body = EventAnswer.of_rows(rows).model_dump_json().encode()
-    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    if if_none_match is not None and _names(if_none_match, etag):
-        return Response(status_code=304, headers={"ETag": etag})
-    return Response(body, headers={"ETag": etag}, media_type="application/json")
+
+    async def one(ask: Ask) -> bytes:
+        rows = await events_queries.event(ask, event_id)
+        if rows is None:
+            raise EventNotFound
+        return json_of_rows(rows)
+
+    return await reader.kept(event_id, one, event_id, if_none_match)
 
 
 @router.patch(
@@ -211,9 +228,3 @@ async def cancel_event(
 def _json(outcome: Outcome) -> bytes:
     assert isinstance(outcome.answer, EventRecord)  # noqa: S101 - commands about events are answered so
     return EventAnswer.of_record(outcome.answer).model_dump_json().encode()
-
-
-def _names(if_none_match: str, etag: str) -> bool:
-    """Whether the header names this ETag; weak ones compare the same (RFC 9110, 13.1.2)."""
-    named = {one.strip().removeprefix("W/") for one in if_none_match.split(",")}
-    return "*" in named or etag in named

@@ -10,6 +10,7 @@ from fastapi import Query
 from pydantic import BaseModel
 
 from api.http.inputs import unusable
+from api.http.ready_json import encode
 
 Item = TypeVar("Item")
 Row = TypeVar("Row")
@@ -42,6 +43,25 @@ def page_of(
     if len(shown) == len(rows):
         return rows, None
     return shown, cursor_at(filters, after_of(shown[-1]))
+
+
+def page_json(
+    rows: Sequence[Row],
+    limit: int,
+    filters: tuple[Any, ...],
+    after_of: Callable[[Row], tuple[Any, ...]],
+    render: Callable[[Row], Any],
+) -> bytes:
+    """A `Page` of what `render` makes of the rows, as ready JSON; else as `page_of`."""
+    items: list[bytes] = []
+    total = 0
+    for row in rows[:limit]:
+        total += len(item := encode(render(row)))
+        if items and total > LARGEST_PAGE_BYTES:
+            break
+        items.append(item)
+    next_cursor = None if len(items) == len(rows) else cursor_at(filters, after_of(rows[len(items) - 1]))
+    return b'{"items":[%b],"next_cursor":%b}' % (b",".join(items), encode(next_cursor))
 
 
 def within_bytes(rows: Sequence[Row], bytes_of: Callable[[Row], int]) -> Sequence[Row]:

@@ -43,12 +43,12 @@ CurrentAccount = Annotated[Account, Depends(current_account)]
 @asynccontextmanager
 async def lent(services: Services, account_id: UUID, source: Lent | None = None) -> AsyncIterator[Connection]:
     """A connection to read with; one account has and awaits only so many at once. Raises `TooManyAtOnce`."""
-    await services.reads.begin(account_id)
+    await services.read_turns.begin(account_id)
     try:
         async with (source or services.pool.connection)() as connection:
             yield connection
     finally:
-        services.reads.end(account_id)
+        services.read_turns.end(account_id)
 
 
 async def check_account_lives(connection: Connection, account_id: UUID) -> None:

@@ -12,10 +12,12 @@ from accounts.tokens import Tokens
 from api.http.failure_log import FailureLog
 from api.http.rate_limits import RateLimits
 from api.plumbing.account_quotas import LimitedCommands, Turns
+from api.plumbing.kept_answers import KeptAnswers
 from api.plumbing.projector_presence import ProjectorPresence
 from api.plumbing.search_limits import Searches
 from eventstore.box_office import BoxOffice
 from eventstore.postgres.connections import Connection
+from eventstore.postgres.shared_reads import SharedReads
 from projections.projector.checkpoint_watcher import CheckpointWatcher
 
 
@@ -43,7 +45,9 @@ class Services:
     pool: AsyncConnectionPool[Connection]
     health_pool: AsyncConnectionPool[Connection]
     searches: Searches
-    reads: Turns
+    reads: SharedReads
+    read_turns: Turns
+    kept_answers: KeptAnswers
     commands: LimitedCommands
     checkpoint_watcher: CheckpointWatcher
     passwords: Passwords

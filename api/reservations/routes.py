@@ -6,16 +6,17 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from accounts.tokens import Account
-from api.http.cursors import Cursor, after_cursor, page_of
+from api.http.cursors import Cursor, after_cursor, page_json
 from api.http.idempotency_keys import IdempotencyKey, idempotency_of
 from api.http.inputs import USUAL_PAGE, Cancellation, Id, PageLimit
 from api.http.json_bodies import StrictJsonRoute
 from api.http.problems import COMMAND_FAILURES, refusals
+from api.http.ready_json import encode, ready_json
 from api.http.write_responses import LOCATION_DOCUMENTED, POSITION_DOCUMENTED, REPLAYED_DOCUMENTED, written
 from api.plumbing.authentication import CurrentAccount, check_account_lives, lent
 from api.plumbing.read_your_writes import TheReader
 from api.plumbing.services import RequestId, Services, TheServices
-from api.reservations.schemas import NewReservation, Payment, ReservationAnswer, ReservationPage, json_of
+from api.reservations.schemas import NewReservation, Payment, ReservationAnswer, ReservationPage, json_of, render
 from domain.commands import CancelReservation, PayReservation
 from domain.errors import (
     EventEnded,
@@ -75,7 +76,7 @@ async def reserve(
     return written(outcome, _json(outcome), 201, f"{services.config.root_path}/reservations/{command.reservation_id}")
 
 
-@router.get("")
+@router.get("", response_model=ReservationPage)
 async def list_reservations(
     account: CurrentAccount,
     reader: TheReader,
@@ -83,26 +84,27 @@ async def list_reservations(
     event_id: Id | None = None,
     limit: PageLimit = USUAL_PAGE,
     cursor: Cursor = None,
-) -> ReservationPage:
+) -> Response:
     """Your reservations, newest first."""
     filters = ("reservations", account.account_id, status, event_id)
     after = after_cursor(cursor, filters, tuple[datetime, UUID])
-    async with reader.connection() as connection:
-        rows = await reservations_queries.reservations(
-            connection, account.account_id, status=status, event_id=event_id, after=after, limit=limit + 1
-        )
-    shown, next_cursor = page_of(rows, limit, filters, lambda row: (row.placed_at, row.reservation_id))
-    return ReservationPage(items=[ReservationAnswer.of_row(row) for row in shown], next_cursor=next_cursor)
+    if status is None and event_id is None and after is None:
+        rows = await reservations_queries.newest_reservations(reader.ask, account.account_id, limit + 1)
+    else:
+        async with reader.connection() as connection:
+            rows = await reservations_queries.reservations(
+                connection, account.account_id, status=status, event_id=event_id, after=after, limit=limit + 1
+            )
+    return ready_json(page_json(rows, limit, filters, lambda row: (row.placed_at, row.reservation_id), render))
 
 
-@router.get("/{reservation_id}", responses=refusals(ReservationNotFound))
-async def read_reservation(reservation_id: Id, account: CurrentAccount, reader: TheReader) -> ReservationAnswer:
+@router.get("/{reservation_id}", response_model=ReservationAnswer, responses=refusals(ReservationNotFound))
+async def read_reservation(reservation_id: Id, account: CurrentAccount, reader: TheReader) -> Response:
     """One of your reservations as it stands; another buyer's is not found."""
-    async with reader.connection() as connection:
-        row = await reservations_queries.reservation(connection, reservation_id)
+    row = await reservations_queries.reservation(reader.ask, reservation_id)
     if row is None or row.buyer_id != account.account_id:
         raise ReservationNotFound
-    return ReservationAnswer.of_row(row)
+    return ready_json(encode(render(row)))
 
 
 @router.post(

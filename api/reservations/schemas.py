@@ -1,22 +1,19 @@
 """What buyers send and get: a reservation to make, how it is paid, and how it stands."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 from uuid import UUID
 
-import msgspec
 from pydantic import BaseModel, Field
 
 from api.http.cursors import Page
 from api.http.idempotency_keys import id_to_create
 from api.http.inputs import Body, Id, Instant, Text
+from api.http.ready_json import encode, renderer
 from domain.commands import Actor, ReserveTickets
 from domain.domain_event import Idempotency
 from domain.reservation import ReservationCancelled, ReservationExpired, ReservationRecord, Status
-from projections.tables.reservations import ReservationRow
 
 MOST_TICKETS_AT_ONCE = 10_000
-
-_json = msgspec.json.Encoder()
 
 
 class NewReservation(Body):
@@ -67,10 +64,9 @@ class ReservationAnswer(BaseModel):
     cancel_reason: Literal["buyer", "event-cancelled"] | None
     refund_due_minor: Annotated[int, Field(description="What was paid, once that is cancelled; else 0.")]
 
-    @classmethod
-    def of_row(cls, row: ReservationRow) -> Self:
-        """A reservation as the projections have it."""
-        return cls(id=row.reservation_id, **msgspec.structs.asdict(row))
+
+# From a row of the projections.
+render = renderer(ReservationAnswer, id="reservation_id")
 
 
 def json_of(record: ReservationRecord) -> bytes:
@@ -94,7 +90,7 @@ def json_of(record: ReservationRecord) -> bytes:
         "cancel_reason": cancelled.reason if cancelled else None,
         "refund_due_minor": cancelled.refund_due_minor if cancelled else 0,
     }
-    return _json.encode(answer)
+    return encode(answer)
 
 
 class ReservationPage(Page[ReservationAnswer]):

@@ -26,6 +26,11 @@ def bigint(number: int) -> bytes:
     return _bigint(number)
 
 
+def uuid(one: UUID) -> bytes:
+    """A `uuid`."""
+    return one.bytes
+
+
 def timestamptz(instant: datetime) -> bytes:
     """A `timestamptz`: microseconds since 2000."""
     return _bigint((instant - _EPOCH) // _MICROSECOND)

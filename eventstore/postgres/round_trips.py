@@ -5,7 +5,7 @@ not count the session as idle in its transaction: a client that is frozen then k
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Self
 
@@ -25,6 +25,11 @@ class Statement(NamedTuple):
 
     name: str
     text: str
+
+
+def numbered(query: str, *names: str) -> str:
+    """A query in psycopg's notation as a statement's text: `%(name)s` is `$1`, `$2` … in the order of the names."""
+    return query % {name: f"${number}" for number, name in enumerate(names, start=1)} if names else query
 
 
 class Trips:
@@ -55,9 +60,8 @@ class Trips:
         trips._pgconn.nonblocking = 1
         trips._pgconn.enter_pipeline_mode()
         trips._loop.add_reader(trips._socket, trips._readable)
-        prepare = trips._pgconn.send_prepare
         try:
-            await trips._go([partial(prepare, each.name.encode(), each.text.encode()) for each in statements])
+            await trips.prepare(statements)
         except BaseException:
             # The event loop watches the socket, and would keep the connection for ever.
             trips.close()
@@ -68,6 +72,11 @@ class Trips:
     def is_open(self) -> bool:
         """Whether nothing has been heard of the connection's end; also while nothing is asked."""
         return self._pgconn.status == pq.ConnStatus.OK
+
+    async def prepare(self, statements: Iterable[Statement]) -> None:
+        """Have the server know more statements; none of them when one is refused."""
+        prepare = self._pgconn.send_prepare
+        await self._go([partial(prepare, each.name.encode(), each.text.encode()) for each in statements])
 
     async def go(self, *sends: tuple[Statement, Sequence[bytes | None]]) -> list[Rows]:
         """Send all of them and return the rows of each.

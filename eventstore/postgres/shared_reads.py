@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, Self
 
 import psycopg
@@ -10,10 +10,12 @@ import psycopg
 from eventstore.box_office import BoxOffice
 from eventstore.errors import Overloaded
 from eventstore.postgres.asyncio_tasks import end
-from eventstore.postgres.connections import BY_INDEX, ServerSilent
+from eventstore.postgres.connections import BY_INDEX, CONNECTION_LOST, ServerSilent
 from eventstore.postgres.round_trips import Rows, Statement, Trips
 
 Asked = tuple[Statement, Sequence[bytes | None]]
+# The rows of each statement that is asked for, in order.
+Ask = Callable[..., Awaitable[list[Rows]]]
 
 # With the trip that is under way, the connection that may have to be made and one's own trip within 10 seconds.
 TRIP_SECONDS = 3.0
@@ -32,11 +34,11 @@ class SharedReads:
     For statements that look up a few rows by key: what one asks for, the others of its trip wait for as well.
     """
 
-    def __init__(self, box_office: BoxOffice | str, statements: Sequence[Statement]) -> None:
+    def __init__(self, box_office: BoxOffice | str) -> None:
         self._box_office = box_office
-        self._statements = statements
         self._waiting: deque[_Waiting] = deque()
         self._trips: Trips | None = None
+        self._prepared: set[Statement] = set()
         self._running: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -77,6 +79,11 @@ class SharedReads:
             rows = iter(await self._read([each for one in together for each in one.asked]))
         except Exception as error:
             self._close()
+            if len(together) > 1 and not isinstance(error, CONNECTION_LOST):
+                # It is for one of them, and no reason to refuse the others.
+                for one in together:
+                    await self._answer([one])
+                return
             for one in together:
                 if not one.answer.done():
                     one.answer.set_exception(error)
@@ -90,13 +97,20 @@ class SharedReads:
         """Try it once more on a new connection: the one that was there may have ended since, or know older tables."""
         if self._trips is not None and self._trips.is_open:
             try:
-                return await self._trips.go(*asked)
+                return await self._go(self._trips, asked)
             except ServerSilent:
                 raise
             except psycopg.Error:
                 self._close()
-        self._trips = await Trips.open(self._box_office, self._statements, TRIP_SECONDS, **BY_INDEX)
-        return await self._trips.go(*asked)
+        self._prepared.clear()
+        self._trips = await Trips.open(self._box_office, (), TRIP_SECONDS, **BY_INDEX)
+        return await self._go(self._trips, asked)
+
+    async def _go(self, trips: Trips, asked: Sequence[Asked]) -> list[Rows]:
+        if unknown := {statement for statement, _ in asked} - self._prepared:
+            await trips.prepare(unknown)
+            self._prepared |= unknown
+        return await trips.go(*asked)
 
     def _close(self) -> None:
         if self._trips is not None:

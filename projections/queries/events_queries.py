@@ -7,7 +7,10 @@ from uuid import UUID
 import msgspec
 from psycopg.rows import args_row
 
+from eventstore.postgres import binary_parameters as binary
 from eventstore.postgres.connections import Connection
+from eventstore.postgres.round_trips import Statement, numbered
+from eventstore.postgres.shared_reads import Ask
 from projections.tables.events import EventRow
 from projections.tables.table import columns
 from projections.tables.ticket_types import TicketTypeRow
@@ -70,6 +73,10 @@ SELECT rank, {COLUMNS}
 FROM (SELECT rank, event_id FROM near) AS ranked JOIN events USING (event_id) ORDER BY rank, starts_at, event_id
 """  # noqa: S608
 
+ONE = Statement("event", numbered(EVENT, "event_id"))
+FILTERS = ("patterns", "city", "state", "country", "starts_after", "starts_before", "after_starts_at", "after_event_id")
+FIRST = Statement("first_events", numbered(EVENTS, "limit", *FILTERS))
+
 _ticket_types = msgspec.json.Decoder(list[TicketTypeRow])
 
 
@@ -87,11 +94,16 @@ class EventNearby(NamedTuple):
     event: EventRow
 
 
-async def event(connection: Connection, event_id: UUID) -> EventWithTicketTypes | None:
+async def event(ask: Ask, event_id: UUID) -> EventWithTicketTypes | None:
     """One event with its ticket types; None when there is none."""
-    cursor = await connection.execute(EVENT, {"event_id": event_id}, binary=True)
-    row = await cursor.fetchone()
-    return EventWithTicketTypes(EventRow(*row[:-1]), _ticket_types.decode(row[-1])) if row else None
+    (rows,) = await ask((ONE, [binary.uuid(event_id)]))
+    return EventWithTicketTypes(EventRow(*rows[0][:-1]), _ticket_types.decode(rows[0][-1])) if rows else None
+
+
+async def first_events(ask: Ask, limit: int) -> list[EventRow]:
+    """What `events` gives without any filter."""
+    (rows,) = await ask((FIRST, [binary.bigint(limit), *[None] * len(FILTERS)]))
+    return [EventRow(*row) for row in rows]
 
 
 async def events(

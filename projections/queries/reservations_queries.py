@@ -9,7 +9,10 @@ from psycopg.rows import args_row
 from domain.reservation import Status
 from eventstore.box_office import BoxOffice
 from eventstore.consumers.consumer import stopped_before
+from eventstore.postgres import binary_parameters as binary
 from eventstore.postgres.connections import Connection
+from eventstore.postgres.round_trips import Statement, numbered
+from eventstore.postgres.shared_reads import Ask
 from projections.tables.reservations import ReservationRow
 from projections.tables.table import columns
 
@@ -49,6 +52,10 @@ FROM checkpoint LEFT JOIN (pg_locks JOIN pg_stat_activity USING (pid))
    AND classid = %(projector_class)s::oid AND objid = generation::oid AND objsubid = 2
 """
 
+ONE = Statement("reservation", numbered(RESERVATION, "reservation_id"))
+FILTERS = ("status", "event_id", "after_placed_at", "after_reservation_id")
+NEWEST = Statement("newest_reservations", numbered(RESERVATIONS, "buyer_id", "limit", *FILTERS))
+
 
 class OpenReservation(NamedTuple):
     """A reservation for the worker to end, and the event whose stream decides on it."""
@@ -71,11 +78,16 @@ class Readiness(NamedTuple):
     notification_queue: float
 
 
-async def reservation(connection: Connection, reservation_id: UUID) -> ReservationRow | None:
+async def reservation(ask: Ask, reservation_id: UUID) -> ReservationRow | None:
     """One reservation, whoever its buyer is; None when there is none."""
-    async with connection.cursor(binary=True, row_factory=args_row(ReservationRow)) as cursor:
-        await cursor.execute(RESERVATION, {"reservation_id": reservation_id})
-        return await cursor.fetchone()
+    (rows,) = await ask((ONE, [binary.uuid(reservation_id)]))
+    return ReservationRow(*rows[0]) if rows else None
+
+
+async def newest_reservations(ask: Ask, buyer_id: UUID, limit: int) -> list[ReservationRow]:
+    """What `reservations` gives without any filter."""
+    (rows,) = await ask((NEWEST, [binary.uuid(buyer_id), binary.bigint(limit), *[None] * len(FILTERS)]))
+    return [ReservationRow(*row) for row in rows]
 
 
 async def reservations(

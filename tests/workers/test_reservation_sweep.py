@@ -101,8 +101,8 @@ async def test_a_hold_that_is_due_is_taken_back(connection: Connection, commands
         await until_recorded(connection, EXPIRED, 1)
 
         async def is_folded() -> bool:
-            row = await reservations_queries.reservation(connection, wish.reservation_id)
-            return row is not None and row.status == "expired"
+            status = "SELECT status FROM reservations WHERE reservation_id = %(id)s"
+            return bool(await box_office.only(connection, status, id=wish.reservation_id) == "expired")
 
         await box_office.until(is_folded)
     told = await judged(connection)

@@ -34,8 +34,13 @@ async def test_answers_to_a_token_and_to_writes_are_stored_nowhere(
 
 
 async def test_what_anybody_may_read_may_be_stored(client: httpx2.AsyncClient) -> None:
-    for path in ("/events", "/problems", "/openapi.json", "/docs"):
+    for path in ("/problems", "/openapi.json", "/docs"):
         assert "cache-control" not in (await client.get(path)).headers, path
+
+
+async def test_what_changes_may_be_stored_for_a_second_and_not_for_who_has_a_token(client: httpx2.AsyncClient) -> None:
+    catalogue = (await client.get("/events")).headers
+    assert (catalogue["cache-control"], catalogue["vary"]) == ("public, max-age=1", "authorization")
 
 
 async def test_what_depends_on_accept_says_so(client: httpx2.AsyncClient) -> None:
@@ -80,8 +85,8 @@ async def test_a_page_of_the_origin_reads_answers_and_problems_with_our_headers(
         assert {
             "Tixxety-Position", "Idempotent-Replayed", "Location", "Retry-After", "X-Request-Id", "ETag"
         } <= set(answered.headers["access-control-expose-headers"].split(", "))  # fmt: skip
-    assert (await shop.get("/events")).headers["vary"] == "Origin"
-    assert (await shop.get("/events", headers={"Origin": ""})).headers["vary"] == "Origin"
+    assert (await shop.get("/events")).headers["vary"] == "authorization, Origin"
+    assert (await shop.get("/events", headers={"Origin": ""})).headers["vary"] == "authorization, Origin"
     answered = await shop.get("/events", headers={"Origin": "https://elsewhere.example"})
     assert "access-control-allow-origin" not in answered.headers
 

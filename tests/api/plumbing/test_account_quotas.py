@@ -40,7 +40,7 @@ async def buyer(app: FastAPI) -> LoggedIn:
 
 def refuse_all(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on everybody has too much under way."""
-    app.state.services.reads.at_once = app.state.services.commands.turns.at_once = 0
+    app.state.services.read_turns.at_once = app.state.services.commands.turns.at_once = 0
     monkeypatch.setattr(account_quotas, "WAITING_MAX", 0)
 
 

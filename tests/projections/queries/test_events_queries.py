@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from eventstore.postgres.connections import WORKER_ROLE, connect
+from eventstore.postgres.shared_reads import SharedReads
 from projections.queries import events_queries
 from tests.projections.histories import NOON, BoxOffice, append
 from tests.projections.programme import Programme
@@ -18,11 +19,14 @@ async def test_an_event_comes_with_its_ticket_types_in_order(database_url: str) 
     office = BoxOffice(1)
     commands = office.commands(200)
     programme = Programme()
-    async with await connect(database_url, role=WORKER_ROLE) as connection:
+    async with (
+        await connect(database_url, role=WORKER_ROLE) as connection,
+        SharedReads(database_url) as reads,
+    ):
         await append(connection, commands)
         await programme.fold(connection)
         for event_id in office.events:
-            found = await events_queries.event(connection, event_id)
+            found = await events_queries.event(reads.ask, event_id)
             assert found is not None
             event, state = found.event, office.aggregates[event_id]
             assert (event.event_id, event.organiser_id) == (event_id, state.created.organiser_id)
@@ -36,7 +40,10 @@ async def test_an_event_comes_with_its_ticket_types_in_order(database_url: str) 
                 (t.ticket_type_id, t.capacity, t.reserved, t.paid, t.available) for t in found.ticket_types
             ]
             assert [t.place for t in found.ticket_types] == list(range(1, len(counts) + 1))
-        assert await events_queries.event(connection, uuid4()) is None
+        assert await events_queries.event(reads.ask, uuid4()) is None
+        everything = await events_queries.events(connection, limit=ALL)
+        assert await events_queries.first_events(reads.ask, ALL) == everything
+        assert await events_queries.first_events(reads.ask, 3) == everything[:3]
 
 
 async def test_events_come_by_start_page_by_page_even_when_many_start_at_once(database_url: str) -> None:
@@ -160,6 +167,10 @@ async def test_events_for_an_account_come_from_near_to_far(
 
 
 async def test_an_event_that_nobody_knows_of_is_not_there(database_url: str) -> None:
-    async with await connect(database_url, role=WORKER_ROLE) as connection:
-        assert await events_queries.event(connection, UUID(int=1)) is None
+    async with (
+        await connect(database_url, role=WORKER_ROLE) as connection,
+        SharedReads(database_url) as reads,
+    ):
+        assert await events_queries.event(reads.ask, UUID(int=1)) is None
+        assert await events_queries.first_events(reads.ask, ALL) == []
         assert await events_queries.events(connection, limit=ALL) == []

@@ -104,6 +104,10 @@ PLANS = [
 # Values in the order in which the query names them.
 FIXED_QUERIES: list[tuple[str, dict[str, Any]]] = [
     *((table.read, table.asked(KEYS.get(table.key, IDS))) for table in TABLES),
+    (events_queries.EVENT, {"event_id": UUID(int=1)}),
+    (events_queries.EVENTS, NO_FILTER | {"limit": 51}),
+    (reservations_queries.RESERVATION, {"reservation_id": UUID(int=1)}),
+    (reservations_queries.RESERVATIONS, {"buyer_id": UUID(int=7)} | OF_BUYER | {"limit": 51}),
     (reservations_queries.DUE, {"limit": 512}),
     (reservations_queries.NEXT_DUE, {}),
     (reservations_queries.OF_CANCELLED_EVENTS, {"after_position": 10, "limit": 512}),

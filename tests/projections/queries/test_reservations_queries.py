@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 from domain.commands import Actor, ExpireReservation, PayReservation, WithdrawReservation
 from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
+from eventstore.postgres.shared_reads import SharedReads
 from projections import checkpoint
 from projections.checkpoint import DEFINITIONS_VERSION
 from projections.projector.projector import Projector
@@ -59,10 +60,15 @@ async def test_filters_by_status_and_event(database_url: str) -> None:
         assert await found(status="paid") == {paid}
         assert await found(event_id=concert) == {held, paid}
         assert await found(event_id=concert, status="cancelled") == set()
-        row = await reservations_queries.reservation(connection, paid)
-        assert row is not None
-        assert (row.status, row.payment_reference, row.buyer_id, row.quantity) == ("paid", "ref", ANN, 1)
-        assert await reservations_queries.reservation(connection, uuid4()) is None
+        everything = await reservations_queries.reservations(connection, ANN, limit=ALL)
+        async with SharedReads(database_url) as reads:
+            row = await reservations_queries.reservation(reads.ask, paid)
+            assert row is not None
+            assert (row.status, row.payment_reference, row.buyer_id, row.quantity) == ("paid", "ref", ANN, 1)
+            assert await reservations_queries.reservation(reads.ask, uuid4()) is None
+            assert await reservations_queries.newest_reservations(reads.ask, ANN, ALL) == everything
+            assert await reservations_queries.newest_reservations(reads.ask, ANN, 2) == everything[:2]
+            assert await reservations_queries.newest_reservations(reads.ask, uuid4(), ALL) == []
 
 
 async def test_holds_are_due_by_the_clock_of_the_database_oldest_first(database_url: str) -> None:

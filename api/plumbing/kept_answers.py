@@ -1,0 +1,112 @@
+"""Answers that everybody is given alike, kept as bytes until what they show has changed."""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+from uuid import UUID
+
+from api.http.ready_json import ReadyJson, json_headers
+from eventstore.postgres.round_trips import Rows
+from eventstore.postgres.shared_reads import Ask, SharedReads
+from projections import checkpoint
+from projections.projector.checkpoint_watcher import CheckpointWatcher
+
+KEPT_BYTES_MAX = 32 * 1024 * 1024
+# Whoever stands between, a browser or a network of caches, may keep it for as long as anybody may see what has changed.
+SHARED = (b"cache-control", b"public, max-age=1"), (b"vary", b"authorization")
+
+# Renders an answer from what it asks.
+Render = Callable[[Ask], Awaitable[bytes]]
+
+
+class KeptAnswer(NamedTuple):
+    """An answer as the projections showed it at `position` or later."""
+
+    body: bytes
+    etag: bytes
+    position: int
+    headers: list[tuple[bytes, bytes]]
+    shared_headers: list[tuple[bytes, bytes]]
+
+    def response(self, *, to_anybody: bool, if_none_match: str | None = None) -> ReadyJson:
+        """The answer, or 304 where `if_none_match` names it; with a token it is private, and nobody keeps it."""
+        headers = self.shared_headers if to_anybody else self.headers
+        if if_none_match is not None and _names(if_none_match, self.etag.decode()):
+            return ReadyJson(b"", [header for header in headers if not header[0].startswith(b"content-")], 304)
+        return ReadyJson(self.body, headers)
+
+
+class KeptAnswers:
+    """At most 32 MB of them, those that were asked for last.
+
+    None is older than the projections, but for the moment that a NOTIFY takes: each batch names the events that it has
+    changed. While the checkpoint is not heard of, for a second at most, nothing is answered from here.
+    """
+
+    def __init__(self, reads: SharedReads, watcher: CheckpointWatcher) -> None:
+        self._reads = reads
+        self._watcher = watcher
+        self._kept: OrderedDict[object, KeptAnswer] = OrderedDict()
+        self._bytes = 0
+        self._rendering: dict[object, asyncio.Future[None]] = {}
+
+    async def get(self, key: object, render: Render, event_id: UUID | None = None) -> KeptAnswer:
+        """The answer of this key, which shows `event_id`, or any event.
+
+        Many who ask for what has changed wait for one rendering. Raises what `render` does.
+        """
+        while (answer := self._fresh(key, event_id)) is None:
+            if not self._watcher.is_current:
+                return await self._rendered(render)
+            if (others := self._rendering.get(key)) is not None:
+                await asyncio.wait([others])
+                continue
+            done = self._rendering[key] = asyncio.get_running_loop().create_future()
+            try:
+                answer = await self._rendered(render)
+            finally:
+                del self._rendering[key]
+                done.set_result(None)
+            self._keep(key, answer)
+            return answer
+        return answer
+
+    def _fresh(self, key: object, event_id: UUID | None) -> KeptAnswer | None:
+        answer = self._kept.get(key)
+        if answer is None or not self._watcher.is_current:
+            return None
+        if self._watcher.changed_events.since(answer.position, event_id):
+            return None
+        self._kept.move_to_end(key)
+        return answer
+
+    async def _rendered(self, render: Render) -> KeptAnswer:
+        positions: list[int] = []
+
+        async def ask(*asked: object) -> list[Rows]:
+            # The position first: what is read after it is as late or later.
+            ((position,),), *rows = await self._reads.ask((checkpoint.POSITION, ()), *asked)  # type: ignore[arg-type]
+            positions.append(position)
+            return rows
+
+        body = await render(ask)
+        etag = b'"%b"' % hashlib.sha256(body).hexdigest()[:32].encode()
+        headers = json_headers(body, (b"etag", etag))
+        return KeptAnswer(body, etag, min(positions), headers, [*headers, *SHARED])
+
+    def _keep(self, key: object, answer: KeptAnswer) -> None:
+        self._bytes += len(answer.body)
+        if (before := self._kept.pop(key, None)) is not None:
+            self._bytes -= len(before.body)
+        self._kept[key] = answer
+        while self._bytes > KEPT_BYTES_MAX:
+            _, oldest = self._kept.popitem(last=False)
+            self._bytes -= len(oldest.body)
+
+
+def _names(if_none_match: str, etag: str) -> bool:
+    """Whether the header names this ETag; weak ones compare the same (RFC 9110, 13.1.2)."""
+    named = {one.strip().removeprefix("W/") for one in if_none_match.split(",")}
+    return "*" in named or etag in named
