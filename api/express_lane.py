@@ -1,87 +1,186 @@
-"""The express lane: a plain, well-formed request to reserve is answered without the framework's work per request.
+"""The express lane: usual requests to the busiest routes are answered without the framework's work for each.
 
-All else, and whatever is wrong with a request, goes on to the route as it is declared, which gives the same answers.
+The function that is declared for the route answers here as well. All that is unusual about a request or wrong with it
+goes on to the framework, and is answered there as if there were no lane.
 """
 
 import re
-from collections.abc import Coroutine
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, TypeVar, cast
+from uuid import UUID
 
-from fastapi import FastAPI
-from pydantic import ValidationError
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from fastapi import FastAPI, Response
+from pydantic import BaseModel, ValidationError
+from starlette.types import Message, Receive, Scope, Send
 
+from accounts.errors import NotAuthenticated
+from accounts.tokens import Account
+from api.events.routes import list_events, read_event
 from api.http.idempotency_keys import HEADER, KEY_PATTERN
+from api.http.inputs import Cancellation
 from api.http.middleware import RequestIds
+from api.plumbing.read_your_writes import Reader
 from api.plumbing.services import Services
-from api.reservations.routes import reserve
-from api.reservations.schemas import NewReservation
+from api.reservations.routes import cancel, list_reservations, pay, read_reservation, reserve
+from api.reservations.schemas import NewReservation, Payment
 
-PATH = "/reservations"
 MEDIA_TYPE = b"application/json"
 SCHEME = b"Bearer "
 KEY = re.compile(KEY_PATTERN.encode())
-AUTHORIZATION, IDEMPOTENCY_KEY = b"authorization", HEADER.lower().encode()
+AUTHORIZATION, IDEMPOTENCY_KEY, IF_NONE_MATCH = b"authorization", HEADER.lower().encode(), b"if-none-match"
 CONTENT_TYPE, CONTENT_ENCODING = b"content-type", b"content-encoding"
+CONTENT_LENGTH, TRANSFER_ENCODING = b"content-length", b"transfer-encoding"
+OF_ONE = re.compile(r"(/[a-z]+)/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(/[a-z]+)?", re.ASCII)
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Unusual(Exception):
+    """The request is not for the lane."""
+
+
+class Asked:
+    """A usual request: no header comes twice, there is no query, and its body is there. May raise `Unusual`."""
+
+    def __init__(
+        self, services: Services, headers: Mapping[bytes, bytes], one_id: UUID | None, first: Message | None
+    ) -> None:
+        self.services = services
+        self.id = cast(UUID, one_id)
+        self.request_id = cast(UUID, None)
+        self._headers = headers
+        self._body: bytes = first.get("body", b"") if first is not None else b""
+        self._token = headers.get(AUTHORIZATION)
+        if self._token is not None and not self._token.startswith(SCHEME):
+            raise Unusual
+        if CONTENT_ENCODING in headers:
+            raise Unusual
+        if first is None:
+            if CONTENT_LENGTH in headers or TRANSFER_ENCODING in headers:
+                raise Unusual
+        elif first["type"] != "http.request" or first.get("more_body", False):
+            raise Unusual
+
+    def account(self) -> Account:
+        """Who asks. Raises `NotAuthenticated`."""
+        if self._token is None:
+            raise NotAuthenticated
+        return self.services.tokens.check(self._token[len(SCHEME) :].decode("latin-1").strip())
+
+    def reader(self) -> Reader:
+        """Who reads, if anybody known."""
+        return Reader(self.account() if self._token is not None else None, self.services, None)
+
+    def key(self) -> str | None:
+        """The idempotency key."""
+        key = self._headers.get(IDEMPOTENCY_KEY)
+        if key is None:
+            return None
+        if not KEY.fullmatch(key):
+            raise Unusual
+        return key.decode()
+
+    def if_none_match(self) -> str | None:
+        """The ETags of what the client has."""
+        named = self._headers.get(IF_NONE_MATCH)
+        return None if named is None else named.decode("latin-1")
+
+    def body(self, model: type[Model]) -> Model:
+        """The JSON object that is the body."""
+        if self._headers.get(CONTENT_TYPE) != MEDIA_TYPE or self._token is None:
+            raise Unusual
+        try:
+            read = model.model_validate_json(self._body)
+        except ValidationError:
+            raise Unusual from None
+        # No name has a colon, so that more of them say that one is in a value or that a name is given twice.
+        if self._body.count(b":") != len(read.model_fields_set):
+            raise Unusual
+        return read
+
+    def body_if_any(self, model: type[Model]) -> Model | None:
+        """The same where it may be left out."""
+        return self.body(model) if self._body else None
+
+
+Answering = Callable[[], Awaitable[Response]]
+
+
+def _reserve(asked: Asked) -> Answering:
+    new, key = asked.body(NewReservation), asked.key()
+    return lambda: reserve(new, asked.account(), asked.services, asked.request_id, key)
+
+
+def _pay(asked: Asked) -> Answering:
+    payment, key = asked.body_if_any(Payment), asked.key()
+    return lambda: pay(asked.id, asked.account(), asked.services, asked.request_id, payment, key)
+
+
+def _cancel(asked: Asked) -> Answering:
+    cancellation, key = asked.body_if_any(Cancellation), asked.key()
+    return lambda: cancel(asked.id, asked.account(), asked.services, asked.request_id, cancellation, key)
+
+
+# By method and path, without the root path; each reads what it needs, and then answers.
+ROUTES: dict[tuple[str, str], Callable[[Asked], Answering]] = {
+    ("GET", "/events"): lambda asked: lambda: list_events(asked.reader()),
+    ("GET", "/events/{id}"): lambda asked: lambda: read_event(asked.id, asked.reader(), asked.if_none_match()),
+    ("GET", "/reservations"): lambda asked: lambda: list_reservations(asked.account(), asked.reader()),
+    ("GET", "/reservations/{id}"): lambda asked: lambda: read_reservation(asked.id, asked.account(), asked.reader()),
+    ("POST", "/reservations"): _reserve,
+    ("POST", "/reservations/{id}/pay"): _pay,
+    ("POST", "/reservations/{id}/cancel"): _cancel,
+}
 
 
 class ExpressLane:
-    """Takes `POST /reservations` in its usual form: one token, JSON that arrived at once, no query, perhaps a key."""
+    """Takes the usual requests to `ROUTES`: one token or none, JSON that arrived at once, no query, perhaps a key."""
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not _is_plain(scope):
-            await self._app(scope, receive, send)
-            return
-        first = _at_once(receive)
-        if first is None:
-            await self._app(scope, receive, send)
-        elif (answer := self._plainly_asked(scope, first)) is not None:
-            await RequestIds(answer)(scope, receive, send)
-        else:
-            await self._app(scope, _again(first, receive), send)
-
-    def _plainly_asked(self, scope: Scope, first: Message) -> ASGIApp | None:
-        """What answers the request, None when it has not the usual form or anything is wrong with it."""
-        headers = _given_once(scope)
-        authorization, key = headers.get(AUTHORIZATION, b""), headers.get(IDEMPOTENCY_KEY)
-        if headers.get(CONTENT_TYPE) != MEDIA_TYPE or not authorization.startswith(SCHEME):
-            return None
-        if CONTENT_ENCODING in headers:
-            return None
-        if first["type"] != "http.request" or first.get("more_body", False) or not (key is None or KEY.fullmatch(key)):
-            return None
-        body = first.get("body", b"")
+        first: Message | None = None
         try:
-            new = NewReservation.model_validate_json(body)
-        except ValidationError:
-            return None
-        # No name and no value has a colon, so that another number of them says that a name was given twice.
-        if body.count(b":") != len(new.model_fields_set):
-            return None
-        token = authorization[len(SCHEME) :].decode("latin-1").strip()
-        key_given = key.decode() if key is not None else None
+            route, one_id = _route_of(scope)
+            if scope["method"] != "GET":
+                first = _at_once(receive)
+            asked = Asked(self._app.state.services, _given_once(scope), one_id, first)
+            answering = route(asked)
+        except Unusual:
+            await self._app(scope, receive if first is None else _again(first, receive), send)
+            return
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-            services: Services = self._app.state.services
-            account = services.tokens.check(token)
-            response = await reserve(new, account, services, scope["state"]["request_id"], key_given)
+            asked.request_id = scope["state"]["request_id"]
+            response = await answering()
             await response(scope, receive, send)
 
-        return answer
+        scope["app"] = self._app
+        await RequestIds(answer)(scope, receive, send)
 
 
-def _is_plain(scope: Scope) -> bool:
-    """Whether the request line is the usual one."""
-    if scope["type"] != "http" or scope["method"] != "POST" or scope["query_string"]:
-        return False
-    return bool(scope["path"] == scope["root_path"] + PATH)
+def _route_of(scope: Scope) -> tuple[Callable[[Asked], Answering], UUID | None]:
+    """The route that is asked for, and the id in its path. Raises `Unusual` unless it is the lane's."""
+    if scope["type"] != "http" or scope["query_string"]:
+        raise Unusual
+    path: str = scope["path"]
+    if root_path := scope["root_path"]:
+        if not path.startswith(root_path):
+            raise Unusual
+        path = path[len(root_path) :]
+    one_id = None
+    if of_one := OF_ONE.fullmatch(path):
+        noun, its_id, verb = of_one.groups()
+        path, one_id = f"{noun}/{{id}}{verb or ''}", UUID(its_id)
+    route = ROUTES.get((scope["method"], path))
+    if route is None:
+        raise Unusual
+    return route, one_id
 
 
-def _at_once(receive: Receive) -> Message | None:
-    """The next message if it is there already; else None, and nothing was taken: it is not for here to wait.
+def _at_once(receive: Receive) -> Message:
+    """The next message if it is there already; else `Unusual`, and nothing was taken: it is not for here to wait.
 
     A coroutine that has its result without waiting ends at its first step; one that waits is closed there.
     """
@@ -91,13 +190,15 @@ def _at_once(receive: Receive) -> Message | None:
     except StopIteration as there:
         return cast(Message, there.value)
     receiving.close()
-    return None
+    raise Unusual
 
 
 def _given_once(scope: Scope) -> dict[bytes, bytes]:
-    """The headers by name; none at all when one of them was given twice."""
+    """The headers by name. Raises `Unusual` when one of them was given twice."""
     headers = dict(scope["headers"])
-    return headers if len(headers) == len(scope["headers"]) else {}
+    if len(headers) != len(scope["headers"]):
+        raise Unusual
+    return headers
 
 
 def _again(first: Message, receive: Receive) -> Receive:

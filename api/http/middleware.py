@@ -10,9 +10,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.errors import BodyTooLarge, InternalError, RequestTimeout, Stopping, UnsupportedContentCoding
-from api.http.problems import problem_response
+from api.http.problems import no_of, problem_response
 from api.http.rate_limits import RateLimits
-from domain.errors import Refusal
 from eventstore.errors import Failure
 
 LARGEST_BODY_BYTES = 256 * 1024
@@ -81,12 +80,16 @@ class RequestIds:
                 raise
             await problem_response(Stopping(), scope)(scope, receive, send_with_id)
         except Exception as error:
-            if not isinstance(error, Refusal | Failure):
+            no = no_of(error)
+            if no is None:
                 log.exception("request broke", request_id=str(request_id), method=scope["method"], path=scope["path"])
             if started:
                 raise
+            if isinstance(no, Failure):
+                scope["app"].state.failure_log.note(no)
+            answer = problem_response(no or InternalError(), scope)
             # No variable may keep the error: its traceback keeps the variables, and only the collector would free both.
-            answer = problem_response(error if isinstance(error, Refusal | Failure) else InternalError(), scope)
+            del no
             await answer(scope, receive, send_with_id)
 
 

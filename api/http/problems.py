@@ -117,15 +117,21 @@ def problem_response(no: AnyNo, scope: Scope, headers: Mapping[str, str] | None 
     return _response(document(no, _request_id(scope), _root_path(scope)), headers)
 
 
+def no_of(error: BaseException) -> AnyNo | None:
+    """What a client is told of an exception; None of one that nobody has foreseen."""
+    match error:
+        case domain.Refusal() | failures.Failure():
+            return error
+        case UndefinedTable() | UndefinedColumn():
+            return http.RebuildDue()
+        case ReadOnlySqlTransaction():
+            return failures.failure_of(error)
+    return failures.failure_of(error) if isinstance(error, CONNECTION_LOST) else None
+
+
 def install(app: FastAPI) -> None:
     """Make every refusal, failure and unusable request of this app a problem document."""
     app.state.failure_log = FailureLog()
-    app.add_exception_handler(domain.Refusal, _refused)
-    app.add_exception_handler(failures.Failure, _refused)
-    for error in (*CONNECTION_LOST, ReadOnlySqlTransaction):
-        app.add_exception_handler(error, _database_failed)
-    for not_there_yet in (UndefinedTable, UndefinedColumn):
-        app.add_exception_handler(not_there_yet, _rebuild_due)
     app.add_exception_handler(RequestValidationError, _not_understood)
     app.add_exception_handler(HTTPException, _http)
 
@@ -158,21 +164,6 @@ def _request_id(scope: Scope) -> UUID | None:
 def _root_path(scope: Scope) -> str:
     root_path: str = scope.get("root_path", "")
     return root_path
-
-
-async def _refused(request: Request, no: Exception) -> Response:
-    assert isinstance(no, domain.Refusal | failures.Failure)  # noqa: S101
-    if isinstance(no, failures.Failure):
-        request.app.state.failure_log.note(no)
-    return problem_response(no, request.scope)
-
-
-async def _database_failed(request: Request, error: Exception) -> Response:
-    return await _refused(request, failures.failure_of(error))
-
-
-async def _rebuild_due(request: Request, _error: Exception) -> Response:
-    return problem_response(http.RebuildDue(), request.scope)
 
 
 async def _http(request: Request, error: Exception) -> Response:
