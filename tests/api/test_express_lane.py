@@ -1,4 +1,4 @@
-"""The express lane: plain requests to reserve never reach the framework, all others do, and both are answered alike."""
+"""The express lane: usual requests to its routes never reach the framework, all others do, both are answered alike."""
 
 import gc
 import json
@@ -7,13 +7,15 @@ from typing import Any
 from uuid import uuid4
 
 import httpx2
+import psycopg
 import pytest
 from fastapi import FastAPI
 
-from api.express_lane import ExpressLane
+from api.express_lane import ROUTES, ExpressLane
+from api.plumbing import read_your_writes
 from domain.errors import Refusal
 from tests.api.conftest import AtOnce, LoggedIn, LogIn, problem_of
-from tests.api.programme import UNKNOWN_ID, crowd, new_event, ticket_type
+from tests.api.programme import UNKNOWN_ID, crowd, folding, new_event, reserved, ticket_type
 
 PLAIN = {"Content-Type": "application/json"}
 # The same body, declared so that it takes the usual way.
@@ -175,6 +177,171 @@ async def test_however_the_token_is_written_both_ways_answer_alike(
         for buyer, kind in ((one, httpx2.Headers(PLAIN).raw), (other, httpx2.Headers(ROUNDABOUT).raw))
     ]
     assert alike(answers[0]) == alike(answers[1])
+
+
+def once_more(**more: str) -> dict[str, str]:
+    return {"Authorization": "Bearer {token}"} | more
+
+
+JSON = "application/json"
+# Every usual and odd way to ask, for each route: path, headers, body.
+ODD_QUERIES = ("", "?", "?limit=2", "?limit=0", "?colour=red", "?min_position=0", "?min_position=99999999")
+ODD_PATHS = ("", "/", "//", "%20", ";x", "/pay", "/cancel", "/nothing")
+ODD_HEADERS: list[dict[str, str]] = [
+    {},
+    once_more(),
+    once_more(**{"If-None-Match": '"nothing"'}),
+    once_more(**{"If-None-Match": "*"}),
+    {"If-None-Match": "*"},
+    {"If-None-Match": 'W/"x", *, "\xe4"'},
+    {"Authorization": "Bearer nonsense"},
+    {"Authorization": "bearer {token}"},
+    {"Authorization": "Basic {token}"},
+    {"Authorization": ""},
+    once_more(Accept="text/html"),
+    once_more(**{"Content-Length": "0"}),
+    once_more(**{"Content-Encoding": "gzip"}),
+    once_more(**{"Content-Type": "text/plain"}),
+    once_more(Origin="https://shop.example"),
+]
+ODD_IDS = ("{id}", "{ID}", UNKNOWN_ID, "{bare}", "urn:uuid:{id}", "0", "for-you", "{id} ", "\u0661")
+ODD_PAYMENTS: list[tuple[str | None, bytes]] = [
+    (None, b""),
+    (JSON, b""),
+    ("text/plain", b""),
+    (JSON, b"{}"),
+    (JSON, b"null"),
+    (JSON, b"[]"),
+    (JSON, b"{"),
+    (None, b"{}"),
+    ("text/plain", b"{}"),
+    (JSON + "; charset=utf-8", b"{}"),
+    (JSON, b'{"payment_reference": null}'),
+    (JSON, b'{"payment_reference": "a"}'),
+    (JSON, b'{"payment_reference": "a:b"}'),
+    (JSON, b'{"payment_reference": "b", "payment_reference": "a"}'),
+    (JSON, b'{"payment\\u005freference": "a"}'),
+    (JSON, b'{"payment_reference": " a "}'),
+    (JSON, b'{"payment_reference": "\\u0000"}'),
+    (JSON, b'{"payment_reference": "\\ud800"}'),
+    (JSON, b'{"payment_reference": 7}'),
+    (JSON, b'{"payment_reference": ""}'),
+    (JSON, b'{"more": 1}'),
+    (JSON, b'{"payment_reference": "\xff"}'),
+]
+
+
+@pytest.fixture
+async def framework(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
+    """The application without the lane."""
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(AtOnce(app)), base_url="http://box-office") as client:
+        yield client
+
+
+def told(answer: httpx2.Response) -> tuple[int, dict[str, str], bytes]:
+    """All that an answer says but its own id."""
+    headers = {name: value for name, value in answer.headers.items() if name != "x-request-id"}
+    own_id = answer.headers["x-request-id"].encode()
+    body = answer.content.replace(own_id, b"its own id")
+    if headers.get("content-type") == "application/problem+json":
+        # Seconds to wait, or what has been waited for, pass.
+        return answer.status_code, {"content-type": headers["content-type"]}, body
+    return answer.status_code, headers, body
+
+
+@pytest.mark.parametrize("route", [path for method, path in ROUTES if method == "GET"])
+async def test_however_one_reads_both_ways_answer_alike(
+    client: httpx2.AsyncClient,
+    framework: httpx2.AsyncClient,
+    database_url: str,
+    new_account: LogIn,
+    route: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(read_your_writes, "ASKED_PATIENCE_SECONDS", 0)
+    buyer, stranger = await new_account(), await new_account()
+    async with folding(database_url):
+        event = await new_event(client, buyer, ticket_types=[ticket_type("A"), ticket_type("B", 3)], max_per_buyer=5)
+        reservation = await reserved(client, buyer, event, ticket_type_id=event["ticket_types"][1]["id"])
+        await reserved(client, buyer, event, ticket_type_id=event["ticket_types"][0]["id"], quantity=2)
+        its_id = (event if "events" in route else reservation)["id"]
+        path = route.replace("{id}", its_id)
+        # Until it is there whoever asks.
+        await client.get(path, headers=buyer.headers)
+        etag = (await client.get(path, headers=buyer.headers)).headers.get("etag", "")
+        paths = [path + odd for odd in (*ODD_PATHS, *ODD_QUERIES)]
+        if "{id}" in route:
+            ids = [odd.format(id=its_id, ID=its_id.upper(), bare=its_id.replace("-", "")) for odd in ODD_IDS]
+            paths += [route.replace("{id}", one) for one in ids]
+        asked = [(path, headers) for path in paths for headers in (once_more(), {})]
+        asked += [(path, headers) for headers in (*ODD_HEADERS, once_more(**{"If-None-Match": etag}))]
+        for path, headers in asked:
+            for account in (buyer, stranger):
+                sent = [(name, value.format(token=account.token).encode("latin-1")) for name, value in headers.items()]
+                for method in ("GET", "HEAD"):
+                    answers = [await each.request(method, path, headers=sent) for each in (client, framework, client)]
+                    assert told(answers[0]) == told(answers[1]) == told(answers[2]), (method, path, headers)
+
+
+@pytest.mark.parametrize("verb", ["pay", "cancel"])
+async def test_however_one_pays_or_cancels_both_ways_answer_alike(
+    app: FastAPI, client: httpx2.AsyncClient, framework: httpx2.AsyncClient, new_account: LogIn, verb: str
+) -> None:
+    organiser = await new_account()
+    event = await new_event(client, organiser, total_tickets=10_000)
+    keys = [{}, {"Idempotency-Key": "again"}, {"Idempotency-Key": "with space"}]
+    asked = [(content_type, body, key) for content_type, body in ODD_PAYMENTS for key in keys]
+    buyers = await crowd(app, len(asked))
+    for (content_type, body, key), buyer in zip(asked, buyers, strict=True):
+        headers = buyer.headers | key | ({"Content-Type": content_type} if content_type else {})
+        answers = []
+        for each in (client, framework):
+            reservation = await reserved(client, buyer, event)
+            for account in (buyer, organiser):
+                path = f"/reservations/{reservation['id']}/{verb}"
+                answer = await each.post(path, content=body, headers=headers | account.headers)
+                moving = {reservation["id"], answer.headers["x-request-id"]}
+                told = {
+                    name: str(value)
+                    for name, value in answer.json().items()
+                    if str(value) not in moving and not name.endswith("_at")
+                }
+                answers.append((answer.status_code, told, set(answer.headers)))
+            # So that each way begins with a reservation of its own.
+            await client.post(f"/reservations/{reservation['id']}/cancel", headers=buyer.headers)
+        assert answers[:2] == answers[2:], (content_type, body, key)
+
+
+async def test_every_route_of_the_lane_is_taken(
+    client: httpx2.AsyncClient, lane_alone: httpx2.AsyncClient, database_url: str, new_account: LogIn
+) -> None:
+    buyer = await new_account()
+    async with folding(database_url):
+        event = await new_event(client, buyer, max_per_buyer=2)
+        reservation = await reserved(client, buyer, event)
+        await client.get("/reservations", headers=buyer.headers)
+        for method, route in ROUTES:
+            path = route.replace("{id}", (event if "events" in route else reservation)["id"])
+            body = {"content": wish(event)} if route == "/reservations" and method == "POST" else {}
+            headers = buyer.headers | (PLAIN if body else {})
+            answer = await lane_alone.request(method, path, headers=headers, **body)  # type: ignore[arg-type]
+            assert answer.is_success, (method, path, answer.text)
+
+
+async def test_a_read_that_fails_on_the_lane_is_the_problem_that_it_is_elsewhere(
+    app: FastAPI, client: httpx2.AsyncClient, framework: httpx2.AsyncClient, new_account: LogIn
+) -> None:
+    buyer = await new_account()
+
+    async def broken(*_: object) -> None:
+        raise psycopg.OperationalError("the connection is lost")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app.state.services.reads, "ask", broken)
+        for each in (client, framework):
+            for path in ("/events", f"/events/{UNKNOWN_ID}", "/reservations", f"/reservations/{UNKNOWN_ID}"):
+                away = problem_of(await each.get(path, headers=buyer.headers), 503, "database-away")
+                assert away["retry_after_seconds"] == 1
 
 
 async def test_a_token_that_is_not_ours_is_refused_on_the_lane_too(
