@@ -20,6 +20,16 @@ WRONG = Statement("wrong", "SELECT 1 / ($1::bigint - 1)")
 SLEEP = Statement("sleep", "SELECT pg_sleep($1::bigint)")
 
 
+async def until_it_sleeps(connection: Connection) -> None:
+    """Until the server is about `SLEEP`."""
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+
+    async def is_sleeping() -> bool:
+        return bool(await box_office.only(connection, sleeping))
+
+    await box_office.until(is_sleeping)
+
+
 async def echo(reads: SharedReads, number: int) -> tuple[int, int]:
     ((row,),) = await reads.ask((ECHO, [binary.bigint(number)]))
     return row[0], row[1]
@@ -36,9 +46,10 @@ async def test_everybody_gets_their_own_rows_from_one_connection(database_url: s
 
 
 async def test_nothing_is_read_before_it_was_asked_for(database_url: str, connection: Connection) -> None:
+    await connection.execute("RESET ROLE")
     async with SharedReads(database_url) as reads:
         first = asyncio.create_task(reads.ask((SLEEP, [binary.bigint(1)])))
-        await asyncio.sleep(0.1)
+        await until_it_sleeps(connection)
         asked_at = await box_office.only(connection, "SELECT clock_timestamp()")
         ((row,),) = await reads.ask((ECHO, [binary.bigint(1)]))
         await first
@@ -117,9 +128,10 @@ async def test_more_than_can_be_answered_soon_are_refused(database_url: str) -> 
     assert [type(one) for one in answers if isinstance(one, BaseException)] == [Overloaded]
 
 
-async def test_closing_ends_those_who_wait(database_url: str) -> None:
+async def test_closing_ends_those_who_wait(database_url: str, connection: Connection) -> None:
+    await connection.execute("RESET ROLE")
     async with SharedReads(database_url) as reads:
         waiting = asyncio.create_task(reads.ask((SLEEP, [binary.bigint(30)])))
-        await asyncio.sleep(0.1)
+        await until_it_sleeps(connection)
     with pytest.raises(asyncio.CancelledError):
         await waiting
