@@ -16,8 +16,10 @@ from eventstore.postgres.lease import Lease, Term
 BATCH_DOMAIN_EVENTS = 4_096
 # The safety net beneath NOTIFY.
 POLL_SECONDS = 0.5
-# So that a stream of small appends is not taken one by one: a batch starts this long after the one before it.
-BATCH_INTERVAL_SECONDS = 0.02
+# So that a stream of small appends is not taken one by one: a batch starts so long after the one before it; later where
+# so much comes that the cost of each batch counts, and never so late that anybody would notice.
+BATCH_INTERVAL_SECONDS, BUSY_INTERVAL_SECONDS = 0.02, 0.05
+BUSY_DOMAIN_EVENTS_A_SECOND = 5_000
 # What failed is tried again after this: whatever was wrong may have been mended.
 MENDED_SECONDS = 10.0
 
@@ -87,7 +89,7 @@ class Consumer(ABC, Generic[T]):
     async def _take_for_ever(self, take_next: TakeNext, connection: Connection, term: Term[T]) -> None:
         limit, one_by_one_to, told = self.batch_domain_events, 0, False
         while True:
-            next_batch_seconds = asyncio.get_running_loop().time() + BATCH_INTERVAL_SECONDS
+            began_at_seconds = asyncio.get_running_loop().time()
             try:
                 taken = await take_next(limit)
             except BatchFailed as failure:
@@ -106,7 +108,8 @@ class Consumer(ABC, Generic[T]):
             caught_up = taken.domain_events < limit
             await _hear(connection, POLL_SECONDS if caught_up and not taken.domain_events else 0)
             if caught_up:
-                await asyncio.sleep(next_batch_seconds - asyncio.get_running_loop().time())
+                taken_seconds = asyncio.get_running_loop().time() - began_at_seconds
+                await asyncio.sleep(_interval_seconds(taken.domain_events) - taken_seconds)
 
     async def _stand_still(self, failure: BatchFailed, term: Term[T]) -> None:
         """Keep the lock for a while, so that whoever looks sees what is wrong; what failed may then be tried again."""
@@ -115,6 +118,11 @@ class Consumer(ABC, Generic[T]):
         self._stopped_before = failure.position
         await term.holder.execute(SAY, {"text": f"{stopped_before(self.name)}{failure.position}"})
         await asyncio.sleep(MENDED_SECONDS)
+
+
+def _interval_seconds(domain_events: int) -> float:
+    """From one batch to the next, after one of so many."""
+    return min(max(BATCH_INTERVAL_SECONDS, domain_events / BUSY_DOMAIN_EVENTS_A_SECOND), BUSY_INTERVAL_SECONDS)
 
 
 def stopped_before(name: str) -> str:
