@@ -6,6 +6,7 @@ goes on to the framework, and is answered there as if there were no lane.
 
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -24,6 +25,8 @@ from api.plumbing.services import Services
 from api.reservations.routes import cancel, list_reservations, pay, read_reservation, reserve
 from api.reservations.schemas import NewReservation, Payment
 
+# Many ask for the same event.
+REMEMBERED_IDS = 4_096
 MEDIA_TYPE = b"application/json"
 SCHEME = b"Bearer "
 KEY = re.compile(KEY_PATTERN.encode())
@@ -31,6 +34,8 @@ AUTHORIZATION, IDEMPOTENCY_KEY, IF_NONE_MATCH = b"authorization", HEADER.lower()
 CONTENT_TYPE, CONTENT_ENCODING = b"content-type", b"content-encoding"
 CONTENT_LENGTH, TRANSFER_ENCODING = b"content-length", b"transfer-encoding"
 OF_ONE = re.compile(r"(/[a-z]+)/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(/[a-z]+)?", re.ASCII)
+
+_id = lru_cache(REMEMBERED_IDS)(UUID)
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -172,7 +177,7 @@ def _route_of(scope: Scope) -> tuple[Callable[[Asked], Answering], UUID | None]:
     one_id = None
     if of_one := OF_ONE.fullmatch(path):
         noun, its_id, verb = of_one.groups()
-        path, one_id = f"{noun}/{{id}}{verb or ''}", UUID(its_id)
+        path, one_id = f"{noun}/{{id}}{verb or ''}", _id(its_id)
     route = ROUTES.get((scope["method"], path))
     if route is None:
         raise Unusual

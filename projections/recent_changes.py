@@ -63,4 +63,4 @@ class ChangedEvents:
         """Whether the event, or any without one, may look different from how it looked at a position."""
         if self._generation is None or position < self._known_after:
             return True
-        return (self._last_change if event_id is None else self._events.get(event_id, 0)) > position
+        return self._last_change > position and (event_id is None or self._events.get(event_id, 0) > position)

@@ -58,7 +58,7 @@ class RequestIds:
         request_id = uuid_utils.compat.uuid7()
         scope.setdefault("state", {}).update({"request_id": request_id, ANSWERING: asyncio.current_task()})
         started = False
-        is_private = scope["method"] != "GET" or any(name == AUTHORIZATION for name, _ in scope["headers"])
+        is_private = scope["method"] != "GET" or AUTHORIZATION in dict(scope["headers"])
 
         async def send_with_id(message: Message) -> None:
             nonlocal started

@@ -2,8 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, NamedTuple
 from uuid import UUID
 
 from fastapi import Depends
@@ -37,8 +36,7 @@ SELECT EXISTS (SELECT FROM accounts WHERE account_id = $1::uuid),
 )
 
 
-@dataclass(frozen=True)
-class Reader:
+class Reader(NamedTuple):
     """Who reads the projections, if anybody known, and the position that the answer must include.
 
     Whatever is read shows what the account wrote before this request: it is waited for at most 250 ms; with
