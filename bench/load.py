@@ -1,6 +1,7 @@
 """Clients in a process of their own: wrk where it is installed, else a Python generator with the same requests."""
 
 import json
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ class Load(NamedTuple):
     """What the clients saw. `refused` counts answers from status 400 on, `broken` lost connections and time-outs.
 
     `statuses` is empty where the clients were not asked to tell them apart, since that costs them time.
+    `processor_seconds` are the clients' own, their start included.
     """
 
     answers: int
@@ -24,6 +26,7 @@ class Load(NamedTuple):
     refused: int
     broken: int
     statuses: dict[int, int]
+    processor_seconds: float
 
     @property
     def accepted(self) -> int:
@@ -71,7 +74,9 @@ class Clients:
 
     def load(self) -> Load:
         """What they saw, once they are done. Raises RuntimeError when they failed or nothing was answered."""
+        before = seconds_of_children()
         said, _ = self._process.communicate(timeout=self._seconds + GRACE_SECONDS)
+        spent = seconds_of_children() - before
         self._requests.unlink()
         if self._process.returncode != 0:
             raise RuntimeError(f"the clients ended with {self._process.returncode}: {said.decode(errors='replace')}")
@@ -79,4 +84,10 @@ class Clients:
         told["statuses"] = {int(status): count for status, count in told["statuses"].items()}
         if not told["answers"]:
             raise RuntimeError("the clients got no answer at all")
-        return Load(**told)
+        return Load(**told, processor_seconds=spent)
+
+
+def seconds_of_children() -> float:
+    """Processor time of all children that this process has waited for: between two calls, of those waited for there."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

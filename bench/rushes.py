@@ -12,16 +12,16 @@ import httpx2
 from accounts.tokens import Tokens
 from bench.comparison import Measured
 from bench.load import Load, request
+from bench.processor_time import each_us
+from bench.quiet import until_folded, until_quiet
 from bench.testbed import SECRET, Testbed, connect
 from tests.proof.proof import faults
 
-FOLDED_SECONDS_MAX = 120
 LONG_HOLD_SECONDS = 86_400
 HUGE = 10_000_000
+UNAUDITED_WORKER = ("-m", "bench.baselines.unaudited")
 NO_EVENT = {"event_id": str(UUID(int=1))}
 
-HEAD = "SELECT coalesce(max(notification_id), 0) FROM stored_events"
-FOLDED = "SELECT position >= %s FROM checkpoint"
 # Of these events alone: what clients of the run before had asked for may be recorded when they are gone.
 RECORDED = """
 SELECT count(*), count(DISTINCT (placed ->> 'buyer_id', placed ->> 'event_id'))
@@ -66,25 +66,13 @@ class Site:
         return told
 
     def head(self) -> int:
-        """The last position, once everything up to it is folded: so that no run pays for the one before."""
+        """The last position, once everything up to it is folded."""
         return until_folded(self.database_url)
 
     def faults(self) -> list[str]:
         """All that is wrong with the whole history and its projections, judged from the rows alone."""
         self.head()
         return faults(self.database_url)
-
-
-def until_folded(database_url: str) -> int:
-    """Wait until the projections have reached the head of the history; returns its position."""
-    with connect(database_url) as connection:
-        connection.autocommit = True
-        ((head,),) = connection.execute(HEAD).fetchall()
-        for _ in range(FOLDED_SECONDS_MAX * 50):
-            if connection.execute(FOLDED, (head,)).fetchone() == (True,):
-                return int(head)
-            connection.execute("SELECT pg_sleep(0.02)")
-    raise RuntimeError(f"position {head} was not folded within {FOLDED_SECONDS_MAX} s")
 
 
 @contextmanager
@@ -101,7 +89,7 @@ def opened(
             stack.enter_context(testbed.worker(database_url))
             url = stack.enter_context(testbed.api(database_url, processes))
         else:
-            stack.enter_context(testbed.program(["-m", "bench.baselines.unaudited"], database_url))
+            stack.enter_context(testbed.worker(database_url, UNAUDITED_WORKER))
             url = stack.enter_context(testbed.baseline("unaudited", database_url))
         site = Site(testbed, url, database_url)
         site.head()
@@ -138,9 +126,9 @@ def rush(
     What they were told is held against the history. The first account, which opens the events, is not among them.
     """
     event_ids = [str(body["event_id"]) for body in bodies]
-    before = site.head()
     asked = wishes(site.url, tokens or site.testbed.tokens[1:], bodies)
-    load = site.testbed.clients(site.url, asked, connections, seconds, by_status=refusals_expected, pace=pace).load()
+    before = site.head()
+    load, spent = loaded(site.testbed, site.url, asked, connections, seconds, by_status=refusals_expected, pace=pace)
     with connect(site.database_url) as connection:
         ((recorded, distinct),) = connection.execute(RECORDED, (before, event_ids)).fetchall()
         ((group_p50, group_max),) = connection.execute(GROUPS, (before,)).fetchall()
@@ -150,7 +138,7 @@ def rush(
     # Once all have had their turn they come again, which an event may allow.
     if distinct != recorded and load.answers + connections <= len(asked):
         found.append(f"{recorded - distinct} buyers have tickets that they did not ask for")
-    seen = seen_of(load, len(asked), refusals_expected) | {"group_p50": group_p50, "group_max": group_max}
+    seen = seen_of(load, len(asked), refusals_expected) | {"group_p50": group_p50, "group_max": group_max} | spent
     return Measured(load.per_second, seen, found)
 
 
@@ -164,8 +152,23 @@ def rush_baseline(
 ) -> Measured:
     """The same on a baseline; what it has recorded is for the caller to check."""
     asked = wishes(url, testbed.tokens, bodies)
-    load = testbed.clients(url, asked, connections, seconds, by_status=refusals_expected).load()
-    return Measured(load.per_second, seen_of(load, len(asked), refusals_expected), [])
+    load, spent = loaded(testbed, url, asked, connections, seconds, by_status=refusals_expected)
+    return Measured(load.per_second, seen_of(load, len(asked), refusals_expected) | spent, [])
+
+
+def loaded(
+    testbed: Testbed, url: str, asked: Sequence[bytes], connections: int, seconds: float, **options: Any
+) -> tuple[Load, dict[str, float]]:
+    """Begin once all is quiet; what clients saw, and microseconds of processor time an answer until all is quiet again.
+
+    So what is folded and sealed of it only after the last answer counts as well.
+    """
+    until_quiet(testbed)
+    before = testbed.processor_time()
+    load = testbed.clients(url, asked, connections, seconds, **options).load()
+    until_quiet(testbed)
+    spent = each_us(testbed.spent(before, url), load.answers)
+    return load, spent | {"clients_us": load.processor_seconds / load.answers * 1e6}
 
 
 def seen_of(load: Load, buyers: int, refusals_expected: bool) -> dict[str, float]:

@@ -6,7 +6,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -17,7 +17,9 @@ import psycopg
 from psycopg import sql
 
 from accounts.tokens import Tokens
+from bench import processor_time
 from bench.load import Clients, in_python, with_wrk
+from bench.processor_time import API, WORKER, ProcessorTime, Program
 from eventstore.box_office import BoxOffice
 from tixxety.embedded.server import EmbeddedPostgres
 from tixxety.processes.child_process import TiedProcess
@@ -26,6 +28,7 @@ from tixxety.schema.migration import migrate
 ROOT = Path(__file__).resolve().parent.parent
 SECRET = "a secret of the bench, and of nothing else"
 READY_SECONDS_MAX = 60
+OUR_WORKER = ("-m", "tixxety", "worker")
 TEMPLATE = "bench_template"
 REGISTER = "COPY accounts (account_id, email, password_hash, name) FROM STDIN"
 
@@ -36,9 +39,11 @@ class Testbed:
     `wrk` is that program's path, None where the clients are in Python.
     """
 
-    def __init__(self, folder: Path, server_url: str, buyers: int, wrk: str | None) -> None:
+    def __init__(self, folder: Path, server: EmbeddedPostgres, buyers: int, wrk: str | None) -> None:
         self.folder = folder
-        self.server_url = server_url
+        self.server = server
+        self.server_url = server.url
+        self.programs: dict[int, Program] = {}
         self.wrk = wrk
         self.buyers = [uuid4() for _ in range(buyers)]
         tokens = Tokens(SECRET)
@@ -76,22 +81,43 @@ class Testbed:
         """The URL of our own API."""
         port = free_port()
         command = ["-m", "tixxety", "serve", "--port", str(port), "--workers", str(processes)]
-        with self.program(command, database_url) as process:
-            yield until_answered(f"http://127.0.0.1:{port}", "/health/live", process)
+        with self._answering(command, database_url, port) as url:
+            yield url
 
     @contextmanager
-    def worker(self, database_url: str) -> Iterator[TiedProcess]:
-        """Our own worker."""
-        with self.program(["-m", "tixxety", "worker"], database_url) as process:
+    def worker(self, database_url: str, command: Sequence[str] = OUR_WORKER) -> Iterator[TiedProcess]:
+        """Our own worker, or what the command runs in its place, which seals nothing."""
+        program = Program(WORKER, database_url, seals=command is OUR_WORKER)
+        with self.program(list(command), program) as process:
             yield process
+
+    def workers(self) -> list[Program]:
+        """All workers that run."""
+        return [program for program in self.programs.values() if program.part == WORKER]
 
     @contextmanager
     def baseline(self, name: str, database_url: str, processes: int = 1) -> Iterator[str]:
         """The URL of `bench.baselines.<name>`, served by the same server with the same loop and parser as ours."""
         port = free_port()
         command = ["-m", "bench.baselines.serving", name, str(port), str(processes)]
-        with self.program(command, database_url) as process:
-            yield until_answered(f"http://127.0.0.1:{port}", "/health/live", process)
+        with self._answering(command, database_url, port) as url:
+            yield url
+
+    @contextmanager
+    def _answering(self, command: list[str], database_url: str, port: int) -> Iterator[str]:
+        url = f"http://127.0.0.1:{port}"
+        with self.program(command, Program(API, database_url, url)) as process:
+            yield until_answered(url, "/health/live", process)
+
+    def processor_time(self) -> ProcessorTime:
+        """What all processes of the testbed have spent until now."""
+        assert self.server.pid is not None
+        return processor_time.read(self.server_url, self.server.pid, self.programs)
+
+    def spent(self, since: ProcessorTime, url: str) -> dict[str, float]:
+        """Seconds of processor time by part since then, where whatever answers at the URL was loaded."""
+        (served,) = (program for program in self.programs.values() if program.url == url)
+        return processor_time.spent(since, self.processor_time(), served, self.programs)
 
     def clients(
         self,
@@ -115,10 +141,10 @@ class Testbed:
         return Clients(in_python(url, file, connections, seconds, pace), file, seconds)
 
     @contextmanager
-    def program(self, command: list[str], database_url: str) -> Iterator[TiedProcess]:
+    def program(self, command: list[str], program: Program) -> Iterator[TiedProcess]:
         """A Python process of the project's; what it says is kept in the folder until the end of the bench."""
         environment = os.environ | {
-            "DATABASE_URL": database_url,
+            "DATABASE_URL": processor_time.named(program.database_url, program.part),
             "JWT_SECRET": SECRET,
             "RATE_LIMITS": "off",
             "TIXXETY_NO_VENV": "1",
@@ -134,10 +160,12 @@ class Testbed:
                 stdout=output,
                 stderr=output,
             )
+        self.programs[process.pid] = program
         try:
             yield process
         finally:
             process.stop((signal.SIGTERM, 20.0))
+            del self.programs[process.pid]
 
 
 @contextmanager
@@ -147,7 +175,8 @@ def open_testbed(buyers: int, wrk: str | None = None, *, durable: bool = True) -
         Path(folder).chmod(0o711)
         server = EmbeddedPostgres(Path(folder) / "home", durable=durable)
         stack.callback(server.discard)
-        yield Testbed(Path(folder), server.start(), buyers, wrk)
+        server.start()
+        yield Testbed(Path(folder), server, buyers, wrk)
 
 
 @contextmanager

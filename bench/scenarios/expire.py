@@ -7,10 +7,10 @@ from uuid import UUID, uuid4
 
 import uuid_utils.compat
 
-from bench import rushes
 from bench.comparison import Comparison, Goal, Measured, in_turn
 from bench.context import Bench
 from bench.filling import filling
+from bench.quiet import until_folded
 from bench.scenarios.projection_lag import runner_works
 from bench.testbed import READY_SECONDS_MAX, Testbed, connect
 from domain.commands import ExpireReservation
@@ -83,7 +83,7 @@ def swept(testbed: Testbed, holds: int) -> Measured:
     database_url = testbed.database()
     fill(database_url, holds, datetime.now(UTC) - timedelta(minutes=5), timedelta(0))
     with testbed.worker(database_url):
-        rushes.until_folded(database_url)
+        until_folded(database_url)
         began = time.monotonic()
         with connect(database_url) as connection:
             ((left,),) = connection.execute(LEFT).fetchall()
@@ -124,7 +124,7 @@ def until_expired(database_url: str) -> None:
     with connect(database_url) as connection:
         connection.autocommit = True
         while True:
-            rushes.until_folded(database_url)
+            until_folded(database_url)
             if connection.execute(LEFT).fetchone() == (0,):
                 return
             if time.monotonic() > deadline:
@@ -137,7 +137,7 @@ async def expired_one_by_one(testbed: Testbed, holds: int) -> Measured:
     database_url = testbed.database()
     fill(database_url, holds, datetime.now(UTC) - timedelta(minutes=5), timedelta(0))
     with testbed.worker(database_url):
-        rushes.until_folded(database_url)
+        until_folded(database_url)
     with connect(database_url) as connection:
         due: list[tuple[UUID, UUID]] = connection.execute(DUE_NOW, (holds,)).fetchall()
     began = time.monotonic()

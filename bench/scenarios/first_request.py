@@ -6,10 +6,10 @@ from uuid import UUID, uuid4
 
 import httpx2
 
-from bench import rushes
 from bench.comparison import Comparison, Measure, Measured, in_turn
 from bench.context import Bench
 from bench.filling import filling
+from bench.quiet import until_folded
 from bench.testbed import connect
 from tests.proof.proof import faults
 
@@ -58,7 +58,7 @@ def measure(bench: Bench) -> list[Comparison]:
     comparison = Comparison(f"cold: {bench.scaled(RESERVATIONS):,} reservations", "ms to the first answer", EMPTY)
     in_turn(comparison, variants, bench.repeats, bench.dice)
     with testbed.worker(database_url):
-        rushes.until_folded(database_url)
+        until_folded(database_url)
     comparison.faults_of_history = faults(database_url)
     testbed.drop(database_url)
     return [comparison]

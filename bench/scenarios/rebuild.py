@@ -10,7 +10,7 @@ import psutil
 
 from bench.comparison import Comparison, Goal, Measured, in_turn
 from bench.context import Bench
-from bench.rushes import until_folded
+from bench.quiet import until_folded
 from bench.scenarios.projection_lag import DOMAIN_EVENTS, fill, folded_by_worker
 from bench.testbed import ROOT, connect
 from tests.proof.proof import faults
