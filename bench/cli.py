@@ -17,16 +17,16 @@ from bench.comparison import Comparison
 from bench.context import SMOKE_SCALE_MAX, Bench
 from bench.report import as_dict, table
 from bench.scenarios import (
+    aged,
     audited,
+    cold,
     expire,
     export,
-    first_request,
+    fold,
     hot,
-    long_stream,
     many,
     memory,
     pay,
-    projection_lag,
     read,
     rebuild,
     sold_out,
@@ -35,23 +35,25 @@ from bench.scenarios import (
 )
 from bench.testbed import open_testbed
 
-SCENARIOS: dict[str, ModuleType] = {
-    "hot": hot,
-    "many": many,
-    "sold-out": sold_out,
-    "two": two_processes,
-    "aged": long_stream,
-    "audited": audited,
-    "pay": pay,
-    "read": read,
-    "fold": projection_lag,
-    "verify": verify,
-    "export": export,
-    "rebuild": rebuild,
-    "expire": expire,
-    "cold": first_request,
-    "memory": memory,
-}
+# In the order in which they are measured. A scenario is called as its file is.
+MODULES = (
+    hot,
+    many,
+    sold_out,
+    two_processes,
+    aged,
+    audited,
+    pay,
+    read,
+    fold,
+    verify,
+    export,
+    rebuild,
+    expire,
+    cold,
+    memory,
+)
+SCENARIOS: dict[str, ModuleType] = {module.__name__.rpartition(".")[2].replace("_", "-"): module for module in MODULES}
 # So many distinct buyers that nobody has to come twice in one run.
 BUYERS_PER_SECOND = 12_000
 

@@ -15,7 +15,7 @@ from auditing.verify.file.verify_file import verify_file
 from auditing.verify.garbage_collection import sparing_collector
 from bench.comparison import Comparison, Goal, Measured, in_turn
 from bench.context import Bench
-from bench.scenarios.projection_lag import fill
+from bench.scenarios.fold import fill
 from bench.scenarios.verify import MEGABYTE, by_memory
 from bench.testbed import ROOT, connect
 from bench.verification_process import KILOBYTE, most_bytes

@@ -1,4 +1,4 @@
-"""`two`: the same hot event answered by two API processes, over 256 connections."""
+"""`two-processes`: the same hot event answered by two API processes, over 256 connections."""
 
 from contextlib import ExitStack
 
@@ -26,7 +26,7 @@ def measure(bench: Bench) -> list[Comparison]:
             ours(site, bench.warm_seconds)()
         variants = {TWO: ours(two), ONE: ours(one), CRUD: lambda: crud.rush(CONNECTIONS, seconds)}
         goals = [Goal(TWO, CRUD, 5.0), Goal(TWO, ONE, 1.0)]
-        comparison = Comparison("two: one event, 2 processes, 256 connections", "reservations/s", CRUD, goals)
+        comparison = Comparison("two-processes: one event, 2 processes, 256 connections", "reservations/s", CRUD, goals)
         in_turn(comparison, variants, bench.repeats, bench.dice)
         comparison.faults_of_history = two.faults()
     return [comparison]
