@@ -35,7 +35,7 @@ function done(summary, latency)
   end
   local broken = summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout
   io.write(string.format(
-    '{"answers": %d, "seconds": %.6f, "p50_ms": %.3f, "p99_ms": %.3f, "refused": %d, "broken": %d, "statuses": {%s}}\n',
+    '{"answers": %d, "seconds": %.6f, "p50_ms": %.3f, "p99_ms": %.3f, "p999_ms": %.3f, "refused": %d, "broken": %d, "statuses": {%s}}\n',
     summary.requests, summary.duration / 1e6, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
-    summary.errors.status, broken, table.concat(by_status, ", ")))
+    latency:percentile(99.9) / 1e3, summary.errors.status, broken, table.concat(by_status, ", ")))
 end

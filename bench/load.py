@@ -4,6 +4,7 @@ import json
 import resource
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ class Load(NamedTuple):
     seconds: float
     p50_ms: float
     p99_ms: float
+    p999_ms: float
     refused: int
     broken: int
     statuses: dict[int, int]
@@ -39,10 +41,12 @@ class Load(NamedTuple):
         return self.answers / self.seconds
 
 
-def request(method: str, url: str, path: str, token: str | None = None, body: object = None) -> bytes:
+def request(
+    method: str, url: str, path: str, token: str | None = None, body: object = None, headers: Iterable[str] = ()
+) -> bytes:
     """One HTTP/1.1 request as it goes over the wire."""
     place = urlsplit(url)
-    head = [f"{method} {path} HTTP/1.1", f"Host: {place.netloc}", "Accept: */*"]
+    head = [f"{method} {path} HTTP/1.1", f"Host: {place.netloc}", "Accept: */*", *headers]
     if token is not None:
         head.append(f"Authorization: Bearer {token}")
     content = b""

@@ -163,6 +163,7 @@ def main() -> None:
         "seconds": took,
         "p50_ms": ordered[len(ordered) // 2] * 1e3,
         "p99_ms": ordered[len(ordered) * 99 // 100] * 1e3,
+        "p999_ms": ordered[len(ordered) * 999 // 1000] * 1e3,
         "refused": sum(count for status, count in crowd.statuses.items() if status >= 400),
         "broken": crowd.broken,
         "statuses": crowd.statuses,

@@ -2,37 +2,57 @@
 
 from typing import Any
 
-from bench.comparison import Comparison, Spread
+from bench.comparison import Comparison, Goal, Interval, Spread
 
 PLACES_BELOW_TEN = 1
 
 
-def table(comparison: Comparison) -> str:
-    """Figures, ratios to the baseline, what was seen beside them, goals and faults."""
+def table(comparison: Comparison, note: str = "") -> str:
+    """Figures, ratios to the baseline, what was seen beside them, goals and faults; `note` goes into the first line."""
     repeats = len(next(iter(comparison.runs.values())))
-    lines = [f"\n{comparison.name} ({comparison.unit}; median, least to most of {repeats})"]
+    lines = [f"\n{comparison.name} ({comparison.unit}; median, least to most of {repeats}{note})"]
     width = max(map(len, comparison.runs))
     for variant in comparison.runs:
-        ratio = spread(comparison.ratio(variant, comparison.baseline), 2)
-        against = "baseline" if variant == comparison.baseline else f"x {ratio}"
-        seen = ", ".join(f"{name} {value:,.4g}" for name, value in comparison.seen(variant).items())
+        against = "baseline"
+        if variant != comparison.baseline:
+            against = f"x {interval(comparison.ratio(variant, comparison.baseline))}"
         figures = comparison.spread(variant)
         digits = PLACES_BELOW_TEN if figures.median < 10 else 0
-        lines.append(f"  {variant:<{width}}  {spread(figures, digits):<26}  {against:<24}  {seen}".rstrip())
-    for goal in comparison.goals:
-        value = comparison.reached(goal)
-        what = f"{goal.variant} / {goal.baseline}" if goal.baseline else goal.variant
-        bound = f"{'>=' if goal.at_least else '<='} {goal.bound:,g}"
-        lines.append(f"  {'reached' if goal.is_reached(value) else 'MISSED '}  {what} {bound}: {value:,.3g}")
+        lines.append(f"  {variant:<{width}}  {spread(figures, digits):<26}  {against}".rstrip())
+        if seen := ", ".join(f"{name} {value:,.4g}" for name, value in comparison.seen(variant).items()):
+            lines.append(f"  {'':<{width}}    {seen}")
+    lines += [f"  {judgement(comparison, goal)}" for goal in comparison.goals]
     lines += [f"  FAULT    {fault}" for fault in comparison.faults]
     if comparison.is_judged and not comparison.faults:
         lines.append("  nothing oversold, lost or doubled")
+    before, after = comparison.load
+    lines.append(f"  load average {before:.1f} before, {after:.1f} after")
     return "\n".join(lines) + "\n"
+
+
+def judgement(comparison: Comparison, goal: Goal) -> str:
+    """Whether a goal is reached, and by what."""
+    value = comparison.reached(goal)
+    verdict = "reached" if goal.is_reached(value.median) else "MISSED "
+    return f"{verdict}  {wanted(goal)}: {interval(value)}"
+
+
+def wanted(goal: Goal) -> str:
+    """What the goal asks for, as a formula."""
+    what = f"{goal.variant}: {goal.seen}" if goal.seen else goal.variant
+    over = f" / {goal.baseline}" if goal.baseline else ""
+    return f"{what}{over} {'>=' if goal.at_least else '<='} {goal.bound:,g}"
 
 
 def spread(values: Spread, digits: int) -> str:
     """`median (least to most)`."""
     return f"{values.median:,.{digits}f} ({values.least:,.{digits}f} to {values.most:,.{digits}f})"
+
+
+def interval(values: Interval) -> str:
+    """`median (low to high with 98 %)`; of a single run the median alone, which nobody can be confident of."""
+    median, low, high = (f"{value:,.{2 if abs(value) < 100 else 0}f}" for value in values[:3])
+    return f"{median} ({low} to {high} with {values.confidence:.0%})" if values.confidence else median
 
 
 def as_dict(comparison: Comparison) -> dict[str, Any]:
@@ -47,13 +67,20 @@ def as_dict(comparison: Comparison) -> dict[str, Any]:
                 "ratio": comparison.ratio(variant, comparison.baseline)._asdict(),
                 "seen": comparison.seen(variant),
                 "runs": [run.figure for run in runs],
+                "seen_by_run": [run.seen for run in runs],
             }
             for variant, runs in comparison.runs.items()
         },
         "goals": [
-            goal._asdict() | {"value": (value := comparison.reached(goal)), "is_reached": goal.is_reached(value)}
+            goal._asdict()
+            | {
+                "wanted": wanted(goal),
+                "value": (value := comparison.reached(goal))._asdict(),
+                "is_reached": goal.is_reached(value.median),
+            }
             for goal in comparison.goals
         ],
+        "load_average": {"before": comparison.load[0], "after": comparison.load[1]},
         "is_judged": comparison.is_judged,
         "faults": comparison.faults,
     }

@@ -1,7 +1,7 @@
 """Rushes on our box office and on baselines, each followed by a look at what was recorded."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ import httpx2
 
 from accounts.tokens import Tokens
 from bench.comparison import Measured
-from bench.load import Load, request
+from bench.load import Clients, Load, request
 from bench.processor_time import each_us
 from bench.quiet import until_folded, until_quiet
 from bench.testbed import SECRET, Testbed, connect
@@ -120,6 +120,7 @@ def rush(
     tokens: Sequence[str] | None = None,
     refusals_expected: bool = False,
     pace: float = 0,
+    watched: AbstractContextManager[None] | None = None,
 ) -> Measured:
     """Distinct buyers reserve as fast as they are answered, or `pace` of them a second.
 
@@ -128,7 +129,13 @@ def rush(
     event_ids = [str(body["event_id"]) for body in bodies]
     asked = wishes(site.url, tokens or site.testbed.tokens[1:], bodies)
     before = site.head()
-    load, spent = loaded(site.testbed, site.url, asked, connections, seconds, by_status=refusals_expected, pace=pace)
+    by_status = refusals_expected
+    (load,), spent = loaded(
+        site.testbed,
+        site.url,
+        lambda: site.testbed.clients(site.url, asked, connections, seconds, by_status=by_status, pace=pace),
+        watched=watched,
+    )
     with connect(site.database_url) as connection:
         ((recorded, distinct),) = connection.execute(RECORDED, (before, event_ids)).fetchall()
         ((group_p50, group_max),) = connection.execute(GROUPS, (before,)).fetchall()
@@ -149,26 +156,33 @@ def rush_baseline(
     seconds: float,
     bodies: Sequence[dict[str, Any]] = (NO_EVENT,),
     refusals_expected: bool = False,
+    pace: float = 0,
 ) -> Measured:
     """The same on a baseline; what it has recorded is for the caller to check."""
     asked = wishes(url, testbed.tokens, bodies)
-    load, spent = loaded(testbed, url, asked, connections, seconds, by_status=refusals_expected)
+    by_status = refusals_expected
+    (load,), spent = loaded(
+        testbed, url, lambda: testbed.clients(url, asked, connections, seconds, by_status=by_status, pace=pace)
+    )
     return Measured(load.per_second, seen_of(load, len(asked), refusals_expected) | spent, [])
 
 
 def loaded(
-    testbed: Testbed, url: str, asked: Sequence[bytes], connections: int, seconds: float, **options: Any
-) -> tuple[Load, dict[str, float]]:
-    """Begin once all is quiet; what clients saw, and microseconds of processor time an answer until all is quiet again.
+    testbed: Testbed, url: str, *begin: Callable[[], Clients], watched: AbstractContextManager[None] | None = None
+) -> tuple[list[Load], dict[str, float]]:
+    """Begin with all these clients once all is quiet; what each saw, and processor time until all is quiet again.
 
-    So what is folded and sealed of it only after the last answer counts as well.
+    That is in microseconds an answer, whoever got it. So what is folded and sealed only after the last one counts.
+    `watched` is entered while there are clients.
     """
     until_quiet(testbed)
     before = testbed.processor_time()
-    load = testbed.clients(url, asked, connections, seconds, **options).load()
+    with watched or nullcontext():
+        loads = [clients.load() for clients in [each() for each in begin]]
     until_quiet(testbed)
-    spent = each_us(testbed.spent(before, url), load.answers)
-    return load, spent | {"clients_us": load.processor_seconds / load.answers * 1e6}
+    answers = sum(load.answers for load in loads)
+    spent = each_us(testbed.spent(before, url), answers)
+    return loads, spent | {"clients_us": sum(load.processor_seconds for load in loads) / answers * 1e6}
 
 
 def seen_of(load: Load, buyers: int, refusals_expected: bool) -> dict[str, float]:
@@ -182,7 +196,7 @@ def seen_of(load: Load, buyers: int, refusals_expected: bool) -> dict[str, float
         errors += sum(count for status, count in load.statuses.items() if status not in (200, 201, 409))
     elif load.answers <= buyers:
         errors += load.refused
-    return {"p50_ms": load.p50_ms, "p99_ms": load.p99_ms, "errors": errors}
+    return {"p50_ms": load.p50_ms, "p99_ms": load.p99_ms, "p999_ms": load.p999_ms, "errors": errors}
 
 
 def unseen_tokens(testbed: Testbed) -> list[str]:

@@ -59,9 +59,6 @@ class CrudBoxOffice:
             connection.execute(FILL_EVENTS, values)
             connection.execute(FILL_RESERVATIONS, values)
             ((event_id,),) = connection.execute(ANY_EVENT).fetchall()
-            connection.commit()
-            connection.autocommit = True
-            connection.execute("VACUUM ANALYZE")
         return UUID(str(event_id))
 
     def held(self, count: int) -> list[UUID]:
@@ -79,10 +76,11 @@ class CrudBoxOffice:
         seconds: float,
         event_ids: list[UUID] | None = None,
         refusals_expected: bool = False,
+        pace: float = 0,
     ) -> Measured:
-        """Distinct buyers reserve as fast as they are answered."""
+        """Distinct buyers reserve as fast as they are answered, or `pace` of them a second."""
         bodies = [{"event_id": str(event_id)} for event_id in event_ids or [self.open_event()]]
-        measured = rush_baseline(self.testbed, self.url, connections, seconds, bodies, refusals_expected)
+        measured = rush_baseline(self.testbed, self.url, connections, seconds, bodies, refusals_expected, pace)
         with psycopg.connect(self.database_url) as connection:
             ((wrong,),) = connection.execute(WRONG).fetchall()
         return measured._replace(faults=[f"{wrong} events count wrongly"] if wrong else [])

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from bench import rushes
-from bench.comparison import Comparison, Goal, Measured, in_turn
+from bench.comparison import Comparison, Goal, Measured
 from bench.context import Bench
 from bench.filling import filling
 
@@ -17,7 +17,7 @@ def measure(bench: Bench) -> list[Comparison]:
     aged_ids: list[UUID] = []
 
     def fill(database_url: str) -> None:
-        """One event for each run, so that all are of the same age."""
+        """One event for each run and one to warm up, so that all are of the same age."""
         now = datetime.now(UTC)
         with filling(database_url) as filled:
             for _ in range(bench.repeats + 1):
@@ -28,18 +28,17 @@ def measure(bench: Bench) -> list[Comparison]:
 
     with rushes.opened(bench.testbed, fill=fill) as site:
 
-        def aged(seconds: float = bench.seconds) -> Measured:
+        def aged(seconds: float) -> Measured:
             wish = {"event_id": str(aged_ids.pop()), "quantity": 1}
             site.post("/reservations", wish)  # loads it; `cold` tells how long that takes
             return rushes.rush(site, [wish], CONNECTIONS, seconds)
 
-        def fresh() -> Measured:
-            return rushes.rush(site, [{"event_id": site.open_event()["id"]}], CONNECTIONS, bench.seconds)
+        def fresh(seconds: float) -> Measured:
+            return rushes.rush(site, [{"event_id": site.open_event()["id"]}], CONNECTIONS, seconds)
 
-        aged(bench.warm_seconds)
         comparison = Comparison(
             "aged: one event after 100,000 reservations", "reservations/s", FRESH, [Goal(AGED, FRESH, 0.9)]
         )
-        in_turn(comparison, {AGED: aged, FRESH: fresh}, bench.repeats, bench.dice)
+        bench.warmed_in_turn(comparison, {AGED: aged, FRESH: fresh}, site.database_url)
         comparison.faults_of_history = site.faults()
     return [comparison]

@@ -3,8 +3,8 @@
 from contextlib import ExitStack
 
 from bench import rushes
-from bench.comparison import Comparison, Goal, Measure, in_turn
-from bench.context import Bench
+from bench.comparison import Comparison, Goal
+from bench.context import Bench, Run
 from bench.rushes import Site
 
 CONNECTIONS, ASKED_FOR_EACH_TICKET = 64, 10
@@ -17,15 +17,15 @@ def measure(bench: Bench) -> list[Comparison]:
         audited = stack.enter_context(rushes.opened(bench.testbed))
         unaudited = stack.enter_context(rushes.opened(bench.testbed, audited=False))
 
-        def accepted(site: Site) -> Measure:
-            return lambda: rushes.rush(site, [{"event_id": site.open_event()["id"]}], CONNECTIONS, bench.seconds)
+        def accepted(site: Site) -> Run:
+            return lambda seconds: rushes.rush(site, [{"event_id": site.open_event()["id"]}], CONNECTIONS, seconds)
 
-        def refused(site: Site) -> Measure:
-            return lambda: rushes.rush(
+        def refused(site: Site) -> Run:
+            return lambda seconds: rushes.rush(
                 site,
                 rushes.sold_out_but_one_in(site, ASKED_FOR_EACH_TICKET),
                 CONNECTIONS,
-                bench.seconds,
+                seconds,
                 refusals_expected=True,
             )
 
@@ -35,9 +35,7 @@ def measure(bench: Bench) -> list[Comparison]:
                 f"audited: {what}, 64 connections", "answers/s", WITHOUT, [Goal(OURS, WITHOUT, 0.9)]
             )
             variants = {OURS: measured(audited), AGAIN: measured(audited), WITHOUT: measured(unaudited)}
-            for site in (audited, unaudited):
-                measured(site)()
-            in_turn(comparison, variants, bench.repeats, bench.dice)
+            bench.warmed_in_turn(comparison, variants, audited.database_url, unaudited.database_url)
             comparison.faults_of_history = audited.faults() + unaudited.faults()
             comparisons.append(comparison)
     return comparisons

@@ -56,7 +56,7 @@ def measure(bench: Bench) -> list[Comparison]:
         EMPTY: first_request(empty.id, snapshot=False),
     }
     comparison = Comparison(f"cold: {bench.scaled(RESERVATIONS):,} reservations", "ms to the first answer", EMPTY)
-    in_turn(comparison, variants, bench.repeats, bench.dice)
+    in_turn(comparison, variants, bench.few, bench.dice)
     with testbed.worker(database_url):
         until_folded(database_url)
     comparison.faults_of_history = faults(database_url)

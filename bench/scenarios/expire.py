@@ -44,7 +44,7 @@ def measure(bench: Bench) -> list[Comparison]:
         SAME: lambda: lateness(testbed, due, timedelta(0)),
         LONE: lambda: lateness(testbed, min(20, due), timedelta(milliseconds=100)),
     }
-    in_turn(late, variants, bench.repeats, bench.dice)
+    in_turn(late, variants, bench.few, bench.dice)
     late.faults_of_history = []  # each run has looked through its own
     backlog = Comparison(f"expire: a backlog of {bench.scaled(OVERDUE):,}", "expired/s", ONE_BY_ONE)
     pair = {

@@ -47,7 +47,7 @@ def measure(bench: Bench) -> list[Comparison]:
     in_turn(
         writing,
         {name: lambda way=way: in_process(way, large, other) for name, way in ways.items()},  # type: ignore[misc]
-        bench.repeats,
+        bench.few,
         bench.dice,
     )
     verifying = Comparison(
@@ -57,7 +57,7 @@ def measure(bench: Bench) -> list[Comparison]:
         [Goal(VERIFY, None, 50_000.0)],
     )
     variants = {VERIFY: lambda: in_process("verify", large, files[large]), READ: lambda: read_of(large, files[large])}
-    in_turn(verifying, variants, bench.repeats, bench.dice)
+    in_turn(verifying, variants, bench.few, bench.dice)
     # Whatever has run already is not run again for its memory.
     memory = [
         memory_of(bench, what, small_run, large_run)

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from bench import rushes
 from bench.comparison import Comparison, Goal, Measured, in_turn
-from bench.context import Bench
+from bench.context import Bench, Run
 from bench.filling import filling
 from bench.testbed import Testbed, connect
 from eventstore.box_office import BoxOffice
@@ -62,7 +62,7 @@ def catching_up(bench: Bench) -> Comparison:
         ONE_BY_ONE,
         [Goal(OURS, None, 50_000.0)],
     )
-    in_turn(comparison, {OURS: ours, ONE_BY_ONE: one_by_one}, bench.repeats, bench.dice)
+    in_turn(comparison, {OURS: ours, ONE_BY_ONE: one_by_one}, bench.few, bench.dice)
     folded_by_worker(testbed, database_url)
     comparison.faults_of_history = faults(database_url)
     testbed.drop(database_url)
@@ -123,11 +123,10 @@ def lagging(bench: Bench) -> Comparison:
     with rushes.opened(bench.testbed) as site:
 
         def lag(seconds: float, pace: float = 0) -> Measured:
-            site.head()
             wish = {"event_id": site.open_event()["id"]}
             samples: list[tuple[float, int, int]] = []
-            with sampling(site.database_url, samples):
-                rushed = rushes.rush(site, [wish], 64, seconds, pace=pace)
+            watched = sampling(site.database_url, samples)
+            rushed = rushes.rush(site, [wish], 64, seconds, pace=pace, watched=watched)
             lags = lags_ms(samples)
             seen = {"p50_ms": lags[len(lags) // 2], "most_ms": lags[-1], "reserved_per_s": rushed.figure}
             return Measured(lags[len(lags) * 99 // 100], seen, rushed.faults)
@@ -138,8 +137,8 @@ def lagging(bench: Bench) -> Comparison:
             QUIET,
             [Goal(RUSHED, None, 250.0, at_least=False)],
         )
-        variants = {RUSHED: lambda: lag(bench.seconds), QUIET: lambda: lag(bench.seconds / 3, QUIET_PER_SECOND)}
-        in_turn(comparison, variants, bench.repeats, bench.dice)
+        runs: dict[str, Run] = {RUSHED: lag, QUIET: lambda seconds: lag(seconds / 3, QUIET_PER_SECOND)}
+        bench.warmed_in_turn(comparison, runs, site.database_url)
         comparison.faults_of_history = site.faults()
     return comparison
 
@@ -166,10 +165,14 @@ def sampling(database_url: str, samples: list[tuple[float, int, int]]) -> Iterat
 
 
 def lags_ms(samples: list[tuple[float, int, int]]) -> list[float]:
-    """For each head that was seen, how long until the checkpoint had reached it; in order of size."""
+    """For each head that was seen, how long until the checkpoint had reached it; in order of size.
+
+    From the first time that anything had to be folded to the last: what is quiet before and after tells nothing.
+    """
     folded = [checkpoint for _, _, checkpoint in samples]
+    behind = [index for index, (_, head, checkpoint) in enumerate(samples) if head > checkpoint]
     lags = []
-    for at, head, _ in samples:
+    for at, head, _ in samples[behind[0] : behind[-1] + 1]:
         reached = bisect_left(folded, head)
         if reached < len(samples):
             lags.append(max(0.0, (samples[reached][0] - at) * 1e3))

@@ -1,15 +1,15 @@
 """`pay`: payments at a steady pace while another event is being rushed."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import UUID
 
 from bench import rushes
 from bench.baselines import crud_rushes
-from bench.comparison import Comparison, Measured, in_turn
-from bench.context import Bench
+from bench.comparison import Comparison, Measured
+from bench.context import Bench, Run
 from bench.filling import filling
 from bench.load import Clients, request
+from bench.testbed import Testbed
 
 RUSHED, QUIET, CRUD = "tixxety, during a rush", "tixxety, quiet", "CRUD, during a rush"
 PAYMENTS_PER_SECOND, PAYING_CONNECTIONS, RUSHING_CONNECTIONS = 200, 16, 64
@@ -27,44 +27,38 @@ def measure(bench: Bench) -> list[Comparison]:
                 event = filled.open_event(now)
                 return [filled.reserve(event, buyer, now) for buyer in testbed.buyers[:count]]
 
-        def quiet() -> Measured:
-            return payments(bench, site.url, held(), None, bench.seconds / 3)
+        def quiet(seconds: float) -> Measured:
+            return payments(testbed, site.url, held(), None, seconds / 3)
 
-        def rushed() -> Measured:
-            wish = {"event_id": site.open_event()["id"]}
-            return payments(bench, site.url, held(), lambda: rushing(bench, site.url, wish))
+        def rushed(seconds: float) -> Measured:
+            return payments(testbed, site.url, held(), site.open_event()["id"], seconds)
 
-        def theirs() -> Measured:
-            wish = {"event_id": str(crud.open_event())}
-            return payments(bench, crud.url, crud.held(count), lambda: rushing(bench, crud.url, wish))
+        def theirs(seconds: float) -> Measured:
+            return payments(testbed, crud.url, crud.held(count), str(crud.open_event()), seconds)
 
-        # The processes' first commands are slow, and would be the slowest hundredth of whichever is measured first.
-        payments(bench, site.url, held(), None, bench.warm_seconds)
-        payments(bench, crud.url, crud.held(count), None, bench.warm_seconds)
         comparison = Comparison("pay: 200 payments/s, 16 connections", "ms at p99, less is better", CRUD)
-        in_turn(comparison, {RUSHED: rushed, QUIET: quiet, CRUD: theirs}, bench.repeats, bench.dice)
+        runs: dict[str, Run] = {RUSHED: rushed, QUIET: quiet, CRUD: theirs}
+        bench.warmed_in_turn(comparison, runs, site.database_url, crud.database_url)
         comparison.faults_of_history = site.faults()
     return [comparison]
 
 
-def rushing(bench: Bench, url: str, wish: dict[str, str]) -> Clients:
-    """Clients that reserve meanwhile."""
-    asked = rushes.wishes(url, bench.testbed.tokens, [wish])
-    return bench.testbed.clients(url, asked, RUSHING_CONNECTIONS, bench.seconds + 1)
-
-
-def payments(
-    bench: Bench, url: str, held: list[UUID], rush: Callable[[], Clients] | None, seconds: float | None = None
-) -> Measured:
-    """Each reservation is paid once by its buyer, perhaps while others rush."""
+def payments(testbed: Testbed, url: str, held: list[UUID], rushed_id: str | None, seconds: float) -> Measured:
+    """Each reservation is paid once by its buyer, while others rush another event if there is one."""
     paid = [
         request("POST", url, f"/reservations/{reservation_id}/pay", token)
-        for reservation_id, token in zip(held, bench.testbed.tokens, strict=False)
+        for reservation_id, token in zip(held, testbed.tokens, strict=False)
     ]
-    meanwhile = rush() if rush is not None else None
-    load = bench.testbed.clients(
-        url, paid, PAYING_CONNECTIONS, seconds or bench.seconds, pace=PAYMENTS_PER_SECOND
-    ).load()
-    reserved = meanwhile.load().per_second if meanwhile is not None else 0.0
-    seen = {"p50_ms": load.p50_ms, "paid_per_s": load.per_second, "reserved_per_s": reserved}
-    return Measured(load.p99_ms, seen | {"errors": load.refused + load.broken}, [])
+    asked = rushes.wishes(url, testbed.tokens, [{"event_id": rushed_id}])
+
+    def paying() -> Clients:
+        return testbed.clients(url, paid, PAYING_CONNECTIONS, seconds, pace=PAYMENTS_PER_SECOND)
+
+    def rushing() -> Clients:
+        return testbed.clients(url, asked, RUSHING_CONNECTIONS, seconds + 1)
+
+    begin = [paying] if rushed_id is None else [rushing, paying]
+    loads, spent = rushes.loaded(testbed, url, *begin)
+    load, reserved = loads[-1], loads[0].per_second if len(loads) > 1 else 0.0
+    seen = {"p50_ms": load.p50_ms, "p999_ms": load.p999_ms, "paid_per_s": load.per_second, "reserved_per_s": reserved}
+    return Measured(load.p99_ms, seen | {"errors": load.refused + load.broken} | spent, [])

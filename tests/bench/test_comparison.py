@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from bench.comparison import Comparison, Goal, Measured, Spread, in_turn
+from bench.comparison import Comparison, Goal, Interval, Measured, Spread, in_turn
 from bench.report import as_dict, table
 from bench.scenarios.fold import lags_ms
 
@@ -19,8 +19,33 @@ def compared(ours: list[float], theirs: list[float], *goals: Goal) -> Comparison
 
 def test_ratios_are_taken_pair_by_pair() -> None:
     comparison = compared([300, 200, 90], [100, 50, 30])
-    assert comparison.ratio("ours", "theirs") == Spread(3, 3, 4)
+    assert comparison.ratio("ours", "theirs") == Interval(3, 3, 4, 0.75)
     assert comparison.spread("ours") == Spread(200, 90, 300)
+
+
+@pytest.mark.parametrize(
+    ("runs", "low", "high", "confidence"),
+    [(1, 1, 1, 0), (3, 1, 3, 0.75), (6, 1, 6, 0.96875), (7, 1, 7, 0.984375), (9, 2, 8, 0.9609375), (20, 6, 15, 0.9586)],
+)
+def test_the_interval_of_a_median_is_the_narrowest_with_enough_confidence(
+    runs: int, low: float, high: float, confidence: float
+) -> None:
+    found = Interval.of([float(value) for value in range(runs, 0, -1)])
+    assert (found.low, found.high) == (low, high)
+    assert found.confidence == pytest.approx(confidence, abs=1e-4)
+
+
+def test_a_goal_may_be_about_what_was_seen_beside_the_figure() -> None:
+    comparison = compared([1, 2, 3], [1, 1, 1], Goal("ours", None, 150, at_least=False, seen="sum_us"))
+    comparison.runs["ours"] = [Measured(1, {"sum_us": us}, []) for us in (160, 140, 149)]
+    assert comparison.reached(comparison.goals[0]).median == 149
+    assert "reached  ours: sum_us <= 150: 149 (140 to 160 with 75%)" in table(comparison)
+
+
+def test_a_fault_while_warming_up_counts() -> None:
+    comparison = compared([1], [1])
+    comparison.warmed["ours"] = [Measured(1, {}, ["lost one"])]
+    assert comparison.faults == ["ours: lost one"]
 
 
 @pytest.mark.parametrize(
@@ -35,7 +60,7 @@ def test_ratios_are_taken_pair_by_pair() -> None:
 )
 def test_a_goal_is_about_the_median(goal: Goal, is_reached: bool) -> None:
     comparison = compared([300, 200, 90], [100, 50, 30], goal)
-    assert goal.is_reached(comparison.reached(goal)) is is_reached
+    assert goal.is_reached(comparison.reached(goal).median) is is_reached
     assert ("reached" in table(comparison)) is is_reached
     assert ("MISSED" in table(comparison)) is not is_reached
     assert as_dict(comparison)["goals"][0]["is_reached"] is is_reached
@@ -72,5 +97,6 @@ def test_each_variant_is_measured_once_a_round_and_the_order_changes() -> None:
 
 
 def test_lag_is_how_long_a_head_waited_for_the_checkpoint() -> None:
-    samples = [(0.0, 10, 0), (0.1, 10, 4), (0.2, 20, 10), (0.3, 20, 10), (0.5, 20, 20)]
-    assert lags_ms(samples) == pytest.approx([0, 100, 200, 200, 300])
+    busy = [(0.0, 10, 0), (0.1, 10, 4), (0.2, 10, 10), (0.3, 20, 10), (0.4, 20, 10), (0.6, 20, 20)]
+    assert lags_ms(busy) == pytest.approx([0, 100, 200, 200, 300])
+    assert lags_ms([(-0.1, 0, 0), *busy, (0.7, 20, 20)]) == lags_ms(busy)
