@@ -79,7 +79,8 @@ class Crowd:
     async def run(self, host: str, port: int, connections: int, seconds: float) -> float:
         """Ask for so long, or until the first answer where that comes later; returns how long it was.
 
-        What is asked by then is still answered, so that nothing is under way when this has returned; it doesn't count.
+        What is asked by then is still answered, so that nothing is under way when this has returned. At a pace, all
+        that was due counts, or the slowest would be left out; else what is answered after the end does not.
         """
         loop = asyncio.get_running_loop()
         began = time.perf_counter()
@@ -88,15 +89,20 @@ class Crowd:
         pacing = asyncio.create_task(self._keep_pace()) if self.pace else None
         await asyncio.sleep(seconds)
         await until(lambda: bool(self.seconds), FIRST_ANSWER_SECONDS_MAX)
-        self.is_over = True
         took = time.perf_counter() - began
         if pacing:
             pacing.cancel()
-        await until(lambda: not any(client.is_waiting for client in self.clients), LAST_ANSWERS_SECONDS_MAX)
+            await until(self._has_answers, LAST_ANSWERS_SECONDS_MAX)
+            self.broken += len(self.overdue) + sum(client.is_waiting for client in self.clients)
+        self.is_over = True
+        await until(self._has_answers, LAST_ANSWERS_SECONDS_MAX)
         for client in self.clients:
             if client.transport is not None:
                 client.transport.abort()
         return took
+
+    def _has_answers(self) -> bool:
+        return not self.overdue and not any(client.is_waiting for client in self.clients)
 
     def _client(self) -> Client:
         client = Client(self)
