@@ -38,6 +38,10 @@ RESERVATIONS = """
 SELECT id, event_id, buyer_id, quantity, status, 0 AS amount_minor, 'XXX' AS currency, placed_at, hold_expires_at
 FROM reservations WHERE buyer_id = $1 ORDER BY placed_at DESC, id DESC LIMIT 50
 """
+RESERVATION = """
+SELECT id, event_id, buyer_id, quantity, status, 0 AS amount_minor, 'XXX' AS currency, placed_at, hold_expires_at
+FROM reservations WHERE id = $1 AND buyer_id = $2
+"""
 
 
 class ListedEvent(BaseModel):
@@ -113,3 +117,12 @@ async def list_events(pool: Pool) -> list[ListedEvent]:
 async def list_reservations(buyer_id: Buyer, pool: Pool) -> list[Reservation]:
     """One's own, newest first."""
     return [Reservation(**row) for row in await pool.fetch(RESERVATIONS, buyer_id)]
+
+
+@app.get("/reservations/{reservation_id}")
+async def read_reservation(reservation_id: UUID, buyer_id: Buyer, pool: Pool) -> Reservation:
+    """One of one's own."""
+    row = await pool.fetchrow(RESERVATION, reservation_id, buyer_id)
+    if row is None:
+        raise HTTPException(404, "No such reservation")
+    return Reservation(**row)

@@ -25,6 +25,7 @@ SELECT gen_random_uuid(), e.id, buyer_id, 1, now(), now() + interval '1 day'
 FROM unnest(%(buyers)s::uuid[]) AS buyer_id, (SELECT id FROM events LIMIT %(reservations)s) AS e
 """
 ANY_EVENT = "SELECT id FROM events LIMIT 1"
+ONE_OF_EACH = "SELECT DISTINCT ON (buyer_id) buyer_id, id FROM reservations ORDER BY buyer_id, id"
 HOLD = """
 INSERT INTO reservations (id, event_id, buyer_id, quantity, placed_at, hold_expires_at)
 SELECT id, %(event_id)s, buyer_id, 1, now(), now() + interval '1 hour'
@@ -61,6 +62,11 @@ class CrudBoxOffice:
             ((event_id,),) = connection.execute(ANY_EVENT).fetchall()
         return UUID(str(event_id))
 
+    def one_of_each(self) -> dict[UUID, UUID]:
+        """A reservation of each buyer that has one."""
+        with psycopg.connect(self.database_url) as connection:
+            return dict(connection.execute(ONE_OF_EACH).fetchall())
+
     def held(self, count: int) -> list[UUID]:
         """Reservations of the first buyers, to be paid."""
         event_id = self.open_event()
@@ -81,9 +87,13 @@ class CrudBoxOffice:
         """Distinct buyers reserve as fast as they are answered, or `pace` of them a second."""
         bodies = [{"event_id": str(event_id)} for event_id in event_ids or [self.open_event()]]
         measured = rush_baseline(self.testbed, self.url, connections, seconds, bodies, refusals_expected, pace)
+        return measured._replace(faults=self.faults())
+
+    def faults(self) -> list[str]:
+        """Whether an event counts otherwise than its reservations do."""
         with psycopg.connect(self.database_url) as connection:
             ((wrong,),) = connection.execute(WRONG).fetchall()
-        return measured._replace(faults=[f"{wrong} events count wrongly"] if wrong else [])
+        return [f"{wrong} events count wrongly"] if wrong else []
 
 
 @contextmanager
