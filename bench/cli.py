@@ -32,6 +32,7 @@ from bench.scenarios import (
     read,
     rebuild,
     sold_out,
+    start,
     two_processes,
     verify,
 )
@@ -55,6 +56,7 @@ MODULES = (
     rebuild,
     expire,
     cold,
+    start,
     memory,
 )
 SCENARIOS: dict[str, ModuleType] = {module.__name__.rpartition(".")[2].replace("_", "-"): module for module in MODULES}

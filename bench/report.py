@@ -4,7 +4,7 @@ from typing import Any
 
 from bench.comparison import Comparison, Goal, Interval, Spread
 
-PLACES_BELOW_TEN = 1
+PLACES_BELOW_TEN = 2
 
 
 def table(comparison: Comparison, note: str = "") -> str:
