@@ -1,9 +1,9 @@
 """Processor time of all that the testbed runs, by what it works for: programs, sessions, the rest of PostgreSQL."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -51,13 +51,18 @@ class ProcessorTime:
 
 def read(server_url: str, server_pid: int, programs: Mapping[int, Program]) -> ProcessorTime:
     """Now. It costs some milliseconds; the kernel counts in hundredths of a second for each process."""
-    now = ProcessorTime()
     with psycopg.connect(server_url) as connection:
-        for pid, database, name in connection.execute(SESSIONS):
-            now.sessions[pid] = (database, name)
+        sessions = {pid: (database, name) for pid, database, name in connection.execute(SESSIONS)}
+    return replace(read_processes(server_pid, programs), sessions=sessions)
+
+
+def read_processes(server_pid: int, programs: Iterable[int]) -> ProcessorTime:
+    """The same without asking PostgreSQL whose its sessions are, which takes some of its time itself."""
+    now = ProcessorTime()
+    children = processes_by_parent()
     for pid in programs:
-        now.programs[pid] = sum(own_seconds(each) for each in family(pid))
-    for each in family(server_pid):
+        now.programs[pid] = sum(own_seconds(each) for each in family(pid, children))
+    for each in family(server_pid, children):
         now.postgres[each.pid] = own_seconds(each)
     with suppress(psutil.NoSuchProcess):
         times = psutil.Process(server_pid).cpu_times()
@@ -98,12 +103,22 @@ def each_us(seconds: Mapping[str, float], answers: int) -> dict[str, float]:
     return told | {"sum_us": sum(seconds[part] for part in SERVING) / answers * 1e6}
 
 
-def family(pid: int) -> list[psutil.Process]:
+def processes_by_parent() -> dict[int, list[psutil.Process]]:
+    """All processes of the machine, read once: psutil would read them again for each whose children are asked for."""
+    children: dict[int, list[psutil.Process]] = defaultdict(list)
+    for process in psutil.process_iter(["ppid"]):
+        children[process.info["ppid"]].append(process)
+    return children
+
+
+def family(pid: int, children: Mapping[int, list[psutil.Process]]) -> list[psutil.Process]:
     """The process and all below it, none when it is gone."""
+    found = []
     with suppress(psutil.NoSuchProcess):
-        head = psutil.Process(pid)
-        return [head, *head.children(recursive=True)]
-    return []
+        found.append(psutil.Process(pid))
+    for each in found:
+        found += children.get(each.pid, [])
+    return found
 
 
 def own_seconds(process: psutil.Process) -> float:

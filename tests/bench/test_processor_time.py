@@ -8,7 +8,18 @@ from urllib.parse import parse_qs, urlsplit
 import psutil
 import pytest
 
-from bench.processor_time import API, WORKER, ProcessorTime, Program, each_us, family, named, own_seconds, spent
+from bench.processor_time import (
+    API,
+    WORKER,
+    ProcessorTime,
+    Program,
+    each_us,
+    family,
+    named,
+    own_seconds,
+    processes_by_parent,
+    spent,
+)
 
 OURS = Program(API, "postgresql://h/ours?x=y", "http://127.0.0.1:1")
 PROGRAMS = {1: OURS, 2: Program(WORKER, OURS.database_url), 3: Program(API, "postgresql://h/theirs", "http://h:2")}
@@ -45,12 +56,12 @@ def test_a_process_counts_with_all_below_it_and_not_at_all_once_it_is_gone() -> 
     with subprocess.Popen([sys.executable, "-c", spending], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         child.stdout.readline()
-        assert child.pid in [each.pid for each in family(os.getpid())]
+        assert child.pid in [each.pid for each in family(os.getpid(), processes_by_parent())]
         one = psutil.Process(child.pid)
         assert own_seconds(one) >= 0.09
         child.communicate(b"\n")
     assert own_seconds(one) == 0
-    assert family(child.pid) == []
+    assert family(child.pid, processes_by_parent()) == []
 
 
 def test_sessions_bear_the_name_of_their_program() -> None:
