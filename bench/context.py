@@ -8,6 +8,7 @@ from functools import partial
 import psycopg
 
 from bench.comparison import Comparison, Measured, in_turn
+from bench.quiet import until_quiet
 from bench.testbed import Testbed
 
 # Up to here it is the smoke: no figure means anything.
@@ -54,6 +55,7 @@ class Bench:
             comparison.warmed[name] = [runs[name](seconds or self.seconds)]
         for database_url in databases:
             vacuum(database_url)
+        until_quiet(self.testbed)
         variants = {name: partial(run, seconds or self.seconds) for name, run in runs.items()}
         return in_turn(comparison, variants, self.repeats, self.dice)
 

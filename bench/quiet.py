@@ -24,7 +24,7 @@ def until_quiet(testbed: Testbed) -> None:
     """
     for program in testbed.workers():
         head = until_folded(program.database_url)
-        if program.seals and testbed.server.durable:
+        if program.seals and testbed.is_patient and testbed.server.durable:
             until(SEALED, program.database_url, head, SEALED_SECONDS_MAX)
     if testbed.server.durable:
         until_still(testbed)

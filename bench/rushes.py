@@ -170,12 +170,13 @@ def rush_baseline(
 def loaded(
     testbed: Testbed, url: str, *begin: Callable[[], Clients], watched: AbstractContextManager[None] | None = None
 ) -> tuple[list[Load], dict[str, float]]:
-    """Begin with all these clients once all is quiet; what each saw, and processor time until all is quiet again.
+    """Begin with all these clients once all is folded; what each saw, and processor time until all is quiet again.
 
-    That is in microseconds an answer, whoever got it. So what is folded and sealed only after the last one counts.
-    `watched` is entered while there are clients.
+    So the next begins in quiet, and what is folded and sealed only after the last answer counts. The time is in
+    microseconds an answer, whoever got it. `watched` is entered while there are clients.
     """
-    until_quiet(testbed)
+    for program in testbed.workers():
+        until_folded(program.database_url)
     before = testbed.processor_time()
     with watched or nullcontext():
         loads = [clients.load() for clients in [each() for each in begin]]

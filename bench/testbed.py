@@ -36,11 +36,15 @@ REGISTER = "COPY accounts (account_id, email, password_hash, name) FROM STDIN"
 class Testbed:
     """One PostgreSQL with `buyers` accounts in each of its databases. Use `open_testbed`.
 
-    `wrk` is that program's path, None where the clients are in Python.
+    `wrk` is that program's path, None where the clients are in Python. Who `is_patient` waits after a run until the
+    worker has sealed it, which begins every five seconds.
     """
 
-    def __init__(self, folder: Path, server: EmbeddedPostgres, buyers: int, wrk: str | None) -> None:
+    def __init__(
+        self, folder: Path, server: EmbeddedPostgres, buyers: int, wrk: str | None, *, is_patient: bool = True
+    ) -> None:
         self.folder = folder
+        self.is_patient = is_patient
         self.server = server
         self.server_url = server.url
         self.programs: dict[int, Program] = {}
@@ -174,14 +178,16 @@ class Testbed:
 
 
 @contextmanager
-def open_testbed(buyers: int, wrk: str | None = None, *, durable: bool = True) -> Iterator[Testbed]:
+def open_testbed(
+    buyers: int, wrk: str | None = None, *, durable: bool = True, is_patient: bool = True
+) -> Iterator[Testbed]:
     """A testbed with its PostgreSQL, for the duration of the block; not `durable` where the figures don't matter."""
     with tempfile.TemporaryDirectory(prefix="tixxety-bench-") as folder, ExitStack() as stack:
         Path(folder).chmod(0o711)
         server = EmbeddedPostgres(Path(folder) / "home", durable=durable)
         stack.callback(server.discard)
         server.start()
-        yield Testbed(Path(folder), server, buyers, wrk)
+        yield Testbed(Path(folder), server, buyers, wrk, is_patient=is_patient)
 
 
 @contextmanager
