@@ -45,6 +45,8 @@ def _faults_of(comparison: dict[str, Any]) -> Iterator[str]:
     for each, variant in variants.items():
         if not all(figure > 0 for figure in variant["runs"]) or variant["seen"].get("errors", 0):
             yield f"{name}: {each} has told {variant}"
+        if "clients_us" in variant["seen"] and not variant["seen"].get("api_us", 0) > 0:
+            yield f"{name}: {each} was answered without any processor time"
 
 
 def main() -> None:
