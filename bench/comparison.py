@@ -81,8 +81,8 @@ class Comparison:
     faults_of_history: list[str] | None = None
     # What only warmed up: its figures count for nothing, its faults for as much as any.
     warmed: dict[str, list[Measured]] = field(default_factory=dict)
-    # Processes that wanted a core in the minute before, and in the last minute of it.
-    load: tuple[float, float] = (0.0, 0.0)
+    # Processes that wanted a core in the minute before, and in the last minute of it; None where runs are another's.
+    load: tuple[float, float] | None = None
 
     def spread(self, variant: str) -> Spread:
         """The variant's figures."""

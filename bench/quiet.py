@@ -25,7 +25,7 @@ def until_quiet(testbed: Testbed) -> None:
     for program in testbed.workers():
         head = until_folded(program.database_url)
         if program.seals and testbed.is_patient and testbed.server.durable:
-            until(SEALED, program.database_url, head, SEALED_SECONDS_MAX)
+            until(SEALED, program.database_url, head, SEALED_SECONDS_MAX, every_seconds=0.2)
     if testbed.server.durable:
         until_still(testbed)
 
@@ -50,7 +50,7 @@ def until_folded(database_url: str) -> int:
     return int(head)
 
 
-def until(reached: str, database_url: str, position: int, seconds_max: float) -> None:
+def until(reached: str, database_url: str, position: int, seconds_max: float, *, every_seconds: float = 0.02) -> None:
     """Wait until the statement says of the position that it is so. Raises RuntimeError when that takes too long."""
     with connect(database_url) as connection:
         connection.autocommit = True
@@ -58,4 +58,4 @@ def until(reached: str, database_url: str, position: int, seconds_max: float) ->
         while connection.execute(reached, (position,)).fetchone() != (True,):
             if time.monotonic() > deadline:
                 raise RuntimeError(f"after {seconds_max} s position {position} is not there yet: {reached}")
-            connection.execute("SELECT pg_sleep(0.02)")
+            time.sleep(every_seconds)

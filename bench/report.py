@@ -25,8 +25,8 @@ def table(comparison: Comparison, note: str = "") -> str:
     lines += [f"  FAULT    {fault}" for fault in comparison.faults]
     if comparison.is_judged and not comparison.faults:
         lines.append("  nothing oversold, lost or doubled")
-    before, after = comparison.load
-    lines.append(f"  load average {before:.1f} before, {after:.1f} after")
+    if comparison.load is not None:
+        lines.append("  load average {:.1f} before, {:.1f} after".format(*comparison.load))
     return "\n".join(lines) + "\n"
 
 
@@ -80,7 +80,7 @@ def as_dict(comparison: Comparison) -> dict[str, Any]:
             }
             for goal in comparison.goals
         ],
-        "load_average": {"before": comparison.load[0], "after": comparison.load[1]},
+        "load_average": comparison.load and dict(zip(("before", "after"), comparison.load, strict=True)),
         "is_judged": comparison.is_judged,
         "faults": comparison.faults,
     }
