@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from enum import StrEnum
+from pathlib import Path
 from types import ModuleType
 from typing import Annotated, NamedTuple, TextIO
 
@@ -36,6 +37,7 @@ from bench.scenarios import (
     start,
     two_processes,
     verify,
+    versions,
 )
 from bench.testbed import open_testbed
 
@@ -59,6 +61,7 @@ MODULES = (
     cold,
     start,
     memory,
+    versions,
 )
 SCENARIOS: dict[str, ModuleType] = {module.__name__.rpartition(".")[2].replace("_", "-"): module for module in MODULES}
 # So many distinct buyers that nobody has to come twice in one run.
@@ -95,11 +98,14 @@ def measure(
     repeats: Annotated[int | None, typer.Option(min=1, help="How often each variant is measured; 7.")] = None,
     scale: Annotated[float | None, typer.Option(min=0.0001, max=1, help="Of the sizes of what is filled; 1.")] = None,
     clients: Annotated[ClientsIn | None, typer.Option(help="By default wrk where it is installed.")] = None,
+    other: Annotated[Path | None, typer.Option(exists=True, help="A tree with another version: `versions`.")] = None,
     seed: Annotated[int | None, typer.Option(help="For the same order of runs again.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and tables to standard error.")] = False,
 ) -> None:
     """Measure; ends with 1 if anything was oversold, lost or doubled."""
-    chosen = list(dict.fromkeys(scenarios or SCENARIOS))
+    chosen = list(dict.fromkeys(scenarios or (name for name in SCENARIOS if other or name != "versions")))
+    if other is None and scenarios and "versions" in chosen:
+        sys.exit("bench: versions compares with another tree; name it with --other.")
     if unknown := [name for name in chosen if name not in SCENARIOS]:
         sys.exit(f"bench: there is no scenario {unknown[0]}; there are {', '.join(SCENARIOS)}.")
     wrk = shutil.which("wrk") if clients is not ClientsIn.PYTHON else None
@@ -117,7 +123,7 @@ def measure(
     buyers = round(BUYERS_PER_SECOND * extent.seconds)
     with open_testbed(buyers, wrk, durable=durable, is_patient=not quick) as testbed:
         about |= provenance(testbed.server_url)
-        bench = Bench(testbed, extent.seconds, extent.repeats, random.Random(seed), extent.scale)
+        bench = Bench(testbed, extent.seconds, extent.repeats, random.Random(seed), extent.scale, other)
         comparisons = list(measured(bench, chosen, sys.stderr if as_json else sys.stdout, ", quick" if quick else ""))
     if as_json:
         sys.stdout.write(json.dumps(about | {"comparisons": [as_dict(one) for one in comparisons]}, indent=2) + "\n")

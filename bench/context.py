@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import psycopg
 
@@ -29,6 +30,8 @@ class Bench:
     repeats: int
     dice: random.Random
     scale: float
+    # The tree of another version to compare with.
+    other: Path | None = None
 
     @property
     def few(self) -> int:

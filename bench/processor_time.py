@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import psutil
 import psycopg
 
-API, WORKER = "api", "worker"
+API, WORKER, MIGRATION = "api", "worker", "migration"
 WRITING, PROJECTING, OTHERS, BESIDE = "pg_writing", "pg_projecting", "pg_others", "beside"
 SERVING = (API, WORKER, WRITING, PROJECTING, OTHERS)
 

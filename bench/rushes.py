@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,7 +15,7 @@ from bench.comparison import Measured
 from bench.load import Clients, Load, request
 from bench.processor_time import each_us
 from bench.quiet import until_folded, until_quiet
-from bench.testbed import SECRET, Testbed, connect
+from bench.testbed import ROOT, SECRET, Testbed, connect
 from tests.proof.proof import faults
 
 LONG_HOLD_SECONDS = 86_400
@@ -77,17 +78,25 @@ class Site:
 
 @contextmanager
 def opened(
-    testbed: Testbed, processes: int = 1, fill: Callable[[str], None] | None = None, *, audited: bool = True
+    testbed: Testbed,
+    processes: int = 1,
+    fill: Callable[[str], object] | None = None,
+    *,
+    audited: bool = True,
+    tree: Path = ROOT,
 ) -> Iterator[Site]:
-    """A box office of ours with a worker, on a database that `fill` may fill before; `audited` as it always is."""
-    database_url = testbed.database()
+    """A box office of ours with a worker, on a database that `fill` may fill before; `audited` as it always is.
+
+    `tree` is a folder with the version to run.
+    """
+    database_url = testbed.database(tree)
     with ExitStack() as stack:
         stack.callback(testbed.drop, database_url)
         if fill is not None:
             fill(database_url)
         if audited:
-            stack.enter_context(testbed.worker(database_url))
-            url = stack.enter_context(testbed.api(database_url, processes))
+            stack.enter_context(testbed.worker(database_url, tree=tree))
+            url = stack.enter_context(testbed.api(database_url, processes, tree))
         else:
             stack.enter_context(testbed.worker(database_url, UNAUDITED_WORKER))
             url = stack.enter_context(testbed.baseline("unaudited", database_url))

@@ -19,7 +19,7 @@ from psycopg import sql
 from accounts.tokens import Tokens
 from bench import processor_time
 from bench.load import Clients, in_python, with_wrk
-from bench.processor_time import API, WORKER, ProcessorTime, Program
+from bench.processor_time import API, MIGRATION, WORKER, ProcessorTime, Program
 from eventstore.box_office import BoxOffice
 from tixxety.embedded.server import EmbeddedPostgres
 from tixxety.processes.child_process import TiedProcess
@@ -55,13 +55,23 @@ class Testbed:
         self._numbers = iter(range(1_000_000))
         url = self._create(TEMPLATE)
         migrate(url)
+        self._register(url)
+
+    def database(self, tree: Path = ROOT) -> str:
+        """The URL of a fresh box office, of the version in this tree, in which every buyer has an account."""
+        if tree == ROOT:
+            return self._create(f"bench_{next(self._numbers)}", TEMPLATE)
+        url = self.empty_database()
+        with self.program(["-m", "tixxety", "migrate"], Program(MIGRATION, url), tree) as process:
+            if not process.ends_within(READY_SECONDS_MAX) or process.process.returncode:
+                raise RuntimeError(f"the database of {tree} could not be made")
+        self._register(url)
+        return url
+
+    def _register(self, url: str) -> None:
         with connect(url) as connection, connection.cursor().copy(REGISTER) as copy:
             for buyer in self.buyers:
                 copy.write_row((buyer, f"{buyer}@example.com", "none", "Somebody"))
-
-    def database(self) -> str:
-        """The URL of a fresh box office in which every buyer has an account."""
-        return self._create(f"bench_{next(self._numbers)}", TEMPLATE)
 
     def empty_database(self) -> str:
         """The URL of a database with nothing in it."""
@@ -81,18 +91,20 @@ class Testbed:
                 connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
 
     @contextmanager
-    def api(self, database_url: str, processes: int = 1) -> Iterator[str]:
-        """The URL of our own API."""
+    def api(self, database_url: str, processes: int = 1, tree: Path = ROOT) -> Iterator[str]:
+        """The URL of our own API, of the version in this tree."""
         port = free_port()
         command = ["-m", "tixxety", "serve", "--port", str(port), "--workers", str(processes)]
-        with self._answering(command, database_url, port) as url:
+        with self._answering(command, database_url, port, tree) as url:
             yield url
 
     @contextmanager
-    def worker(self, database_url: str, command: Sequence[str] = OUR_WORKER) -> Iterator[TiedProcess]:
+    def worker(
+        self, database_url: str, command: Sequence[str] = OUR_WORKER, tree: Path = ROOT
+    ) -> Iterator[TiedProcess]:
         """Our own worker, or what the command runs in its place, which seals nothing."""
         program = Program(WORKER, database_url, seals=command is OUR_WORKER)
-        with self.program(list(command), program) as process:
+        with self.program(list(command), program, tree) as process:
             yield process
 
     def workers(self) -> list[Program]:
@@ -108,9 +120,9 @@ class Testbed:
             yield url
 
     @contextmanager
-    def _answering(self, command: list[str], database_url: str, port: int) -> Iterator[str]:
+    def _answering(self, command: list[str], database_url: str, port: int, tree: Path = ROOT) -> Iterator[str]:
         url = f"http://127.0.0.1:{port}"
-        with self.program(command, Program(API, database_url, url)) as process:
+        with self.program(command, Program(API, database_url, url), tree) as process:
             yield until_answered(url, "/health/live", process)
 
     def processor_time(self) -> ProcessorTime:
@@ -150,7 +162,7 @@ class Testbed:
         return Clients(in_python(url, file, connections, seconds, pace), file, seconds)
 
     @contextmanager
-    def program(self, command: list[str], program: Program) -> Iterator[TiedProcess]:
+    def program(self, command: list[str], program: Program, tree: Path = ROOT) -> Iterator[TiedProcess]:
         """A Python process of the project's; what it says is kept in the folder until the end of the bench."""
         environment = os.environ | {
             "DATABASE_URL": processor_time.named(program.database_url, program.part),
@@ -164,7 +176,7 @@ class Testbed:
             process = TiedProcess(
                 [sys.executable, *command],
                 when_orphaned=signal.SIGKILL,
-                cwd=ROOT,
+                cwd=tree,
                 env=environment,
                 stdout=output,
                 stderr=output,
