@@ -26,6 +26,27 @@ READ_AT = """
 SELECT notification_id, command_position, originator_id, originator_version, topic, state
 FROM stored_events WHERE notification_id = ANY(%(positions)s::bigint[])
 """
+PLACES_AFTER = """
+SELECT originator_version, notification_id, topic FROM stored_events
+WHERE originator_id = %(stream_id)s AND originator_version > %(version)s
+  AND (%(topic)s::text IS NULL OR topic = %(topic)s::text)
+  AND (cardinality(%(any_of)s::bytea[]) = 0
+       OR EXISTS (SELECT FROM unnest(%(any_of)s::bytea[]) AS part WHERE position(part IN state) > 0))
+ORDER BY originator_version LIMIT %(limit)s
+"""
+# Halves the versions (`low`, `high`), of which the first was recorded before the position and the second was not.
+VERSION_BEFORE = """
+WITH RECURSIVE halves (low, high) AS (
+    SELECT 0::bigint, coalesce(max(originator_version), 0) + 1 FROM stored_events WHERE originator_id = %(stream_id)s
+    UNION ALL
+    SELECT CASE WHEN notification_id < %(position)s THEN originator_version ELSE low END,
+           CASE WHEN notification_id < %(position)s THEN high ELSE originator_version END
+    FROM halves JOIN stored_events
+        ON originator_id = %(stream_id)s AND originator_version = (low + high) / 2
+    WHERE high - low > 1
+)
+SELECT low FROM halves ORDER BY high - low LIMIT 1
+"""
 FIRST_AFTER = """
 SELECT position, recorded_at FROM history WHERE position > %(after)s ORDER BY position LIMIT 1
 """
@@ -52,6 +73,14 @@ class StoredRow(NamedTuple):
     def recorded(self) -> Recorded:
         """What it says. Raises for a row that can't be a domain event."""
         return Recorded(self.position, self.command_position, decode(*self[2:]))
+
+
+class Place(NamedTuple):
+    """Where in its stream and where in the history a domain event stands, and its type."""
+
+    version: int
+    position: int
+    topic: str
 
 
 async def now(connection: Connection) -> datetime:
@@ -89,6 +118,34 @@ async def stream_after(
     values = {"stream_id": stream_id, "version": version, "limit": limit}
     cursor = await connection.execute(READ_STREAM_AFTER, values, binary=True, prepare=prepare)
     return [StoredRow(*row) for row in await cursor.fetchall()]
+
+
+async def places_after(
+    connection: Connection,
+    stream_id: UUID,
+    version: int,
+    limit: int,
+    topic: str | None = None,
+    any_of: Sequence[bytes] = (),
+) -> list[Place]:
+    """Where the next `limit` domain events of one stream stand, in order.
+
+    Of one type only, if it is given, and only those whose state contains any of some bytes, if such are given. States
+    are written without blanks, and text in them has no bare quotes, so that `"name":"value"` tells a value.
+    """
+    values = {"stream_id": stream_id, "version": version, "limit": limit, "topic": topic, "any_of": list(any_of)}
+    cursor = await connection.execute(PLACES_AFTER, values, binary=True, prepare=False)
+    return [Place(*row) for row in await cursor.fetchall()]
+
+
+async def version_before(connection: Connection, stream_id: UUID, position: int) -> int:
+    """The last version of a stream that was recorded before a position; 0 if there is none.
+
+    A search by halves; of a stream that has lost versions it may give an earlier one.
+    """
+    values = {"stream_id": stream_id, "position": position}
+    ((version,),) = await (await connection.execute(VERSION_BEFORE, values, prepare=False)).fetchall()
+    return int(version)
 
 
 async def rows_at(connection: Connection, positions: Sequence[int]) -> dict[int, StoredRow]:
