@@ -100,7 +100,7 @@ async def list_domain_events(
         return StreamingResponse(_lines(first, pages), headers={"Vary": "Accept"}, media_type=LINES)
     entries = within_bytes(found, _bytes)
     if len(entries) < len(found):
-        next_after = entries[-1].row.position
+        next_after = entries[-1].found.position
     next_cursor = cursor_at(("domain events", *filters), (next_after,)) if next_after is not None else None
     return _cloud_events(request, entries, next_cursor) if shape == CLOUD_EVENTS else _page(entries, next_cursor)
 

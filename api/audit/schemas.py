@@ -45,7 +45,7 @@ class DomainEventAnswer(BaseModel):
     position: int
     command_position: Annotated[int | None, Field(description="The last position of the same command.")]
     stream: Annotated[UUID, Field(description="The event or the reservation whose own domain event this is.")]
-    version: int
+    version: Annotated[int | None, Field(description="The place in its stream; null where the history has lost it.")]
     type: Type
     event_id: UUID
     reservation_id: UUID | None
@@ -68,7 +68,7 @@ class DomainEventItem(msgspec.Struct, frozen=True, gc=False):
     position: int
     command_position: int | None
     stream: UUID
-    version: int
+    version: int | None
     type: str
     event_id: UUID
     reservation_id: UUID | None
@@ -80,13 +80,13 @@ class DomainEventItem(msgspec.Struct, frozen=True, gc=False):
 
 def item_of(entry: audit_trail_pages.Entry) -> DomainEventItem:
     """The entry as an item of a page, or a line of NDJSON."""
-    row, stored = entry
+    (found, stored), row = entry, entry.found.row
     return DomainEventItem(
-        row.position,
+        found.position,
         stored.command_position if stored else None,
-        row.stream,
-        row.version,
-        row.type,
+        found.stream,
+        entry.version,
+        found.type,
         row.event_id,
         row.reservation_id,
         row.actor_id or SYSTEM,

@@ -9,15 +9,21 @@ from eventstore.postgres.connections import Connection
 from eventstore.reading import StoredRow
 from projections import checkpoint
 from projections.queries import audit_trail_queries
-from projections.queries.audit_trail_queries import Filters, Span
-from projections.tables.audit_trail import AuditRow
+from projections.queries.audit_trail_queries import Filters, Found, Span
 
 
 class Entry(NamedTuple):
-    """A row of the index and the domain event of its position; None where the history has lost it."""
+    """A domain event that the index knows of, and as it is stored; None where the history has lost it."""
 
-    row: AuditRow
+    found: Found
     stored: StoredRow | None
+
+    @property
+    def version(self) -> int | None:
+        """Its place in its stream; None where the history alone has known it."""
+        if not self.found.is_event_side:
+            return self.found.row.version
+        return self.stored.version if self.stored else None
 
 
 class Page(NamedTuple):
@@ -50,6 +56,6 @@ async def pages(connections: ConnectionSource, filters: Filters) -> AsyncIterato
 
 
 async def _page(connection: Connection, filters: Filters, within: Span, limit: int) -> Page:
-    rows, after = await audit_trail_queries.selected(connection, filters, within, limit)
-    stored = await reading.rows_at(connection, [row.position for row in rows]) if rows else {}
-    return Page([Entry(row, stored.get(row.position)) for row in rows], after)
+    found, after = await audit_trail_queries.selected(connection, filters, within, limit)
+    stored = await reading.rows_at(connection, [one.position for one in found]) if found else {}
+    return Page([Entry(one, stored.get(one.position)) for one in found], after)

@@ -1,13 +1,16 @@
 """The queries of `audit_trail`: which domain events some filters select, in the order of the history."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from psycopg.rows import args_row
 
+from domain.domain_event import SYSTEM
+from eventstore import reading
 from eventstore.postgres.connections import Connection
-from projections.tables.audit_trail import AuditRow
+from projections.tables.audit_trail import EVENT_SIDE_TOPICS, RESERVATION_TOPICS, AuditRow
 from projections.tables.table import columns
 
 # Positions follow the commits and times the decisions before them: between a domain event and one behind it time may go
@@ -19,35 +22,44 @@ FREQUENT_TYPES = frozenset(
     ("TicketsHeld", "ReservationPlaced", "TicketsSold", "ReservationPaid", "TicketsReleased", "ReservationExpired")
 )
 WALKED_POSITIONS = 500_000
+# So much of a stream one part of an answer looks at where the history can't tell what is selected.
+WALKED_PLACES, MOST_PLACES_AT_ONCE = 50_000, 10_000
+# What the state of an event's side says where the reservation's side is of one type or the other.
+REASONS = {"ReservationExpired": ("expired",), "ReservationCancelled": ("buyer", "event-cancelled")}
 
-_ROWS = f"SELECT {columns(AuditRow)} FROM audit_trail AS trail WHERE position <= %(upto)s"  # noqa: S608
+# A row finds its own domain event and the one before it: the last may be looked for by the row behind.
+_ROWS = f"SELECT {columns(AuditRow)} FROM audit_trail AS trail WHERE position <= %(upto)s + 1"  # noqa: S608
 _IN_POSITION = "AND position > %(after)s"
 _OF_EVENT = "AND (%(event_id)s::uuid IS NULL OR event_id = %(event_id)s::uuid)"
 _OF_ACCOUNT = "AND (%(account_id)s::uuid IS NULL OR actor_id = %(account_id)s::uuid)"
 _OF_THE_REST = """
   AND (%(reservation_id)s::uuid IS NULL OR reservation_id = %(reservation_id)s::uuid)
   AND (NOT %(by_system)s::boolean OR actor_id IS NULL)
-  AND (%(type)s::text IS NULL OR type = %(type)s::text)
+  AND (%(row_type)s::text IS NULL OR type = %(row_type)s::text OR type = %(other_row_type)s::text)
   AND (%(since)s::timestamptz IS NULL OR recorded_at >= %(since)s::timestamptz)
   AND (%(until)s::timestamptz IS NULL OR recorded_at < %(until)s::timestamptz)
 """
-SELECTED = f"{_ROWS} {_IN_POSITION} {_OF_EVENT} {_OF_ACCOUNT} {_OF_THE_REST} ORDER BY position LIMIT %(limit)s"
-# Each a range of one value, in the order of its own index: for a value that is frequent but comes late, the plan would
-# else be to walk to it from the first position.
+SELECTED = f"{_ROWS} {_IN_POSITION} {_OF_EVENT} {_OF_ACCOUNT} {_OF_THE_REST} ORDER BY position LIMIT %(rows)s"
+# A range of one value, in the order of the index: for a value that is frequent but comes late, the plan would else be
+# to walk to it from the first position.
 _IN_INDEX_OF_ACCOUNT = "AND (actor_id, position) > (%(account_id)s, %(after)s) AND actor_id <= %(account_id)s"
-_IN_INDEX_OF_EVENT = "AND (event_id, position) > (%(event_id)s, %(after)s) AND event_id <= %(event_id)s"
 SELECTED_OF_ACCOUNT = (
-    f"{_ROWS} {_IN_INDEX_OF_ACCOUNT} {_OF_EVENT} {_OF_THE_REST} ORDER BY trail.actor_id, position LIMIT %(limit)s"
+    f"{_ROWS} {_IN_INDEX_OF_ACCOUNT} {_OF_EVENT} {_OF_THE_REST} ORDER BY trail.actor_id, position LIMIT %(rows)s"
 )
-SELECTED_OF_EVENT = f"{_ROWS} {_IN_INDEX_OF_EVENT} {_OF_THE_REST} ORDER BY event_id, position LIMIT %(limit)s"
+SELECTED_AT = f"""
+{_ROWS} {_IN_POSITION} AND position = ANY(%(positions)s::bigint[]) {_OF_EVENT} {_OF_ACCOUNT} {_OF_THE_REST}
+ORDER BY position
+"""
 # Halves the positions (`low`, `high`), of which the first was recorded before the instant and the second was not.
 BEFORE = """
 WITH RECURSIVE halves (low, high) AS (
     SELECT 0::bigint, %(upto)s::bigint + 1
     UNION ALL
-    SELECT CASE WHEN recorded_at < %(instant)s THEN position ELSE low END,
-           CASE WHEN recorded_at < %(instant)s THEN high ELSE position END
-    FROM halves JOIN audit_trail ON position = (low + high) / 2
+    SELECT CASE WHEN is_before THEN position ELSE low END, CASE WHEN is_before THEN high ELSE (low + high) / 2 END
+    FROM halves LEFT JOIN LATERAL (
+        SELECT position, position < high AND recorded_at < %(instant)s AS is_before
+        FROM audit_trail WHERE position >= (low + high) / 2 ORDER BY position LIMIT 1
+    ) AS next ON true
     WHERE high - low > 1
 )
 SELECT low FROM halves ORDER BY high - low LIMIT 1
@@ -68,16 +80,41 @@ class Filters(NamedTuple):
 
     @property
     def query(self) -> str:
-        """The query by the index that is likely to find the least."""
-        if self.account_id and not self.reservation_id:
-            return SELECTED_OF_ACCOUNT
-        return SELECTED_OF_EVENT if self.event_id and not self.reservation_id else SELECTED
+        """The query by the index that is likely to find the least, where no stream has all that is selected."""
+        return SELECTED_OF_ACCOUNT if self.account_id else SELECTED
+
+    @property
+    def stream_id(self) -> UUID | None:
+        """The stream that tells of all that is selected, where it is likely to be the least that does."""
+        return self.reservation_id or (None if self.account_id else self.event_id)
 
     @property
     def walks(self) -> bool:
         """Whether no index finds what is selected."""
         named = self.event_id or self.reservation_id or self.account_id
         return not named and (self.by_system or self.type in FREQUENT_TYPES)
+
+    @property
+    def row_types(self) -> list[str | None]:
+        """The types of the rows that find the type; at most two, and [None] for any."""
+        return [row for row, event_side in EVENT_SIDE_TOPICS.items() if event_side == self.type] or [self.type]
+
+    @property
+    def event_side_topic(self) -> str | None:
+        """The type by which an event's stream tells of the type; None for any."""
+        return EVENT_SIDE_TOPICS.get(self.type or "", self.type)
+
+    @property
+    def said(self) -> list[bytes]:
+        """Of which any is in the state of what an event's stream tells; empty where it says nothing of the filters."""
+        if self.type in REASONS:
+            return [f'"reason":"{reason}"'.encode() for reason in REASONS[self.type]]
+        return [f'"actor_id":"{SYSTEM}"'.encode()] if self.by_system else []
+
+    def values(self) -> dict[str, Any]:
+        """Parameters of the queries."""
+        row_type, other_row_type = (*self.row_types, None)[:2]
+        return self._asdict() | {"row_type": row_type, "other_row_type": other_row_type}
 
 
 class Span(NamedTuple):
@@ -87,10 +124,32 @@ class Span(NamedTuple):
     upto: int
 
 
-class Selected(NamedTuple):
-    """Rows in order, and the position that more may follow behind; None when none do."""
+class Found(NamedTuple):
+    """A domain event's position, and the row that it is found by: its own, or that of the position behind it."""
 
-    rows: list[AuditRow]
+    position: int
+    row: AuditRow
+
+    @property
+    def is_event_side(self) -> bool:
+        """Whether it is what the event's stream says of a reservation, and the row what the reservation's says."""
+        return self.position != self.row.position
+
+    @property
+    def type(self) -> str:
+        """The domain event's own."""
+        return EVENT_SIDE_TOPICS[self.row.type] if self.is_event_side else self.row.type
+
+    @property
+    def stream(self) -> UUID:
+        """The event or the reservation whose own domain event it is."""
+        return self.row.event_id if self.is_event_side else self.row.stream
+
+
+class Selected(NamedTuple):
+    """Domain events in order, and the position that more may follow behind; None when none do."""
+
+    found: list[Found]
     after: int | None
 
 
@@ -108,21 +167,68 @@ async def span(connection: Connection, filters: Filters, upto: int) -> Span:
 
 
 async def selected(connection: Connection, filters: Filters, within: Span, limit: int) -> Selected:
-    """At most `limit` rows within a span, in order, and where to go on.
+    """At most `limit` domain events within a span, in order, and where to go on.
 
     Costs as many rows as the reservation selects, else the account, the event or the rare type; and no more than
-    `limit` where there is one filter only. Of a frequent type, or of the system, there may be fewer rows than `limit`,
-    even none, although more follow: so no answer takes longer than a walk along `WALKED_POSITIONS`.
+    `limit` where there is one filter only. Where nothing tells beforehand what is selected, there may be fewer than
+    `limit`, even none, although more follow: so no answer takes longer than a walk along `WALKED_POSITIONS`, or along
+    `WALKED_PLACES` of a stream. By an event or a reservation only that is found which the history has not lost.
     """
+    if filters.stream_id is not None:
+        return await _of_stream(connection, filters, filters.stream_id, within, limit)
     upto = min(within.upto, within.after + WALKED_POSITIONS) if filters.walks else within.upto
-    values = filters._asdict() | {"after": within.after, "upto": upto, "limit": limit + 1}
+    # The first and the last row may each be there for what lies outside of the span.
+    values = filters.values() | {"after": within.after, "upto": upto, "rows": limit + 2}
+    rows = await _rows(connection, filters.query, values)
+    found = _domain_events(rows, filters, Span(within.after, upto))
+    return _first(found, limit, upto if upto < within.upto else None)
+
+
+async def _of_stream(connection: Connection, filters: Filters, stream_id: UUID, within: Span, limit: int) -> Selected:
+    """What the history's own key finds, and the filters select; of one stream, more and more of it at a time."""
+    version = await reading.version_before(connection, stream_id, within.after) if within.after else 0
+    told = (filters.event_side_topic, filters.said) if stream_id == filters.event_id else ()
+    found: list[Found] = []
+    walked, size = 0, limit + 1
+    while True:
+        places = await reading.places_after(connection, stream_id, version, size, *told)
+        if not places or (filters.reservation_id and places[0].topic not in RESERVATION_TOPICS):
+            return _first(found, limit, None)
+        positions = [place.position + (place.topic in EVENT_SIDE_TOPICS.values()) for place in places]
+        values = filters.values() | within._asdict() | {"positions": positions}
+        found += _domain_events(await _rows(connection, SELECTED_AT, values), filters, within)
+        is_end = len(places) < size or positions[-1] > within.upto
+        version, walked = places[-1].version, walked + size
+        if is_end or len(found) > limit or walked >= WALKED_PLACES:
+            return _first(found, limit, None if is_end else positions[-1])
+        size = min(2 * size, MOST_PLACES_AT_ONCE)
+
+
+async def _rows(connection: Connection, query: str, values: dict[str, Any]) -> list[AuditRow]:
     async with connection.cursor(binary=True, row_factory=args_row(AuditRow)) as cursor:
         # Never prepared, so that each combination of filters gets a plan of its own.
-        await cursor.execute(filters.query, values, prepare=False)
-        rows = await cursor.fetchall()
-    if len(rows) > limit:
-        return Selected(rows[:limit], rows[limit - 1].position)
-    return Selected(rows, upto if upto < within.upto else None)
+        await cursor.execute(query, values, prepare=False)
+        return await cursor.fetchall()
+
+
+def _domain_events(rows: Iterable[AuditRow], filters: Filters, within: Span) -> list[Found]:
+    """What the rows find: each its own domain event, behind what the event's stream says of the same step.
+
+    Tables of an older version have a row for either, and are answered from in the same way.
+    """
+    found: dict[int, Found] = {}
+    for row in rows:
+        if row.type in EVENT_SIDE_TOPICS:
+            found[row.position - 1] = Found(row.position - 1, row)
+        found[row.position] = Found(row.position, row)
+    return [
+        one for one in found.values() if within.after < one.position <= within.upto and filters.type in (None, one.type)
+    ]
+
+
+def _first(found: list[Found], limit: int, after: int | None) -> Selected:
+    """At most `limit` of these, and where to go on: behind the last one if there are more, else behind `after`."""
+    return Selected(found[:limit], found[limit - 1].position) if len(found) > limit else Selected(found, after)
 
 
 async def _before(connection: Connection, instant: datetime, upto: int) -> int:

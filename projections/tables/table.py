@@ -36,8 +36,9 @@ class Table:
     `key` names the column of the primary key. Of a key of several columns it is a tuple of their names, and keys are
     tuples of their values.
 
-    `stream` names the column with the stream that alone makes a row, where that is so: verification then judges the
-    table stream by stream, however large it is. It keeps all rows of other tables in memory.
+    `stream` names the attribute of a row with the stream that alone makes it, where that is so; it is a column, unless
+    each row stands under its domain event's position. Verification then judges the table stream by stream or position
+    by position, however large it is. It keeps all rows of other tables in memory.
 
     `insert_only` is for rows that are written once: one that is there already is a fault, and stops the projector.
     """

@@ -59,18 +59,8 @@ class Books:
 
     def read(self, position: int, it: Any) -> None:
         topic = it.TOPIC
-        of_reservation = topic.startswith("Reservation")
-        self.audit_trail[position] = {
-            "position": position,
-            "stream": it.originator_id,
-            "version": it.originator_version,
-            "type": topic,
-            "event_id": it.event_id if of_reservation else it.originator_id,
-            "reservation_id": it.originator_id if of_reservation else it._as_dict().get("reservation_id"),
-            "actor_id": UUID(it.actor_id) if it.actor_id != "system" else None,
-            "request_id": it.request_id,
-            "recorded_at": it.timestamp,
-        }
+        if not topic.startswith("Tickets"):
+            self.step(position, it)
         if topic.startswith("Reservation"):
             self.purchase(topic, it, position)
         elif topic in ("TicketsHeld", "TicketsSold", "TicketsReleased", "CapacityChanged"):
@@ -81,6 +71,19 @@ class Books:
         else:
             self.programme(topic, it, position)
             self.events[it.originator_id] |= {"position": position, "changed_at": it.timestamp}
+
+    def step(self, position: int, it: Any) -> None:
+        of_reservation = it.TOPIC.startswith("Reservation")
+        self.audit_trail[position] = {
+            "position": position,
+            "version": it.originator_version,
+            "type": it.TOPIC,
+            "event_id": it.event_id if of_reservation else it.originator_id,
+            "reservation_id": it.originator_id if of_reservation else None,
+            "actor_id": UUID(it.actor_id) if it.actor_id != "system" else None,
+            "request_id": it.request_id,
+            "recorded_at": it.timestamp,
+        }
 
     def purchase(self, topic: str, it: Any, position: int) -> None:
         if topic == "ReservationPlaced":

@@ -52,7 +52,7 @@ def expectations(commands: list[Command]) -> dict[UUID, list[Expected]]:
         for domain_event in command:
             position += 1
             books.read(position, domain_event)
-        for event_id in {books.audit_trail[place]["event_id"] for place in range(end - len(command) + 1, end + 1)}:
+        for event_id in {it._as_dict().get("event_id", it.originator_id) for it in command}:
             ours = [dict(row) for row in books.ticket_types.values() if row["event_id"] == event_id]
             holds = {
                 reservation_id: {

@@ -47,8 +47,8 @@ SELECT gen_random_uuid(), event_id, ticket_type_id, lpad(to_hex(position % 200),
 FROM reservations, generate_series(1, 4)
 """
 MANY_DOMAIN_EVENTS = """
-INSERT INTO audit_trail (position, stream, version, type, event_id, request_id, recorded_at)
-SELECT position, event_id, 1, 'EventCreated', event_id, gen_random_uuid(), created_at FROM events
+INSERT INTO audit_trail (position, version, type, event_id, request_id, recorded_at)
+SELECT position, 1, 'EventCreated', event_id, gen_random_uuid(), created_at FROM events
 WHERE position BETWEEN %(first)s AND %(last)s
 """
 MANY_SALES = """

@@ -102,7 +102,7 @@ def dice_stop(dice: Random, database_url: str) -> Callable[[Progress], None]:
             "UPDATE events SET title = 'Ours', city = NULL WHERE city IS NOT NULL",
             {("events", "title"), ("events", "city")},
         ),
-        ("DELETE FROM audit_trail WHERE position = 7", {("audit_trail", None)}),
+        ("DELETE FROM audit_trail WHERE type = 'ReservationPlaced'", {("audit_trail", None)}),
         ("UPDATE reservations SET reservation_id = gen_random_uuid()", {("reservations", None)}),
     ],
 )
@@ -126,11 +126,12 @@ async def test_whatever_differs_is_told_before_the_swap(
 
 async def test_of_many_rows_that_differ_some_are_shown_and_all_are_counted(database_url: str) -> None:
     async with owner(database_url) as connection:
-        position = await append(connection, BoxOffice(1).commands(ROWS_SHOWN_MAX))
+        commands = BoxOffice(1).commands(2 * ROWS_SHOWN_MAX)
+        await append(connection, commands)
         await fold_all(database_url)
         await connection.execute("UPDATE audit_trail SET version = version + 1")
         found = (await Watched().rebuild(database_url)).differences
-    assert found.rows["audit_trail"] == position > len(found.shown) == ROWS_SHOWN_MAX
+    assert found.rows["audit_trail"] == len(expected_of(commands)["audit_trail"]) > len(found.shown) == ROWS_SHOWN_MAX
     assert str(found.shown[0]) == str(Difference("audit_trail", {"position": 1}, "version", 2, 1))
     assert str(found.shown[0]) == "audit_trail 1: version is 2, and 1 by the history"
 
