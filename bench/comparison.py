@@ -94,9 +94,10 @@ class Comparison:
         return Interval.of([ours.figure / theirs.figure for ours, theirs in pairs])
 
     def seen(self, variant: str) -> dict[str, float]:
-        """The medians of what was seen beside the figures."""
+        """The medians of what was seen beside the figures; what was not seen in a run was 0 there."""
         runs = self.runs[variant]
-        return {name: statistics.median([run.seen[name] for run in runs]) for name in runs[0].seen}
+        names = dict.fromkeys(name for run in runs for name in run.seen)
+        return {name: statistics.median([run.seen.get(name, 0.0) for run in runs]) for name in names}
 
     def reached(self, goal: Goal) -> Interval:
         """The value that the goal is about: its median counts."""

@@ -42,6 +42,12 @@ def test_a_goal_may_be_about_what_was_seen_beside_the_figure() -> None:
     assert "reached  ours: sum_us <= 150: 149 (140 to 160 with 75%)" in table(comparison)
 
 
+def test_what_was_not_seen_in_a_run_was_nothing_there() -> None:
+    comparison = compared([1, 2, 3], [1, 1, 1])
+    comparison.runs["ours"] = [Measured(1, seen, []) for seen in ({"pg_writing_us": 3.0}, {}, {"api_us": 5.0})]
+    assert comparison.seen("ours") == {"pg_writing_us": 0.0, "api_us": 0.0}
+
+
 def test_a_fault_while_warming_up_counts() -> None:
     comparison = compared([1], [1])
     comparison.warmed["ours"] = [Measured(1, {}, ["lost one"])]
