@@ -46,13 +46,14 @@ async def test_what_the_server_has_ended_is_replaced_before_anybody_fails(connec
     await owner.close()
 
 
-async def test_a_notice_is_no_end(connections: Pool, connection: Connection) -> None:
-    async with connections.connection(5) as listening:
-        await listening.execute("LISTEN gossip")
-        pid = listening.info.backend_pid
-    await connection.execute("NOTIFY gossip")
-    async with connections.connection(5) as same:
-        assert await only(same, "SELECT pg_backend_pid()") == pid
+async def test_a_notice_is_no_end(database_url: str, connection: Connection) -> None:
+    async with pool(database_url, 1) as connections:
+        async with connections.connection(5) as listening:
+            await listening.execute("LISTEN gossip")
+            pid = listening.info.backend_pid
+        await connection.execute("NOTIFY gossip")
+        async with connections.connection(5) as same:
+            assert await only(same, "SELECT pg_backend_pid()") == pid
 
 
 async def test_who_gives_up_while_a_connection_is_looked_at_leaves_it_to_the_others(
