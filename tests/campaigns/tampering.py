@@ -16,10 +16,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from random import Random
-from uuid import uuid4
+from urllib.parse import urlsplit
 
 import psycopg
-from psycopg import sql
 
 from auditing.findings import Report
 from auditing.verify.database.verify_database import verify, verify_moment
@@ -27,7 +26,7 @@ from eventstore.postgres.connections import WORKER_ROLE, Connection, connect, co
 from tests.campaigns.sealed_histories import SealedHistory, make_history
 from tests.campaigns.tampering_history import OF_HISTORY, Expected, Tampering
 from tests.campaigns.tampering_made import OF_SEALS, OF_SNAPSHOTS, OF_TABLES
-from tests.conftest import drop, execute, with_database
+from tests.conftest import fresh_database
 from tixxety.embedded.server import EmbeddedPostgres
 from tixxety.schema.migration import migrate
 
@@ -94,26 +93,19 @@ async def tamper_with_history(database_url: str, seed: int, rounds: int, counted
 @contextmanager
 def databases(server_url: str) -> Iterator[Iterator[str]]:
     """Fresh box offices, each dropped when the next one is asked for."""
-    name = f"template_{uuid4().hex}"
-    execute(server_url, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    migrate(with_database(server_url, name))
 
-    def fresh() -> Iterator[str]:
+    def fresh(template: str) -> Iterator[str]:
         while True:
-            copy = f"tampered_{uuid4().hex}"
-            statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-            execute(server_url, statement.format(sql.Identifier(copy), sql.Identifier(name)))
-            try:
-                yield with_database(server_url, copy)
-            finally:
-                drop(server_url, copy)
+            with fresh_database(server_url, template) as url:
+                yield url
 
-    each = fresh()
-    try:
-        yield each
-    finally:
-        each.close()  # type: ignore[attr-defined]
-        drop(server_url, name)
+    with fresh_database(server_url) as url:
+        migrate(url)
+        each = fresh(urlsplit(url).path[1:])
+        try:
+            yield each
+        finally:
+            each.close()  # type: ignore[attr-defined]
 
 
 def run(server_url: str, rounds: int, seed: int) -> int:

@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
-from uuid import uuid4
+from urllib.parse import urlsplit
 
 import pytest
-from psycopg import sql
 
 from auditing.findings import Finding, Report, Rule
 from auditing.verify.database import verify_database
@@ -25,7 +24,7 @@ from tests import box_office
 from tests.auditing.broken_histories import numbered
 from tests.campaigns.sealed_histories import SealedHistory, make_history
 from tests.campaigns.tampering import superuser
-from tests.conftest import drop, execute, with_database
+from tests.conftest import fresh_database
 from tests.domain.builders import CONCERT, created
 from tests.domain.purchase import ANNS, BOBS
 from tests.projections.histories import BoxOffice, append
@@ -48,15 +47,13 @@ SOME_TYPE = "(SELECT max(ticket_type_id::text)::uuid FROM ticket_types WHERE cap
 @pytest.fixture(scope="module")
 def filled(server_url: str, template: str) -> Iterator[tuple[str, SealedHistory]]:
     """The name of a database with a random history, its seals, snapshots and tables; nobody is connected to it."""
-    name = f"filled_{uuid4().hex}"
-    copy_database(server_url, template, name)
+    with fresh_database(server_url, template) as url:
 
-    async def fill() -> SealedHistory:
-        async with await connect(with_database(server_url, name), role=WORKER_ROLE) as connection:
-            return await make_history(connection, SEED)
+        async def fill() -> SealedHistory:
+            async with await connect(url, role=WORKER_ROLE) as connection:
+                return await make_history(connection, SEED)
 
-    yield name, asyncio.run(fill())
-    drop(server_url, name)
+        yield urlsplit(url).path[1:], asyncio.run(fill())
 
 
 @pytest.fixture
@@ -68,15 +65,8 @@ def history(filled: tuple[str, SealedHistory]) -> SealedHistory:
 @pytest.fixture
 def sealed_url(server_url: str, filled: tuple[str, SealedHistory]) -> Iterator[str]:
     """A copy of it, for one test."""
-    name = f"sealed_{uuid4().hex}"
-    copy_database(server_url, filled[0], name)
-    yield with_database(server_url, name)
-    drop(server_url, name)
-
-
-def copy_database(server_url: str, source: str, name: str) -> None:
-    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-    execute(server_url, statement.format(sql.Identifier(name), sql.Identifier(source)))
+    with fresh_database(server_url, filled[0]) as url:
+        yield url
 
 
 async def alter(database_url: str, statement: str, **values: object) -> None:

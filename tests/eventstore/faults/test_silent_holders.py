@@ -14,7 +14,7 @@ from eventstore.writing import group_commit
 from eventstore.writing.group_commit import GroupCommit
 from eventstore.writing.group_transaction import Outcome
 from tests import box_office
-from tests.conftest import copy_of
+from tests.conftest import fresh_database
 from tests.eventstore.silent_process import Where, silent_holder
 
 HOLDS = """
@@ -26,7 +26,7 @@ async def test_who_is_silent_with_a_lock_is_ended_by_those_who_wait(server_url: 
     """Each in a database of its own, and all at once: a silent session is left in peace for a second and a half."""
     ways = list(product(get_args(Where), ("event", "positions")))
     with ExitStack() as stack:
-        urls = [stack.enter_context(copy_of(template, server_url)) for _ in ways]
+        urls = [stack.enter_context(fresh_database(server_url, template)) for _ in ways]
         found = await asyncio.gather(
             *(sell_past_a_silent_holder(url, *way) for url, way in zip(urls, ways, strict=True)), return_exceptions=True
         )

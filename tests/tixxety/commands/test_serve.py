@@ -10,7 +10,7 @@ import httpx2
 import psutil
 import pytest
 
-from tests.conftest import copy_of
+from tests.conftest import fresh_database
 from tests.running import free_port, running, until_ready
 from tests.tixxety.waiting_for_processes import all_gone, family, until
 
@@ -34,7 +34,7 @@ def two_processes(
 ) -> Iterator[tuple[psutil.Process, str]]:
     """The same for all tests that leave the parent alive."""
     with (
-        copy_of(template, server_url) as database_url,
+        fresh_database(server_url, template) as database_url,
         serve_two(database_url, tmp_path_factory.mktemp("serve") / "serve.log") as served,
     ):
         yield served
