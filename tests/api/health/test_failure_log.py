@@ -15,9 +15,9 @@ from fastapi import FastAPI
 from psycopg import sql
 from structlog.testing import capture_logs
 
-from api.app import ApiConfig, create_app
+from api.app import ApiConfig
 from api.http import failure_log
-from tests.api.conftest import PASSWORD, problem_of
+from tests.api.conftest import PASSWORD, application, problem_of
 from tests.api.health.test_health import becomes, readiness
 from tests.api.programme import an_auditor, crowd, event_body
 
@@ -162,7 +162,7 @@ class BlackHole:
 async def test_readiness_tells_of_a_silent_server_within_seconds(config: ApiConfig) -> None:
     hole = BlackHole(config.box_office)
     async with hole.url() as url:
-        app = create_app(replace(config, box_office=url))
+        app = application(replace(config, box_office=url))
         transport = httpx2.ASGITransport(app)
         async with (
             app.router.lifespan_context(app),

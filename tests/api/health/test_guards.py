@@ -12,8 +12,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from api.app import ApiConfig, create_app
+from api.app import ApiConfig
 from eventstore.append_only_status import APPEND_ONLY
+from tests.api.conftest import application
 from tests.api.health.test_health import readiness
 
 
@@ -37,7 +38,7 @@ def reader_url(owner: psycopg.Connection[Any], database_url: str) -> Iterator[st
 
 @asynccontextmanager
 async def serving(config: ApiConfig, url: str) -> AsyncIterator[httpx2.AsyncClient]:
-    app = create_app(replace(config, box_office=url))
+    app = application(replace(config, box_office=url))
     async with (
         app.router.lifespan_context(app),
         httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://box-office") as client,
