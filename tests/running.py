@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import httpx2
 
@@ -16,6 +17,14 @@ ROOT = Path(__file__).parent.parent
 READY_SECONDS_MAX = 60
 # With this Python as `python3`: what a version manager puts there may start a shell first, each time.
 THE_PATH = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+class Ending(Protocol):
+    """A process that may end."""
+
+    def ends_within(self, seconds: float) -> bool:
+        """Wait for the end, at most so long; whether it came."""
+        ...
 
 
 @contextmanager
@@ -38,7 +47,7 @@ def running(
         process.stop((signal.SIGTERM, 20.0))
 
 
-def until_ready(url: str, *processes: tuple[TiedProcess, Path]) -> None:
+def until_ready(url: str, *processes: tuple[Ending, Path]) -> None:
     """Wait until a GET of `url` answers 200. Fails when a process ends before that, or after a minute."""
     answer = "nothing"
     # A client takes 40 ms of processor to make.

@@ -1,6 +1,5 @@
 """The guide for auditors works when it is pasted, and its own checker of seals finds what was altered."""
 
-import os
 import re
 import subprocess
 import sys
@@ -10,7 +9,8 @@ import pytest
 
 from eventstore.postgres.connections import WORKER_ROLE, connect
 from tests.auditing.sealed_histories import as_ndjson, sealed_history
-from tests.running import ROOT, free_port, running, until_ready
+from tests.running import ROOT, THE_PATH, free_port, until_ready
+from tests.tixxety.forked import running_command, typed_words
 
 PAGE = (ROOT / "docs/auditing.md").read_text()
 SECRET = "a secret that no other box office has"
@@ -26,20 +26,20 @@ def blocks(language: str) -> str:
 def pasted(database_url: str, tmp_path: Path) -> str:
     """What the whole page says when it is pasted beside a box office that runs; its files are in `tmp_path`."""
     port = free_port()
-    environment = {"DATABASE_URL": database_url, "JWT_SECRET": SECRET, "TIXXETY_NO_VENV": "1"}
-    tixxety = [sys.executable, "-m", "tixxety"]
+    environment = {"DATABASE_URL": database_url, "JWT_SECRET": SECRET}
     logs = {name: tmp_path / f"{name}.log" for name in ("api", "worker")}
     with (
-        running([*tixxety, "serve", "--port", str(port)], environment, logs["api"]) as api,
-        running([*tixxety, "worker"], environment, logs["worker"]) as worker,
+        running_command(["serve", "--port", str(port)], environment, logs["api"]) as api,
+        running_command(["worker"], environment, logs["worker"]) as worker,
+        typed_words() as tixxety,
     ):
         until_ready(f"http://127.0.0.1:{port}/health/ready", (api, logs["api"]), (worker, logs["worker"]))
-        told = {"API": f"http://127.0.0.1:{port}", "TIXXETY": " ".join(tixxety), "TMPDIR": str(tmp_path)}
+        told = {"API": f"http://127.0.0.1:{port}", "TIXXETY": tixxety, "TMPDIR": str(tmp_path)}
         done = subprocess.run(
             ["bash"],
             cwd=ROOT,
             input="set -e\n" + blocks("sh"),
-            env={"PATH": os.environ["PATH"], **environment, **told},
+            env={**THE_PATH, **environment, **told},
             capture_output=True,
             text=True,
             timeout=SECONDS_MAX,

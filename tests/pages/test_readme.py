@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 from uuid import uuid4
 
@@ -10,7 +9,8 @@ import psycopg
 import pytest
 
 from api.app import ApiConfig, create_app
-from tests.running import ROOT, THE_PATH, free_port, running, until_ready
+from tests.running import ROOT, THE_PATH, free_port, until_ready
+from tests.tixxety.forked import running_command
 from tixxety.settings import Settings
 
 README = (ROOT / "README.md").read_text()
@@ -34,12 +34,11 @@ def fenced(language: str, containing: str) -> str:
 def test_the_story_works_when_pasted_twice(database_url: str, tmp_path: Path) -> None:
     story, told = fenced("sh", "/reservations"), fenced("text", "Cleo gets the ticket")
     port, secret = free_port(), "a secret that no other box office has"
-    environment = {"DATABASE_URL": database_url, "JWT_SECRET": secret, "TIXXETY_NO_VENV": "1"}
-    tixxety = [sys.executable, "-m", "tixxety"]
+    environment = {"DATABASE_URL": database_url, "JWT_SECRET": secret}
     api_log, worker_log = tmp_path / "api.log", tmp_path / "worker.log"
     with (
-        running([*tixxety, "serve", "--port", str(port)], environment, api_log) as api,
-        running([*tixxety, "worker"], environment, worker_log) as worker,
+        running_command(["serve", "--port", str(port)], environment, api_log) as api,
+        running_command(["worker"], environment, worker_log) as worker,
     ):
         until_ready(f"http://127.0.0.1:{port}/health/ready", (api, api_log), (worker, worker_log))
         pasted = subprocess.run(

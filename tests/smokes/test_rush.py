@@ -1,7 +1,6 @@
 """200 buyers at once for 50 tickets, over HTTP against one process and two: as many as there are, and not one more."""
 
 import asyncio
-import sys
 from collections import Counter
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -15,7 +14,8 @@ import psycopg
 
 from accounts.tokens import Tokens
 from tests.proof.proof import faults
-from tests.running import free_port, running, until_ready
+from tests.running import free_port, until_ready
+from tests.tixxety.forked import running_command
 
 SECRET = "a secret for tests, and for nothing else"
 TICKETS, BUYERS = 50, 200
@@ -43,16 +43,15 @@ async def rush(urls: list[str], tokens: list[str]) -> list[tuple[int, Any]]:
 
 
 def test_a_rush_sells_each_ticket_once(database_url: str, tmp_path: Path) -> None:
-    environment = {"DATABASE_URL": database_url, "JWT_SECRET": SECRET, "TIXXETY_NO_VENV": "1", "HOME": str(tmp_path)}
+    environment = {"DATABASE_URL": database_url, "JWT_SECRET": SECRET, "HOME": str(tmp_path)}
     ports = [free_port() for _ in range(2)]
     urls = [f"http://127.0.0.1:{port}" for port in ports]
     ids = [uuid4() for _ in range(BUYERS)]
     with ExitStack() as stack, psycopg.connect(database_url, autocommit=True) as connection:
-        tixxety = [sys.executable, "-m", "tixxety"]
         started = []
         for arguments in (["worker"], *(["serve", "--port", str(port)] for port in ports)):
             log = tmp_path / f"{len(started)}.log"
-            started.append((stack.enter_context(running([*tixxety, *arguments], environment, log)), log))
+            started.append((stack.enter_context(running_command(arguments, environment, log)), log))
         for url in urls:
             until_ready(f"{url}/health/ready", *started)
         connection.execute(REGISTER, (ids,))

@@ -10,6 +10,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from tests.running import ROOT
+from tests.tixxety.forked import run_command
 from tixxety import __version__
 from tixxety.commands.all_commands import COMMANDS, READ_BY_THEMSELVES, module_of
 
@@ -43,13 +44,13 @@ def test_version_is_the_packages() -> None:
 
 
 def test_help_names_every_command_in_whole_sentences() -> None:
-    said = run("-m", "tixxety", "--help").stdout
+    said = run_command("--help").stdout
     assert re.findall(r"^  ([a-z-]+)  ", said.partition("Commands:")[2], re.MULTILINE) == list(COMMANDS)
     assert all(sentence in " ".join(said.split()) for sentence in COMMANDS.values())
 
 
 def test_without_a_command_the_help_is_an_error() -> None:
-    done = run("-m", "tixxety")
+    done = run_command()
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("Usage: tixxety ")
 
@@ -74,6 +75,6 @@ def test_the_line_of_a_command_is_the_first_sentence_of_its_docstring(command: s
 
 @pytest.mark.parametrize("typed", [["upp"], ["serve", "--port", "many"], ["grant"], ["migrate", "--hom", "x"]])
 def test_what_was_typed_wrong_is_one_sentence(typed: list[str]) -> None:
-    done = run("-m", "tixxety", *typed)
+    done = run_command(*typed)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith("tixxety: ")

@@ -4,7 +4,6 @@ import os
 import pwd
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,7 +14,8 @@ import psycopg
 import pytest
 
 from eventstore.postgres.pooler_check import SharedSessions, expect_own_sessions
-from tests.running import ROOT, free_port
+from tests.running import free_port
+from tests.tixxety.forked import run_command
 from tests.tixxety.waiting_for_processes import until
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -94,23 +94,9 @@ async def test_a_session_for_each_connection_is_as_good_as_none_between(pooler: 
 
 @pytest.mark.parametrize("command", ["serve", "worker", "up"])
 def test_no_process_starts_on_shared_sessions(pooler: Pooler, tmp_path: Path, command: str) -> None:
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "DATABASE_URL": pooler("transaction"),
-        "JWT_SECRET": "a secret for tests, and for nothing else",
-        "TIXXETY_NO_VENV": "1",
-    }
+    variables = {"HOME": str(tmp_path), "DATABASE_URL": pooler("transaction"), "JWT_SECRET": "x" * 32}
     port = [] if command == "worker" else ["--port", "0"]
-    ended = subprocess.run(
-        [sys.executable, "-m", "tixxety", command, *port],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ended = run_command(command, *port, **variables)
     assert ended.returncode not in (0, -9)
     assert ended.stderr.strip().startswith("tixxety: The database is reached through a pooler that shares sessions")
     assert len(ended.stderr.strip().splitlines()) == 1

@@ -2,7 +2,6 @@
 
 import socket
 import struct
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from accounts.tokens import Tokens
 from bench.load import request
 from eventstore.box_office import BoxOffice
 from tests.api.programme import event_body
-from tests.running import free_port, running, until_ready
+from tests.running import free_port, until_ready
+from tests.tixxety.forked import running_command
 from tests.tixxety.waiting_for_processes import until
 
 SECRET = "a secret for tests, and for nothing else"
@@ -38,9 +38,9 @@ BUYERS = "SELECT state ->> 'buyer_id' FROM history WHERE type = 'ReservationPlac
 @pytest.fixture
 def api_url(database_url: str, tmp_path: Path) -> Iterator[str]:
     """A real API process: what matters is between its socket and the database."""
-    environment = {"DATABASE_URL": database_url, "JWT_SECRET": SECRET, "TIXXETY_NO_VENV": "1", "HOME": str(tmp_path)}
+    environment = {"DATABASE_URL": database_url, "JWT_SECRET": SECRET, "HOME": str(tmp_path)}
     port, log = free_port(), tmp_path / "serve.log"
-    with running([sys.executable, "-m", "tixxety", "serve", "--port", str(port)], environment, log) as process:
+    with running_command(["serve", "--port", str(port)], environment, log) as process:
         until_ready(f"http://127.0.0.1:{port}/health/live", (process, log))
         yield f"http://127.0.0.1:{port}"
         assert "Traceback" not in log.read_text()
