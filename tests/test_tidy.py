@@ -1,6 +1,7 @@
 """The house rules a machine can check: sizes, words, docstrings, what may be where. No list of exceptions."""
 
 import ast
+import gc
 import re
 import subprocess
 import sys
@@ -35,6 +36,15 @@ SQL = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.
 
 Finding = str
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _trees() -> Iterator[None]:
+    """A hundred megabytes that the collector would look through again and again, and who follows has no use for."""
+    gc.disable()
+    yield
+    parsed.cache_clear()
+    gc.enable()
 
 
 def test_files_are_short() -> None:
@@ -222,7 +232,13 @@ def test_imports_point_one_way() -> None:
 def findings(paths: list[Path], look: Callable[[ast.Module], Iterator[Finding]]) -> list[Finding]:
     """What `look` finds in each file, with the file's name before it."""
     assert paths
-    return [f"{place(path)}:{finding}" for path in paths for finding in look(ast.parse(path.read_text()))]
+    return [f"{place(path)}:{finding}" for path in paths for finding in look(parsed(path))]
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    """The file's tree: to parse all of them takes a second and a half, and most rules look at all."""
+    return ast.parse(path.read_text())
 
 
 def committed() -> list[Path]:
