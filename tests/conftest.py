@@ -29,6 +29,12 @@ structlog.configure(
 )
 
 
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from the modules and tests, among which it will never find any."""
+    gc.collect()
+    gc.freeze()
+
+
 def execute(url: str, statement: sql.Composed) -> None:
     """Run one statement outside of a transaction."""
     with psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS) as connection:
