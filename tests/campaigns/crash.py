@@ -25,8 +25,7 @@ from tests.running import free_port, running, until_ready
 
 VICTIMS = ("api", "worker", "postgres", "up")
 BUYERS = 16
-PURCHASES_BEFORE = 60
-PURCHASES_AFTER = 60
+PURCHASES = 60
 ANSWER_SECONDS_MAX = 60
 
 RECORDED = "SELECT originator_id::text FROM tixxety.stored_events WHERE topic = %s"
@@ -40,9 +39,11 @@ GROUP BY 1 HAVING count(*) > 1
 class Rush:
     """Buyers who reserve, pay and cancel as fast as they are answered, and write down what they were told."""
 
-    def __init__(self, url: str, dice: random.Random) -> None:
+    def __init__(self, url: str, dice: random.Random, buyers: int, purchases: int) -> None:
         self.url = url
         self.dice = dice
+        self.buyers = buyers
+        self.purchases = purchases
         self.over = asyncio.Event()
         self.progress = asyncio.Condition()
         self.tried = 0
@@ -54,9 +55,12 @@ class Rush:
         self.event_ids: list[str] = []
 
     async def run(self, *while_it_runs: Callable[[], Awaitable[None]]) -> None:
-        """Open the events, let the buyers loose, do one thing after the other, and wait for their last answers."""
+        """Open the events, let the buyers loose, do one thing after the other, and wait for their last answers.
+
+        Before each thing, and after the last, come some purchases.
+        """
         async with httpx2.AsyncClient(base_url=self.url, timeout=10) as client:
-            buyers = await asyncio.gather(*(self._account(client) for _ in range(BUYERS)))
+            buyers = await asyncio.gather(*(self._account(client) for _ in range(self.buyers)))
             for tickets in (40, 1_000_000):
                 self.event_ids.append(await self._event(client, buyers[0], tickets))
             shopping = [asyncio.create_task(self._shop(client, buyer)) for buyer in buyers]
@@ -64,10 +68,10 @@ class Rush:
             await asyncio.gather(watching, *shopping)
 
     async def _watch(self, *while_it_runs: Callable[[], Awaitable[None]]) -> None:
-        await self._until_tried(PURCHASES_BEFORE)
+        await self._until_tried(self.purchases)
         for do in while_it_runs:
             await do()
-            await self._until_tried(self.tried + PURCHASES_AFTER)
+            await self._until_tried(self.tried + self.purchases)
         self.over.set()
 
     async def _until_tried(self, purchases: int) -> None:
@@ -182,7 +186,9 @@ def faults_after(rush: Rush, database_url: str) -> list[str]:
     return found + faults(database_url)
 
 
-def one_round(home: Path, victims: Sequence[str], dice: random.Random) -> tuple[Rush, list[str]]:
+def one_round(
+    home: Path, victims: Sequence[str], dice: random.Random, buyers: int = BUYERS, purchases: int = PURCHASES
+) -> tuple[Rush, list[str]]:
     """One rush in which the victims are killed in turn, `up` last, on the home's box office, which is then stopped."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -202,7 +208,7 @@ def one_round(home: Path, victims: Sequence[str], dice: random.Random) -> tuple[
 
             return kill
 
-        rush = Rush(url, dice)
+        rush = Rush(url, dice, buyers, purchases)
         rushing_on = rush.run(*map(killing, victims))
         if "up" not in victims:
             asyncio.run(rushing_on)

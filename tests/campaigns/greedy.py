@@ -50,7 +50,7 @@ class Share(NamedTuple):
         )
 
 
-def share(site: Site, connections: int, seconds: float) -> Share:
+def share(site: Site, connections: int, seconds: float, lead_seconds: float = LEAD_SECONDS) -> Share:
     """Let the buyer reserve alone, and then beside the storm, on a new event."""
     testbed = site.testbed
     event = site.open_event(max_per_buyer=HUGE)
@@ -61,7 +61,7 @@ def share(site: Site, connections: int, seconds: float) -> Share:
         return testbed.clients(site.url, buyer, BUYER_CONNECTIONS, seconds, by_status=True).load()
 
     alone = buys()
-    storm = testbed.clients(site.url, greedy, connections, seconds + 2 * LEAD_SECONDS, by_status=True)
+    storm = testbed.clients(site.url, greedy, connections, seconds + 2 * lead_seconds, by_status=True)
     until_storming(site, connections)
     return Share(alone, buys(), storm.load())
 
