@@ -3,9 +3,11 @@
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +17,8 @@ from tixxety.processes.child_process import TiedProcess
 
 ROOT = Path(__file__).parent.parent
 READY_SECONDS_MAX = 60
+# To load the certificates of the world takes 60 ms of processor, and nobody here speaks TLS.
+NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 # With this Python as `python3`: what a version manager puts there may start a shell first, each time.
 THE_PATH = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
@@ -47,14 +51,19 @@ def running(
         process.stop((signal.SIGTERM, 20.0))
 
 
+@cache
+def http() -> httpx2.Client:
+    """For single requests to processes that a test may have killed since the one before: each has its connection."""
+    limits = httpx2.Limits(max_keepalive_connections=0)
+    return httpx2.Client(timeout=30, limits=limits, verify=NO_CERTIFICATES)
+
+
 def until_ready(url: str, *processes: tuple[Ending, Path]) -> None:
     """Wait until a GET of `url` answers 200. Fails when a process ends before that, or after a minute."""
     answer = "nothing"
-    # A client takes 40 ms of processor to make.
-    client = httpx2.Client(timeout=5)
     for _ in range(READY_SECONDS_MAX * 10):
         try:
-            response = client.get(url)
+            response = http().get(url, timeout=5)
             answer = f"{response.status_code} {response.text}"
             if response.status_code == 200:
                 return

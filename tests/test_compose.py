@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import psycopg
 import pytest
 import yaml
 
-from tests.running import ROOT, free_port, running, until_ready
+from tests.running import ROOT, free_port, http, running, until_ready
 from tixxety.embedded.server import EmbeddedPostgres
 from tixxety.settings import Settings
 
@@ -208,7 +207,7 @@ def test_a_box_office_by_compose_works(database: str, secrets: dict[str, str], t
         health_check = [local(word) for word in IMAGE.health_check]
         subprocess.run(health_check, env=variables["api"], check=True, timeout=30)
         account = {"email": "ann@example.com", "password": "correct horse battery", "name": "Ann"}
-        assert httpx2.post(f"{url}/auth/register", json=account, timeout=30).status_code == 201
+        assert http().post(f"{url}/auth/register", json=account).status_code == 201
         assert_it_cannot_change_the_history(variables["api"]["DATABASE_URL"])
 
 

@@ -14,7 +14,7 @@ import psycopg
 
 from accounts.tokens import Tokens
 from tests.proof.proof import faults
-from tests.running import free_port, until_ready
+from tests.running import NO_CERTIFICATES, free_port, until_ready
 from tests.tixxety.forked import running_command
 
 SECRET = "a secret for tests, and for nothing else"
@@ -30,7 +30,8 @@ async def rush(urls: list[str], tokens: list[str]) -> list[tuple[int, Any]]:
     starts_at = datetime.now(UTC) + timedelta(days=1)
     ends_at = starts_at + timedelta(hours=2)
     event = {"title": f"Rush {uuid4()}", "starts_at": starts_at.isoformat(), "ends_at": ends_at.isoformat()}
-    async with httpx2.AsyncClient(timeout=30, limits=httpx2.Limits(max_connections=BUYERS)) as client:
+    limits = httpx2.Limits(max_connections=BUYERS)
+    async with httpx2.AsyncClient(timeout=30, limits=limits, verify=NO_CERTIFICATES) as client:
 
         async def post(url: str, path: str, token: str, body: dict[str, Any]) -> httpx2.Response:
             return await client.post(f"{url}{path}", json=body, headers={"Authorization": f"Bearer {token}"})

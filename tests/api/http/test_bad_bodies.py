@@ -17,6 +17,7 @@ from api.express_lane import ExpressLane
 from api.http import middleware
 from api.http.middleware import LARGEST_BODY_BYTES
 from tests.api.conftest import PASSWORD, problem_of
+from tests.running import NO_CERTIFICATES
 
 ADA = {"email": "ada@example.com", "password": PASSWORD, "name": "Ada"}
 JSON = {"Content-Type": "application/json"}
@@ -55,7 +56,8 @@ def address(served: Served) -> tuple[str, int]:
 @pytest.fixture
 async def remote(address: tuple[str, int]) -> AsyncIterator[httpx2.AsyncClient]:
     """Speaks HTTP to the application over a socket."""
-    async with httpx2.AsyncClient(base_url=f"http://{address[0]}:{address[1]}", timeout=30) as client:
+    url = f"http://{address[0]}:{address[1]}"
+    async with httpx2.AsyncClient(base_url=url, timeout=30, verify=NO_CERTIFICATES) as client:
         yield client
 
 

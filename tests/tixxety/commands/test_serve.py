@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from tests.conftest import fresh_database
-from tests.running import free_port, running, until_ready
+from tests.running import free_port, http, running, until_ready
 from tests.tixxety.waiting_for_processes import all_gone, family, until
 
 SECRET = "a secret of thirty-two bytes, yes"
@@ -47,12 +47,12 @@ def test_several_processes_answer_on_one_port_and_the_dead_come_back(
     first = until(lambda: parent.children() if len(parent.children()) == 2 else [])
     first[0].kill()
     until(lambda: len(parent.children()) == 2 and first[0] not in parent.children())
-    assert httpx2.get(f"{url}/health/live", timeout=30).status_code == 200
+    assert http().get(f"{url}/health/live").status_code == 200
 
 
 def test_the_server_does_not_name_itself(two_processes: tuple[psutil.Process, str]) -> None:
     _, url = two_processes
-    assert "server" not in httpx2.get(f"{url}/health/live").headers
+    assert "server" not in http().get(f"{url}/health/live").headers
 
 
 def test_what_is_no_http_gets_a_problem_document(two_processes: tuple[psutil.Process, str]) -> None:

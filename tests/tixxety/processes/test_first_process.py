@@ -7,11 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx2
 import psutil
 import pytest
 
-from tests.running import ROOT, free_port, until_ready
+from tests.running import ROOT, free_port, http, until_ready
 from tests.tixxety.waiting_for_processes import until
 from tixxety.processes.child_process import TiedProcess
 from tixxety.processes.stop_signals import STOP_SIGNALS
@@ -78,7 +77,7 @@ def test_serving_ends_when_it_is_asked_to_and_orphans_are_reaped(
         (first,) = psutil.Process(outside.pid).children()
         leave_an_orphan(first.pid)
         until(lambda: len(first.children()) == 1)
-        assert httpx2.get(f"http://127.0.0.1:{port}/health/live", timeout=30).status_code == 200
+        assert http().get(f"http://127.0.0.1:{port}/health/live").status_code == 200
         first.send_signal(number)
         assert outside.ends_within(30)
         assert outside.process.returncode == 0, log.read_text()

@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
-import httpx2
 import psycopg
 import pytest
 
@@ -16,7 +15,7 @@ from accounts.tokens import Tokens
 from bench.load import request
 from eventstore.box_office import BoxOffice
 from tests.api.programme import event_body
-from tests.running import free_port, until_ready
+from tests.running import free_port, http, until_ready
 from tests.tixxety.forked import running_command
 from tests.tixxety.waiting_for_processes import until
 
@@ -78,7 +77,7 @@ def test_what_it_asked_of_the_database_ends_there(api_url: str, owner: psycopg.C
         leave(client)
     until(lambda: counts(owner, SLEEPING, 0), 20)
     owner.execute("DROP VIEW events; ALTER TABLE quick_events RENAME TO events")
-    assert httpx2.get(f"{api_url}/events/{uuid4()}").status_code == 404
+    assert http().get(f"{api_url}/events/{uuid4()}").status_code == 404
 
 
 def test_a_command_that_waits_is_not_begun_and_those_of_others_are(
@@ -89,7 +88,7 @@ def test_a_command_that_waits_is_not_begun_and_those_of_others_are(
     for account in tokens:
         owner.execute(REGISTER, (account, f"{account}@example.com"))
     headers = {"Authorization": f"Bearer {tokens[first]}"}
-    event = httpx2.post(f"{api_url}/events", json=event_body(), headers=headers).json()
+    event = http().post(f"{api_url}/events", json=event_body(), headers=headers).json()
 
     def reserves(account: UUID) -> socket.socket:
         return ask(api_url, request("POST", api_url, "/reservations", tokens[account], {"event_id": event["id"]}))
@@ -99,9 +98,9 @@ def test_a_command_that_waits_is_not_begun_and_those_of_others_are(
     until(lambda: counts(owner, WAITING, 1))
     gone = reserves(leaving)
     clients.append(reserves(staying))
-    httpx2.get(f"{api_url}/health/live")
+    http().get(f"{api_url}/health/live")
     leave(gone)
-    httpx2.get(f"{api_url}/health/live")
+    http().get(f"{api_url}/health/live")
     owner.execute("SELECT pg_advisory_unlock_all()")
     for client in clients:
         assert client.recv(1 << 16).startswith(b"HTTP/1.1 201")

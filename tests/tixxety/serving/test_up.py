@@ -21,6 +21,7 @@ import psycopg
 import pytest
 
 from eventstore.schema_version import SCHEMA_VERSION
+from tests.running import http
 from tests.tixxety.forked import Command, run_command
 from tests.tixxety.waiting_for_processes import all_gone, family, runs, until
 from tixxety.embedded.server import EmbeddedPostgres, embedded_database
@@ -39,8 +40,6 @@ class BoxOffice:
     def __init__(self, process: Command, home: Path, log: Path) -> None:
         self.process, self.home, self.log = process, home, log
         self.url = ""
-        # Making a client takes 40 ms of processor; a connection may be to a process that a test has killed.
-        self.client = httpx2.Client(timeout=5, limits=httpx2.Limits(max_keepalive_connections=0))
 
     def wait_until_open(self) -> None:
         until(lambda: self.process.poll() is not None or OPEN in self.log.read_text(), seconds=90)
@@ -62,7 +61,7 @@ class BoxOffice:
 
     def is_ready(self) -> bool:
         try:
-            return self.client.get(f"{self.url}/health/ready").status_code == 200
+            return http().get(f"{self.url}/health/ready", timeout=5).status_code == 200
         except httpx2.TransportError:
             return False
 
@@ -168,8 +167,8 @@ def listening(port: int) -> socket.socket | None:
 def register_and_log_in(url: str) -> tuple[str, dict[str, str]]:
     email = f"ann-{uuid.uuid4()}@example.com"
     account = {"email": email, "password": PASSWORD, "name": "Ann"}
-    assert httpx2.post(f"{url}/auth/register", json=account).status_code == 201
-    answer = httpx2.post(f"{url}/auth/login", data={"username": email, "password": PASSWORD})
+    assert http().post(f"{url}/auth/register", json=account).status_code == 201
+    answer = http().post(f"{url}/auth/login", data={"username": email, "password": PASSWORD})
     assert answer.status_code == 200
     return email, {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
@@ -183,7 +182,7 @@ def test_it_says_where_everything_is_and_no_secret(office: BoxOffice) -> None:
         psycopg.conninfo.conninfo_to_dict(office.note["url"])["password"],
     ]
     assert not [secret for secret in secrets if str(secret) in said]
-    assert httpx2.get(f"{office.url}/docs").status_code == 200
+    assert http().get(f"{office.url}/docs").status_code == 200
 
 
 def test_a_second_one_names_the_first_and_ends_with_2(office: BoxOffice) -> None:
@@ -213,7 +212,7 @@ def test_whatever_is_killed_comes_back(office: BoxOffice, words: str) -> None:
     until(lambda: not runs(killed))
     assert until(lambda: office.child(words)).pid != killed.pid
     until(office.is_ready, seconds=60)
-    assert httpx2.get(f"{office.url}/auth/me", headers=token, timeout=30).status_code == 200
+    assert http().get(f"{office.url}/auth/me", headers=token).status_code == 200
 
 
 def test_the_superusers_password_is_not_given_to_those_who_serve(office: BoxOffice) -> None:
@@ -233,7 +232,7 @@ def test_secrets_are_their_owners_alone(office: BoxOffice) -> None:
 def test_a_worker_that_another_version_has_put_out_of_work_is_waited_for(office: BoxOffice) -> None:
     set_schema_version(office, 999, serves_from=999)
     killed = kill_worker_that_is_waited_for(office)
-    assert httpx2.get(f"{office.url}/events", timeout=30).status_code == 200
+    assert http().get(f"{office.url}/events").status_code == 200
     # The newer schema serves programs of this version after all: both can be started again.
     set_schema_version(office, 999, serves_from=SCHEMA_VERSION)
     assert until(lambda: office.child("tixxety worker"), seconds=60).pid != killed.pid
@@ -246,7 +245,7 @@ def test_a_database_that_takes_no_writes_for_a_while_is_waited_for(office: BoxOf
     _, token = register_and_log_in(office.url)
     set_read_only(office, "on")
     kill_worker_that_is_waited_for(office)
-    assert httpx2.get(f"{office.url}/auth/me", headers=token, timeout=30).status_code == 200
+    assert http().get(f"{office.url}/auth/me", headers=token).status_code == 200
     set_read_only(office, "off")
     until(office.is_ready, seconds=60)
     register_and_log_in(office.url)
@@ -261,7 +260,7 @@ def test_a_server_that_comes_back_elsewhere_is_followed(office: BoxOffice) -> No
     with until(lambda: listening(old_port)):
         until(lambda: urlsplit(office.note["url"]).port != old_port, seconds=60)
         until(office.is_ready, seconds=60)
-        assert httpx2.get(f"{office.url}/auth/me", headers=token, timeout=30).json()["email"] == email
+        assert http().get(f"{office.url}/auth/me", headers=token).json()["email"] == email
         register_and_log_in(office.url)
 
 
@@ -288,12 +287,12 @@ def test_accounts_and_tokens_outlive_a_restart_and_no_process_does(opening: Open
     assert all_gone(processes)
     assert "Traceback" not in office.log.read_text()
     office = opening.office_that_is_open()
-    assert httpx2.get(f"{office.url}/auth/me", headers=token).status_code == 200
+    assert http().get(f"{office.url}/auth/me", headers=token).status_code == 200
     processes = family(office.process.pid)
     office.process.kill()
     until(lambda: all_gone(processes))
     office = opening.office_that_is_open()
-    assert httpx2.get(f"{office.url}/auth/me", headers=token).status_code == 200
+    assert http().get(f"{office.url}/auth/me", headers=token).status_code == 200
     processes = family(office.process.pid)
     office.process.send_signal(signal.SIGHUP)
     assert office.process.wait(30) == 0
