@@ -17,6 +17,7 @@ from accounts.passwords import ARGON2ID
 from accounts.tokens import Tokens
 from api.app import ApiConfig, create_app
 from api.express_lane import ExpressLane
+from tests.conftest import fresh_database
 
 JWT_SECRET = "a secret for tests, and for nothing else"
 PASSWORD = "correct horse battery"
@@ -56,6 +57,15 @@ def application(config: ApiConfig) -> FastAPI:
         own if isinstance(own, Route) else shared for own, shared in zip(app.routes, routes_put_together(), strict=True)
     ]
     return app
+
+
+@pytest.fixture(scope="module")
+async def shared_app(server_url: str, template: str) -> AsyncIterator[FastAPI]:
+    """One for all tests of a file that take it as their `app`: each looks at nothing but what it has made itself."""
+    with fresh_database(server_url, template) as url:
+        app = application(ApiConfig(box_office=url, jwt_secret=JWT_SECRET, rate_limits=False))
+        async with app.router.lifespan_context(app):
+            yield app
 
 
 @pytest.fixture

@@ -24,6 +24,12 @@ PASSING = {"id", "placed_at", "hold_expires_at", "request_id"}
 
 
 @pytest.fixture
+def app(shared_app: FastAPI) -> FastAPI:
+    """One for all tests here."""
+    return shared_app
+
+
+@pytest.fixture
 async def lane_alone(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
     """The lane before an application without any route: what the lane does not take is not found."""
     bare = FastAPI()
@@ -253,14 +259,14 @@ def told(answer: httpx2.Response) -> tuple[int, dict[str, str], bytes]:
 async def test_however_one_reads_both_ways_answer_alike(
     client: httpx2.AsyncClient,
     framework: httpx2.AsyncClient,
-    database_url: str,
+    app: FastAPI,
     new_account: LogIn,
     route: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(read_your_writes, "ASKED_PATIENCE_SECONDS", 0)
     buyer, stranger = await new_account(), await new_account()
-    async with folding(database_url):
+    async with folding(app.state.services.config.box_office):
         event = await new_event(client, buyer, ticket_types=[ticket_type("A"), ticket_type("B", 3)], max_per_buyer=5)
         reservation = await reserved(client, buyer, event, ticket_type_id=event["ticket_types"][1]["id"])
         await reserved(client, buyer, event, ticket_type_id=event["ticket_types"][0]["id"], quantity=2)
@@ -313,10 +319,10 @@ async def test_however_one_pays_or_cancels_both_ways_answer_alike(
 
 
 async def test_every_route_of_the_lane_is_taken(
-    client: httpx2.AsyncClient, lane_alone: httpx2.AsyncClient, database_url: str, new_account: LogIn
+    client: httpx2.AsyncClient, lane_alone: httpx2.AsyncClient, app: FastAPI, new_account: LogIn
 ) -> None:
     buyer = await new_account()
-    async with folding(database_url):
+    async with folding(app.state.services.config.box_office):
         event = await new_event(client, buyer, max_per_buyer=2)
         reservation = await reserved(client, buyer, event)
         await client.get("/reservations", headers=buyer.headers)

@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
 from typing import NamedTuple
+from uuid import uuid4
 
 import httpx2
 import pytest
@@ -29,6 +30,12 @@ class Served(NamedTuple):
 
     address: tuple[str, int]
     stop: Callable[[], Awaitable[None]]
+
+
+@pytest.fixture
+def app(shared_app: FastAPI) -> FastAPI:
+    """One for all tests here."""
+    return shared_app
 
 
 @pytest.fixture
@@ -68,7 +75,7 @@ async def in_chunks(size: int) -> AsyncIterator[bytes]:
 
 def registration_of(size: int) -> bytes:
     """A registration of exactly `size` bytes, most of them blanks between its fields."""
-    body = json.dumps(ADA).encode()
+    body = json.dumps(ADA | {"email": f"{uuid4()}@example.com"}).encode()
     return body[:-1] + b" " * (size - len(body)) + b"}"
 
 

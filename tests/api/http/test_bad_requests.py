@@ -119,6 +119,12 @@ NO_JSON = [b"{", b"{'a': 1}", b"\xff\xfe", b'{"a": "\xff"}', b"[" * 100_000]
 
 
 @pytest.fixture
+def app(shared_app: FastAPI) -> FastAPI:
+    """One for all tests here."""
+    return shared_app
+
+
+@pytest.fixture
 async def headers(new_account: LogIn) -> dict[str, str]:
     return (await new_account()).headers
 
