@@ -20,6 +20,9 @@ from tixxety.schema.migration import migrate
 
 CONNECT_SECONDS = 30
 
+# Before anybody imports it.
+pytest.register_assert_rewrite("tests.box_office")
+
 # With its variables and in a frame, a traceback takes seconds to draw.
 structlog.configure(
     processors=[

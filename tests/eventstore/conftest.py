@@ -9,8 +9,6 @@ from eventstore.postgres.round_trips import Trips
 from eventstore.writing.group_commit import GroupCommit
 from eventstore.writing.group_statements import STATEMENTS
 
-pytest.register_assert_rewrite("tests.box_office")
-
 
 @pytest.fixture
 async def connection(database_url: str) -> AsyncIterator[Connection]:

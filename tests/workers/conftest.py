@@ -11,8 +11,6 @@ from eventstore.postgres.connections import BY_INDEX, WORKER_ROLE, Connection, c
 from eventstore.writing.group_commit import GroupCommit
 from workers.main import run
 
-pytest.register_assert_rewrite("tests.box_office")
-
 Worker = Callable[..., AbstractAsyncContextManager[asyncio.Task[None]]]
 
 
