@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ import psycopg
 import pytest
 
 from tests.running import ROOT
+from tests.tixxety.forked import typed_words
 from tests.tixxety.schema.test_migration import sell
 from tixxety.embedded.binaries import find_binaries, look_into, system_folders
 from tixxety.embedded.server import DATABASE, EmbeddedPostgres
@@ -53,11 +53,12 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Embedded
         server.discard()
 
 
-def as_the_page_says() -> str:
+def as_the_page_says(tixxety: str) -> str:
+    """Its script, in which the command line is called by these words."""
     page = (ROOT / "docs" / "operating.md").read_text()
     found = re.search(r"## Restore\n.*?```sh\n(.*?)```", page, re.DOTALL)
     assert found
-    return found[1].replace("python3 -m tixxety", f"{sys.executable} -m tixxety")
+    return found[1].replace("python3 -m tixxety", tixxety)
 
 
 def state_of(url: str) -> list[object]:
@@ -74,18 +75,17 @@ def test_what_the_page_says_restores_a_dump(server: EmbeddedPostgres, tmp_path: 
         superuser.execute(f"DROP DATABASE {DATABASE}".encode())
         for role in ("tixxety_app", "tixxety_worker", "tixxety_analyst"):
             superuser.execute(f"DROP ROLE {role}".encode())
-    script = as_the_page_says()
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "TIXXETY_NO_VENV": "1"}
-    environment |= {"SERVER": place._replace(path="").geturl()}
-    done = subprocess.run(
-        ["bash", "-e", "-c", script],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    environment = {"PATH": os.environ["PATH"], "TIXXETY_NO_VENV": "1", "SERVER": place._replace(path="").geturl()}
+    with typed_words() as tixxety:
+        done = subprocess.run(
+            ["bash", "-e", "-c", as_the_page_says(tixxety)],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
     assert (done.returncode, done.stderr) == (0, ""), done
     assert "All is well" in done.stdout
     assert state_of(server.url) == before
