@@ -33,13 +33,18 @@ class RecentChanges:
 
 
 class ChangedEvents:
-    """What a reader knows of them: nothing until it has seen a checkpoint, and then all that changed after that one."""
+    """What a reader knows of them: nothing until it has seen a checkpoint, and then all that changed after that one.
+
+    What was read in another `epoch` can't be compared: after a fail-over the same position may say something else.
+    """
 
     def __init__(self) -> None:
+        self.epoch = 0
         self.forget()
 
     def forget(self) -> None:
-        """From here on anything may have changed."""
+        """From here on anything may have changed, and positions may be those of another history."""
+        self.epoch += 1
         self._generation: int | None = None
         self._position = self._known_after = self._last_change = 0
         self._events: dict[UUID, int] = {}
@@ -55,12 +60,13 @@ class ChangedEvents:
                 self._events.update((event_id, at) for event_id, at in named.items() if at > self._position)
                 self._last_change = max(self._last_change, *named.values(), 0)
         else:
+            self.epoch += not goes_on
             self._known_after = self._last_change = now.position
             self._events.clear()
         self._generation, self._position = now.generation, now.position
 
     def since(self, position: int, event_id: UUID | None = None) -> bool:
-        """Whether the event, or any without one, may look different from how it looked at a position."""
+        """Whether the event, or any without one, may look different from how it looked at a position of this epoch."""
         if self._generation is None or position < self._known_after:
             return True
         return self._last_change > position and (event_id is None or self._events.get(event_id, 0) > position)

@@ -22,10 +22,11 @@ Render = Callable[[Ask], Awaitable[bytes]]
 
 
 class KeptAnswer(NamedTuple):
-    """An answer as the projections showed it at `position` or later."""
+    """An answer as the projections showed it in an `epoch` of the watcher, at `position` or later."""
 
     body: bytes
     etag: bytes
+    epoch: int
     position: int
     headers: list[tuple[bytes, bytes]]
     shared_headers: list[tuple[bytes, bytes]]
@@ -77,13 +78,14 @@ class KeptAnswers:
         answer = self._kept.get(key)
         if answer is None or not self._watcher.is_current:
             return None
-        if self._watcher.changed_events.since(answer.position, event_id):
+        changed = self._watcher.changed_events
+        if answer.epoch != changed.epoch or changed.since(answer.position, event_id):
             return None
         self._kept.move_to_end(key)
         return answer
 
     async def _rendered(self, render: Render) -> KeptAnswer:
-        positions: list[int] = []
+        epoch, positions = self._watcher.changed_events.epoch, list[int]()
 
         async def ask(*asked: object) -> list[Rows]:
             # The position first: what is read after it is as late or later.
@@ -94,7 +96,7 @@ class KeptAnswers:
         body = await render(ask)
         etag = b'"%b"' % hashlib.sha256(body).hexdigest()[:32].encode()
         headers = json_headers(body, (b"etag", etag))
-        return KeptAnswer(body, etag, min(positions), headers, [*headers, *SHARED])
+        return KeptAnswer(body, etag, epoch, min(positions), headers, [*headers, *SHARED])
 
     def _keep(self, key: object, answer: KeptAnswer) -> None:
         self._bytes += len(answer.body)

@@ -67,11 +67,13 @@ def test_an_event_that_did_not_change_is_not_named() -> None:
 def test_other_tables_or_an_older_position_make_all_unknown() -> None:
     known = ChangedEvents()
     assert known.since(10**9, EVENTS[0])
-    for generation, position, unknown_at in ((7, 10, 9), (8, 10, 9), (8, 5, 4), (8, 7, 6)):
+    for generation, position, unknown_at, epoch in ((7, 10, 9, 2), (8, 10, 9, 3), (8, 5, 4, 4), (8, 7, 6, 4)):
         known.learn(seen(position, None, generation))
         assert known.since(unknown_at, EVENTS[0])
         assert not known.since(position, EVENTS[0])
+        assert known.epoch == epoch
     known.forget()
+    assert known.epoch == 5
     assert known.since(7)
 
 

@@ -19,6 +19,11 @@ from tests.api.conftest import LoggedIn, LogIn, problem_of
 from tests.api.health.test_health import database_away
 from tests.api.programme import TOMORROW, cancel, folding, instant, new_event, pay, reserved
 
+END_LISTENERS = """
+SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+
 
 @pytest.fixture
 async def other_process(config: ApiConfig) -> AsyncIterator[httpx2.AsyncClient]:
@@ -198,6 +203,24 @@ async def test_a_rebuild_in_between_is_no_reason_to_tell_what_was_true_before(
         told = (await client.get(path, headers=buyer.headers)).json()
         assert (told["title"], told["ticket_types"][0]["reserved"]) == (event["title"], 1)
         await same(client, path, told)
+
+
+async def test_another_server_whose_tables_are_older_is_believed(
+    app: FastAPI, client: httpx2.AsyncClient, database_url: str, new_account: LogIn
+) -> None:
+    """After a fail-over to a standby that had not yet been told all."""
+    organiser = await new_account()
+    async with folding(database_url):
+        event = await new_event(client, organiser)
+        path = f"/events/{event['id']}"
+        changed = (await client.patch(path, json={"title": "Later lost"}, headers=organiser.headers)).json()
+        await client.get(path, headers=organiser.headers)
+        await same(client, path, changed)
+    async with await connect_as_owner(database_url) as owner:
+        await owner.execute("UPDATE events SET title = 'As before', position = 1")
+        await owner.execute("UPDATE checkpoint SET position = 1, recent_changes = NULL")
+        await owner.execute(END_LISTENERS)
+    await same(client, path, changed | {"title": "As before"})
 
 
 async def test_while_the_checkpoint_is_not_heard_of_nothing_kept_is_told(
