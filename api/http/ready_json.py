@@ -35,8 +35,12 @@ class ReadyJson(Response):
         self.background = None
 
 
+# So many headers come first and are about the body alone.
+ABOUT_BODY = 2
+
+
 def json_headers(body: bytes, *more: tuple[bytes, bytes]) -> list[tuple[bytes, bytes]]:
-    """The headers of a JSON body."""
+    """The headers of a JSON body: its length, its type, and what else there is."""
     return [(b"content-length", b"%d" % len(body)), (b"content-type", MEDIA_TYPE), *more]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 from uuid import UUID
 
-from api.http.ready_json import ReadyJson, json_headers
+from api.http.ready_json import ABOUT_BODY, ReadyJson, json_headers
 from eventstore.postgres.round_trips import Rows
 from eventstore.postgres.shared_reads import Ask, SharedReads
 from projections import checkpoint
@@ -35,7 +35,7 @@ class KeptAnswer(NamedTuple):
         """The answer, or 304 where `if_none_match` names it; with a token it is private, and nobody keeps it."""
         headers = self.shared_headers if to_anybody else self.headers
         if if_none_match is not None and _names(if_none_match, self.etag.decode()):
-            return ReadyJson(b"", [header for header in headers if not header[0].startswith(b"content-")], 304)
+            return ReadyJson(b"", headers[ABOUT_BODY:], 304)
         return ReadyJson(self.body, headers)
 
 
@@ -110,5 +110,7 @@ class KeptAnswers:
 
 def _names(if_none_match: str, etag: str) -> bool:
     """Whether the header names this ETag; weak ones compare the same (RFC 9110, 13.1.2)."""
+    if if_none_match == etag:
+        return True
     named = {one.strip().removeprefix("W/") for one in if_none_match.split(",")}
     return "*" in named or etag in named
