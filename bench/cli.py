@@ -18,27 +18,10 @@ from bench.comparison import Comparison
 from bench.context import SMOKE_SCALE_MAX, Bench
 from bench.provenance import provenance
 from bench.report import as_dict, table
-from bench.scenarios import (
-    aged,
-    audited,
-    cold,
-    expire,
-    export,
-    fold,
-    hot,
-    looks,
-    many,
-    memory,
-    paced,
-    pay,
-    read,
-    rebuild,
-    sold_out,
-    start,
-    two_processes,
-    verify,
-    versions,
-)
+from bench.scenarios.history import export, fold, rebuild, verify
+from bench.scenarios.reading import looks, read
+from bench.scenarios.running import cold, expire, memory, start, versions
+from bench.scenarios.selling import aged, audited, hot, many, paced, pay, sold_out, two_processes
 from bench.testbed import open_testbed
 
 # In the order in which they are measured. A scenario is called as its file is.

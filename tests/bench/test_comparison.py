@@ -6,7 +6,7 @@ import pytest
 
 from bench.comparison import Comparison, Goal, Interval, Measured, Spread, in_turn
 from bench.report import as_dict, table
-from bench.scenarios.fold import lags_ms
+from bench.scenarios.history.fold import lags_ms
 
 
 def compared(ours: list[float], theirs: list[float], *goals: Goal) -> Comparison:

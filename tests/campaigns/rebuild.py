@@ -20,7 +20,7 @@ from uuid import uuid4
 
 import httpx2
 
-from bench.scenarios.fold import fill
+from bench.scenarios.history.fold import fill
 from eventstore.postgres.connections import Connection, connect
 from projections import checkpoint
 from tests.projections.waiting import until_folded

@@ -32,7 +32,7 @@ def measure(bench: Bench) -> list[Comparison]:
         believed: list[float] = []
 
         def resident(kind: str = kind, count: int = count, believed: list[float] = believed) -> Measured:
-            command = [sys.executable, "-m", "bench.scenarios.memory", kind, str(count)]
+            command = [sys.executable, "-m", "bench.scenarios.running.memory", kind, str(count)]
             told = json.loads(subprocess.check_output(command, cwd=ROOT))
             believed.append(told["believed_bytes"] / MEGABYTE)
             return Measured(told["resident_bytes"] / MEGABYTE, {"bytes_each": told["resident_bytes"] / count}, [])

@@ -11,7 +11,7 @@ import psutil
 from bench.comparison import Comparison, Goal, Measured, in_turn
 from bench.context import Bench
 from bench.quiet import until_folded
-from bench.scenarios.fold import DOMAIN_EVENTS, fill, folded_by_worker
+from bench.scenarios.history.fold import DOMAIN_EVENTS, fill, folded_by_worker
 from bench.testbed import ROOT, connect
 from tests.proof.proof import faults
 

@@ -15,8 +15,8 @@ from auditing.verify.file.verify_file import verify_file
 from auditing.verify.garbage_collection import sparing_collector
 from bench.comparison import Comparison, Goal, Measured, in_turn
 from bench.context import Bench
-from bench.scenarios.fold import fill
-from bench.scenarios.verify import MEGABYTE, by_memory
+from bench.scenarios.history.fold import fill
+from bench.scenarios.history.verify import MEGABYTE, by_memory
 from bench.testbed import ROOT, connect
 from bench.verification_process import KILOBYTE, most_bytes
 from eventstore.postgres.connections import BY_INDEX, WORKER_ROLE
@@ -92,7 +92,7 @@ def memory_of(bench: Bench, what: str, small: Measured, large: Measured) -> Comp
 
 def in_process(way: str, database_url: str, file: Path) -> Measured:
     """Timed within the process, so that starting Python does not count."""
-    command = [sys.executable, "-m", "bench.scenarios.export", way, database_url, str(file)]
+    command = [sys.executable, "-m", "bench.scenarios.history.export", way, database_url, str(file)]
     told = json.loads(subprocess.check_output(command, cwd=ROOT))
     seen = {"seconds": told["seconds"], "most_mb": told["most_bytes"] / MEGABYTE, "file_mb": told["bytes"] / MEGABYTE}
     return Measured(told["domain_events"] / told["seconds"], seen, told["faults"])

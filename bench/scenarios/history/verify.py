@@ -7,7 +7,7 @@ import sys
 
 from bench.comparison import Comparison, Goal, Measured, in_turn
 from bench.context import Bench
-from bench.scenarios.fold import fill
+from bench.scenarios.history.fold import fill
 from bench.testbed import ROOT
 from eventstore.postgres.connections import BY_INDEX, WORKER_ROLE
 from eventstore.postgres.connections import connect as connect_async

@@ -11,7 +11,7 @@ from bench.comparison import Comparison, Goal, Measured, in_turn
 from bench.context import Bench
 from bench.filling import filling
 from bench.quiet import until_folded
-from bench.scenarios.fold import runner_works
+from bench.scenarios.history.fold import runner_works
 from bench.testbed import READY_SECONDS_MAX, Testbed, connect
 from domain.commands import ExpireReservation
 from eventstore.writing.group_commit import GroupCommit

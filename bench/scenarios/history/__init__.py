@@ -1,0 +1,1 @@
+"""What becomes of the history: folded, rebuilt, verified, exported."""

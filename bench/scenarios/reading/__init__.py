@@ -1,0 +1,1 @@
+"""What is read, alone and while others buy."""

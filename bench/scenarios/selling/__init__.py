@@ -1,0 +1,1 @@
+"""What is sold in a rush, and how long that takes."""
