@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tokenize
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("domain", "eventstore", "projections", "auditing", "accounts", "api", "workers", "tixxety")
-CODE_LINES, TEST_LINES, FUNCTION_LINES, SCREEN_LINES = 300, 400, 50, 40
+CODE_LINES, TEST_LINES, FUNCTION_LINES, SCREEN_LINES, ROOM_FILES = 300, 400, 50, 40, 16
 GLOSSARY_ROW = re.compile(r"^\| (?!word |---)(?P<word>[^|]+) \|.*\| (?P<banned>[^|]*)\|$", re.MULTILINE)
 NAME_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 UNFINISHED = re.compile(r"\b(TO[D]O|FIX[M]E|HAC[K])\b")
@@ -51,6 +52,11 @@ def test_files_are_short() -> None:
     limits = dict.fromkeys(CODE + BENCH + SQL, CODE_LINES) | dict.fromkeys(TESTS, TEST_LINES)
     lengths = {path: len(path.read_text().splitlines()) for path in limits}
     assert [f"{place(path)}: {lengths[path]} lines" for path in limits if lengths[path] >= limits[path]] == []
+
+
+def test_no_room_is_a_corridor() -> None:
+    rooms = Counter(path.parent for path in CODE + BENCH + TESTS + SQL)
+    assert [f"{place(room)} has {files} files" for room, files in rooms.items() if files > ROOM_FILES] == []
 
 
 def test_functions_are_short() -> None:
