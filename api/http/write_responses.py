@@ -4,11 +4,12 @@ from typing import Any
 
 from fastapi import Response
 
+from api.http.ready_json import ReadyJson, json_headers
 from eventstore.writing.group_transaction import Outcome
 
-MEDIA_TYPE = "application/json"
 POSITION = "Tixxety-Position"
 REPLAYED = "Idempotent-Replayed"
+POSITION_HEADER, REPLAYED_HEADER = POSITION.lower().encode(), REPLAYED.lower().encode()
 
 POSITION_DOCUMENTED: dict[str, Any] = {
     POSITION: {
@@ -32,9 +33,9 @@ LOCATION_DOCUMENTED: dict[str, Any] = {
 
 def written(outcome: Outcome, body: bytes, status: int = 200, created_at_path: str | None = None) -> Response:
     """The answer to a write, from ready JSON; `created_at_path` is where the thing it created can be read."""
-    headers = {POSITION: str(outcome.position)}
+    headers = json_headers(body, (POSITION_HEADER, b"%d" % outcome.position))
     if created_at_path is not None:
-        headers["Location"] = f"{created_at_path}?min_position={outcome.position}"
+        headers.append((b"location", f"{created_at_path}?min_position={outcome.position}".encode("latin-1")))
     if outcome.replayed:
-        headers[REPLAYED] = "true"
-    return Response(body, status, headers, MEDIA_TYPE)
+        headers.append((REPLAYED_HEADER, b"true"))
+    return ReadyJson(body, headers, status)
