@@ -126,9 +126,19 @@ def empty_database_url(server_url: str) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def home() -> Iterator[Path]:
-    """A home for `up` that PostgreSQL's own account can enter when root runs the tests."""
+@contextmanager
+def new_home() -> Iterator[Path]:
+    """A home for `up`, which is not there yet, where PostgreSQL's own account can enter it when root runs the tests.
+
+    It can't enter pytest's own folders: what root keeps instead lies on the disk, and is slow to make.
+    """
     with tempfile.TemporaryDirectory(prefix="tixxety-home-") as folder:
         Path(folder).chmod(0o711)
         yield Path(folder) / "home"
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """The same for one test."""
+    with new_home() as home:
+        yield home

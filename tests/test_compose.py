@@ -94,9 +94,9 @@ def secrets() -> dict[str, str]:
 
 
 @pytest.fixture
-def database(secrets: dict[str, str], tmp_path: Path) -> Iterator[str]:
+def database(secrets: dict[str, str], home: Path) -> Iterator[str]:
     """Host and port of a server prepared as the image of the service `db` would: password, database, first script."""
-    server = EmbeddedPostgres(tmp_path / "db", durable=False)
+    server = EmbeddedPostgres(home, durable=False)
     url = server.start()
     try:
         with psycopg.connect(url, autocommit=True) as connection:

@@ -20,8 +20,9 @@ OTHER = ["--other", str(ROOT / "bench" / "..")]
 
 
 def bench(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`python -m bench` with nothing in its environment but a home."""
+    """`python -m bench` with nothing in its environment but a home, and where its database may lie for a while."""
     environment = {"HOME": str(home), "PATH": os.environ["PATH"], "TIXXETY_NO_VENV": "1"}
+    environment["TMPDIR"] = tempfile.gettempdir()
     command = [sys.executable, "-m", "bench", *arguments]
     return subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=SECONDS_MAX, check=False

@@ -1,9 +1,7 @@
 """A server that answers nothing, or that no standby follows: all are told the truth in time, and it sells again."""
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from uuid import uuid4
 
 import psutil
@@ -17,6 +15,7 @@ from eventstore.writing import group_commit, group_writer
 from eventstore.writing.group_commit import GroupCommit
 from eventstore.writing.group_transaction import Outcome
 from tests import box_office
+from tests.conftest import new_home
 from tixxety.embedded.server import EmbeddedPostgres
 from tixxety.schema.migration import migrate
 
@@ -26,8 +25,8 @@ GIVE_UP_THE_STANDBY = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE
 @pytest.fixture(scope="module")
 def own_server_url() -> Iterator[str]:
     """A server that only these tests use: what they do to it would stop all others."""
-    with tempfile.TemporaryDirectory(prefix="tixxety-test-") as home:
-        server = EmbeddedPostgres(Path(home), durable=False)
+    with new_home() as home:
+        server = EmbeddedPostgres(home, durable=False)
         try:
             url = server.start()
             migrate(url)

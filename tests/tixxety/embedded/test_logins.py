@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from eventstore.postgres.connections import APP_ROLE, WORKER_ROLE
+from tests.conftest import new_home
 from tixxety.embedded.logins import login_url, open_logins
 from tixxety.embedded.server import EmbeddedPostgres, can_connect
 from tixxety.schema.migration import migrate
@@ -32,13 +33,14 @@ MAY_CONNECT = "SELECT datname FROM pg_database WHERE datallowconn AND has_databa
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+def server() -> Iterator[EmbeddedPostgres]:
     """A server that is migrated, and whose roles log in."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("logins") / "home", durable=False)
-    migrate(server.start())
-    open_logins(server.home, server.url)
-    yield server
-    server.discard()
+    with new_home() as home:
+        server = EmbeddedPostgres(home, durable=False)
+        migrate(server.start())
+        open_logins(server.home, server.url)
+        yield server
+        server.discard()
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import psutil
 import psycopg
 import pytest
 
+from tests.conftest import new_home
 from tests.tixxety.waiting_for_processes import all_gone, family, until
 from tixxety.embedded.binaries import Binaries, find_binaries, within_reach
 from tixxety.embedded.server import EmbeddedPostgres, can_connect, embedded_database
@@ -33,14 +34,15 @@ threading.Event().wait()
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def home() -> Iterator[Path]:
     """A home whose data is made once for all tests here."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("shared") / "home", durable=False)
-    server.start()
-    server.stop()
-    yield server.home.path
-    server.start()
-    server.discard()
+    with new_home() as home:
+        server = EmbeddedPostgres(home, durable=False)
+        server.start()
+        server.stop()
+        yield home
+        server.start()
+        server.discard()
 
 
 @pytest.fixture

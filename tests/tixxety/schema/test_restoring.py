@@ -36,7 +36,7 @@ def folder_with_tools() -> Path | None:
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedPostgres]:
+def server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedPostgres]:
     """A server with a box office in which tickets were sold."""
     folder = folder_with_tools()
     if folder is None:
@@ -44,7 +44,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Embedded
     monkeypatch.setenv("TIXXETY_PG_BINDIR", str(folder))
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     assert find_binaries(None, str(folder))
-    server = EmbeddedPostgres(tmp_path / "home", durable=False)
+    server = EmbeddedPostgres(home, durable=False)
     try:
         migrate(server.start())
         asyncio.run(sell(server.url))

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import stat
@@ -21,10 +20,11 @@ import psycopg
 import pytest
 
 from eventstore.schema_version import SCHEMA_VERSION
+from tests.conftest import new_home
 from tests.running import http
 from tests.tixxety.forked import Command, run_command
 from tests.tixxety.waiting_for_processes import all_gone, family, runs, until
-from tixxety.embedded.server import EmbeddedPostgres, embedded_database
+from tixxety.embedded.server import embedded_database
 
 OPEN = "Ctrl-C closes it."
 LOGINS = """
@@ -107,20 +107,11 @@ class Opening:
         return self.office
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
-    """A home that is not there yet; root's database lies elsewhere and is removed from there too."""
-    yield tmp_path / "home"
-    shutil.rmtree(EmbeddedPostgres(tmp_path / "home").cluster)
-
-
 @pytest.fixture(scope="module")
-def opening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opening]:
+def opening() -> Iterator[Opening]:
     """One home for all tests."""
-    home = tmp_path_factory.mktemp("up") / "home"
-    with ExitStack() as stack:
+    with new_home() as home, ExitStack() as stack:
         yield Opening(home, stack)
-    shutil.rmtree(EmbeddedPostgres(home).cluster)
 
 
 @pytest.fixture
