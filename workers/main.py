@@ -30,9 +30,9 @@ async def run(box_office: BoxOffice | str, refusals_kept_days: int) -> None:
     async def jobs(box_office: BoxOffice) -> AsyncIterator[list[Job]]:
         async with (
             GroupCommit(box_office, group_commands=GROUP_COMMANDS) as commands,
-            CheckpointWatcher(box_office) as follower,
+            CheckpointWatcher(box_office) as watcher,
         ):
-            yield [ReservationSweep(commands, follower), Snapshots(), Sealing(), RefusalRetention(refusals_kept_days)]
+            yield [ReservationSweep(commands, watcher), Snapshots(), Sealing(), RefusalRetention(refusals_kept_days)]
 
     log.info("worker started")
     await first_to_end(Projector(box_office).run(), Jobs(box_office, jobs).run())

@@ -35,9 +35,9 @@ class ReservationSweep(Job):
     name = "expiry"
     interval_seconds = 1
 
-    def __init__(self, commands: GroupCommit, follower: CheckpointWatcher) -> None:
+    def __init__(self, commands: GroupCommit, watcher: CheckpointWatcher) -> None:
         self._commands = commands
-        self._follower = follower
+        self._watcher = watcher
         self._told: set[UUID] = set()
         # Cancelled events folded up to this position have no open reservation left, and never get a new one.
         self._withdrawn_through = 0
@@ -84,7 +84,7 @@ class ReservationSweep(Job):
                         self._tell(command, reservation_id, answer)
                     case BaseException():
                         raise answer
-        return position > 0 and await self._follower.wait_for(position, FOLD_PATIENCE_SECONDS)
+        return position > 0 and await self._watcher.wait_for(position, FOLD_PATIENCE_SECONDS)
 
     async def _submit(self, command: SystemCommand, reservation_id: UUID, event_id: UUID) -> Outcome:
         request_id = uuid_utils.compat.uuid7()
