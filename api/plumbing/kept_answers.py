@@ -56,23 +56,22 @@ class KeptAnswers:
     async def get(self, key: object, render: Render, event_id: UUID | None = None) -> KeptAnswer:
         """The answer of this key, which shows `event_id`, or any event.
 
-        Many who ask for what has changed wait for one rendering. Raises what `render` does.
+        Many who ask for what has changed wait for one rendering; when that fails, none of them waits for another's.
+        Raises what `render` does.
         """
-        while (answer := self._fresh(key, event_id)) is None:
-            if not self._watcher.is_current:
-                return await self._rendered(render)
-            if (others := self._rendering.get(key)) is not None:
-                await asyncio.wait([others])
-                continue
-            done = self._rendering[key] = asyncio.get_running_loop().create_future()
-            try:
-                answer = await self._rendered(render)
-            finally:
-                del self._rendering[key]
-                done.set_result(None)
+        if (answer := self._fresh(key, event_id)) is not None:
+            return answer
+        if (others := self._rendering.get(key)) is not None:
+            await asyncio.wait([others])
+            return self._fresh(key, event_id) or await self._rendered(render)
+        done = self._rendering[key] = asyncio.get_running_loop().create_future()
+        try:
+            answer = await self._rendered(render)
             self._keep(key, answer)
             return answer
-        return answer
+        finally:
+            del self._rendering[key]
+            done.set_result(None)
 
     def _fresh(self, key: object, event_id: UUID | None) -> KeptAnswer | None:
         answer = self._kept.get(key)
