@@ -128,7 +128,7 @@ def _cancel(asked: Asked) -> Answering:
 
 # By method and path, without the root path; each reads what it needs, and then answers.
 ROUTES: dict[tuple[str, str], Callable[[Asked], Answering]] = {
-    ("GET", "/events"): lambda asked: lambda: list_events(asked.reader()),
+    ("GET", "/events"): lambda asked: lambda: list_events(asked.reader(), if_none_match=asked.if_none_match()),
     ("GET", "/events/{id}"): lambda asked: lambda: read_event(asked.id, asked.reader(), asked.if_none_match()),
     ("GET", "/reservations"): lambda asked: lambda: list_reservations(asked.account(), asked.reader()),
     ("GET", "/reservations/{id}"): lambda asked: lambda: read_reservation(asked.id, asked.account(), asked.reader()),

@@ -1,7 +1,7 @@
 """Events: the catalogue for everybody; creating, changing and cancelling for organisers."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Response
@@ -43,8 +43,20 @@ from projections.tables.events import EventRow
 ETAG_DOCUMENTED = {
     "ETag": {"description": "Changes with the answer, also with every sale.", "schema": {"type": "string"}}
 }
+NOT_MODIFIED_DOCUMENTED: dict[int | str, dict[str, Any]] = {
+    200: {"headers": ETAG_DOCUMENTED},
+    304: {"description": "The answer is still the one with this ETag.", "headers": ETAG_DOCUMENTED},
+}
+
+IfNoneMatch = Annotated[str | None, Header(description="ETags of answers that you have already.")]
 
 NO_FILTER = ("events", *[None] * 6)
+
+
+def first_page_key(limit: int) -> object:
+    """What the first page without a filter is kept by."""
+    return "events", limit
+
 
 router = APIRouter(prefix="/events", tags=["events"], route_class=StrictJsonRoute)
 
@@ -72,7 +84,11 @@ async def create_event(
     return written(outcome, _json(outcome), 201, f"{services.config.root_path}/events/{command.event_id}")
 
 
-@router.get("", response_model=EventPage, responses=refusals(SearchTooSlow, SearchesOverloaded))
+@router.get(
+    "",
+    response_model=EventPage,
+    responses=NOT_MODIFIED_DOCUMENTED | refusals(SearchTooSlow, SearchesOverloaded),
+)
 async def list_events(
     reader: TheReader,
     q: Annotated[str, Text(1, 200, running=True)] | None = None,
@@ -83,10 +99,12 @@ async def list_events(
     starts_before: Instant | None = None,
     limit: PageLimit = USUAL_PAGE,
     cursor: Cursor = None,
+    if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Events by their start. Each word of `q` occurs in title or description; places are equal but for case.
 
-    From `starts_after` on and before `starts_before`; past and cancelled events are in the list, too.
+    From `starts_after` on and before `starts_before`; past and cancelled events are in the list, too. The first page
+    without a filter has an ETag.
     """
     filters = ("events", q, city, state, country, starts_after, starts_before)
     after = after_cursor(cursor, filters, tuple[datetime, UUID])
@@ -99,7 +117,7 @@ async def list_events(
         async def first(ask: Ask) -> bytes:
             return page(await events_queries.first_events(ask, limit + 1))
 
-        return await reader.kept(("events", limit), first)
+        return await reader.kept(first_page_key(limit), first, if_none_match=if_none_match)
     async with reader.connection(for_search=q is not None) as connection:
         rows = await events_queries.events(
             connection,
@@ -143,16 +161,12 @@ async def list_events_for_you(
 @router.get(
     "/{event_id}",
     response_model=EventAnswer,
-    responses={
-        200: {"headers": ETAG_DOCUMENTED},
-        304: {"description": "The answer is still the one with this ETag.", "headers": ETAG_DOCUMENTED},
-        **refusals(EventNotFound),
-    },
+    responses=NOT_MODIFIED_DOCUMENTED | refusals(EventNotFound),
 )
 async def read_event(
     event_id: Id,
     reader: TheReader,
-    if_none_match: Annotated[str | None, Header(description="ETags of answers that you have already.")] = None,
+    if_none_match: IfNoneMatch = None,
 ) -> Response:
     """An event with its ticket types and how many tickets are left."""
 

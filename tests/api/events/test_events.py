@@ -160,6 +160,19 @@ async def test_an_etag_saves_an_answer_until_a_ticket_is_sold(client: httpx2.Asy
     assert changed.headers["etag"] != etag
 
 
+async def test_the_catalogues_first_page_has_an_etag_too(client: httpx2.AsyncClient, new_account: LogIn) -> None:
+    organiser = await new_account()
+    await new_event(client, organiser)
+    first = await client.get("/events", headers=organiser.headers)
+    known = {"If-None-Match": first.headers["etag"]}
+    unchanged = await client.get("/events", headers=known)
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+    await new_event(client, organiser)
+    assert (await client.get("/events", headers=organiser.headers | known)).status_code == 200
+    filtered = await client.get("/events", params={"city": "Graz"}, headers=known | {"If-None-Match": "*"})
+    assert (filtered.status_code, "etag" in filtered.headers) == (200, False)
+
+
 async def test_events_are_listed_by_their_start(client: httpx2.AsyncClient, new_account: LogIn) -> None:
     organiser = await new_account()
     events = [
