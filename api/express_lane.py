@@ -10,16 +10,18 @@ from functools import lru_cache
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
+import uuid_utils.compat
 from fastapi import FastAPI, Response
 from pydantic import BaseModel, ValidationError
 from starlette.types import Message, Receive, Scope, Send
 
 from accounts.errors import NotAuthenticated
 from accounts.tokens import Account
-from api.events.routes import list_events, read_event
+from api.events.routes import first_page_key, list_events, read_event
 from api.http.idempotency_keys import HEADER, KEY_PATTERN
-from api.http.inputs import Cancellation
-from api.http.middleware import RequestIds
+from api.http.inputs import USUAL_PAGE, Cancellation
+from api.http.middleware import REQUEST_ID_HEADER, RequestIds
+from api.http.ready_json import ReadyJson
 from api.plumbing.read_your_writes import Reader
 from api.plumbing.services import Services
 from api.reservations.routes import cancel, list_reservations, pay, read_reservation, reserve
@@ -33,6 +35,10 @@ KEY = re.compile(KEY_PATTERN.encode())
 AUTHORIZATION, IDEMPOTENCY_KEY, IF_NONE_MATCH = b"authorization", HEADER.lower().encode(), b"if-none-match"
 CONTENT_TYPE, CONTENT_ENCODING = b"content-type", b"content-encoding"
 CONTENT_LENGTH, TRANSFER_ENCODING = b"content-length", b"transfer-encoding"
+# With one of these it takes more than the answer that everybody is given.
+NOT_ALIKE = {AUTHORIZATION, CONTENT_LENGTH, TRANSFER_ENCODING, CONTENT_ENCODING, b"origin", b"expect", b"upgrade"}
+# The name in a lifespan's state by which a server finds `ExpressLane.at_hand`.
+AT_HAND = "answer_at_hand"
 OF_ONE = re.compile(r"(/[a-z]+)/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(/[a-z]+)?", re.ASCII)
 
 _id = lru_cache(REMEMBERED_IDS)(UUID)
@@ -137,6 +143,12 @@ ROUTES: dict[tuple[str, str], Callable[[Asked], Answering]] = {
     ("POST", "/reservations/{id}/cancel"): _cancel,
 }
 
+# The routes whose answers everybody is given alike: the key that each is kept by, and the event that it shows.
+ALIKE: dict[Callable[[Asked], Answering], Callable[[UUID | None], tuple[object, UUID | None]]] = {
+    ROUTES["GET", "/events"]: lambda _: (first_page_key(USUAL_PAGE), None),
+    ROUTES["GET", "/events/{id}"]: lambda one_id: (one_id, one_id),
+}
+
 
 class ExpressLane:
     """Takes the usual requests to `ROUTES`: one token or none, JSON that arrived at once, no query, perhaps a key."""
@@ -144,7 +156,33 @@ class ExpressLane:
     def __init__(self, app: FastAPI) -> None:
         self._app = app
 
+    def at_hand(self, scope: Scope) -> ReadyJson | None:
+        """The answer, if it is kept and everybody is given it alike: a server need not begin a task for it.
+
+        `__call__` would answer the same, and does where this is None.
+        """
+        if scope["method"] != "GET":
+            return None
+        try:
+            route, one_id = _route_of(scope)
+            headers = _given_once(scope)
+        except Unusual:
+            return None
+        if route not in ALIKE or not NOT_ALIKE.isdisjoint(headers):
+            return None
+        services: Services = self._app.state.services
+        kept = services.kept_answers.at_hand(*ALIKE[route](one_id))
+        if kept is None:
+            return None
+        named = headers.get(IF_NONE_MATCH)
+        answer = kept.response(to_anybody=True, if_none_match=None if named is None else named.decode("latin-1"))
+        request_id = str(uuid_utils.compat.uuid7()).encode()
+        answer.raw_headers = [*answer.raw_headers, (REQUEST_ID_HEADER, request_id)]
+        return answer
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" and "state" in scope:
+            scope["state"][AT_HAND] = self.at_hand
         first: Message | None = None
         try:
             route, one_id = _route_of(scope)

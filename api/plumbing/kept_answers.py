@@ -59,11 +59,11 @@ class KeptAnswers:
         Many who ask for what has changed wait for one rendering; when that fails, none of them waits for another's.
         Raises what `render` does.
         """
-        if (answer := self._fresh(key, event_id)) is not None:
+        if (answer := self.at_hand(key, event_id)) is not None:
             return answer
         if (others := self._rendering.get(key)) is not None:
             await asyncio.wait([others])
-            return self._fresh(key, event_id) or await self._rendered(render)
+            return self.at_hand(key, event_id) or await self._rendered(render)
         done = self._rendering[key] = asyncio.get_running_loop().create_future()
         try:
             answer = await self._rendered(render)
@@ -73,7 +73,8 @@ class KeptAnswers:
             del self._rendering[key]
             done.set_result(None)
 
-    def _fresh(self, key: object, event_id: UUID | None) -> KeptAnswer | None:
+    def at_hand(self, key: object, event_id: UUID | None) -> KeptAnswer | None:
+        """The same, if it need not be rendered."""
         answer = self._kept.get(key)
         if answer is None or not self._watcher.is_current:
             return None

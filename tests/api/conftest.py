@@ -77,12 +77,15 @@ async def app(config: ApiConfig) -> AsyncIterator[FastAPI]:
 
 
 class AtOnce:
-    """Gives a body of known length to the application in one message, as the server does with what arrives together."""
+    """Does as the server does: sends what the lane has at hand; gives a body that arrives at once in one message."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if isinstance(self._app, ExpressLane) and (answer := self._app.at_hand(scope)) is not None:
+            await answer(scope, receive, send)
+            return
         if b"content-length" not in dict(scope["headers"]):
             await self._app(scope, receive, send)
             return

@@ -1,16 +1,20 @@
 """HTTP as our processes speak it: bounded in size and time; what is no HTTP gets a problem document."""
 
 import asyncio
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import httptools
 import msgspec
 import uuid_utils.compat
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from api.express_lane import AT_HAND
 from api.http.errors import HeadersTooLarge, MalformedRequest, RequestTimeout
 from api.http.middleware import REQUEST_ID_HEADER, give_up
 from api.http.problems import MEDIA_TYPE, document
+from api.http.ready_json import ReadyJson
 from domain.errors import Refusal
 from eventstore.errors import Failure
 from tixxety.serving.http_connections import Connections
@@ -29,6 +33,7 @@ LEFT_SECONDS = 1
 # So many requests may wait on one connection for the answer to the one before.
 PIPELINED_MAX = 32
 GIVEN_ONCE = (b"host", b"authorization", b"content-type", b"content-length", b"transfer-encoding")
+CLOSING = (b"connection", b"close")
 # Answered even where there is no room for anything else.
 HEALTH = b"/health/"
 # More than that is sent before the turn of the loop is over, so that backpressure is felt.
@@ -89,6 +94,7 @@ class HttpProtocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, connections: Connections, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self._all = connections
+        self._at_hand: Callable[[Scope], ReadyJson | None] = self.app_state.get(AT_HAND, _nothing)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is here."""
@@ -125,7 +131,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._parse(part)
             if self._head_bytes > LARGEST_HEAD_BYTES:
                 self._refuse(HeadersTooLarge())
-        if self._head_timer is None and self._is_answered():
+        if self._head_timer is None and (self._head_bytes or self._within_body) and self._is_answered():
             self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
 
     def eof_received(self) -> bool:  # type: ignore[override]
@@ -190,6 +196,24 @@ class HttpProtocol(HttpToolsProtocol):
     def abort(self) -> None:
         """End the connection at once, whatever was not sent."""
         self.transport.abort()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        """Answer with what is at hand, or let the application begin; neither before the client has read so far."""
+        if self._is_behind:
+            self.pipeline.appendleft((cycle, app))
+            return
+        answer = self._at_hand(cycle.scope)
+        if answer is None:
+            super()._start_asgi_task(cycle, app)
+            return
+        cycle.response_started = cycle.response_complete = True
+        headers = [*self.server_state.default_headers, *answer.raw_headers]
+        if not cycle.keep_alive:
+            headers.append(CLOSING)
+        self.transport.write(_head(answer.status_code, headers) + answer.body)
+        if not cycle.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
 
     def _parse(self, part: bytes) -> None:
         try:
@@ -271,9 +295,16 @@ class HttpProtocol(HttpToolsProtocol):
             (b"content-type", MEDIA_TYPE.encode()),
             (b"content-length", str(len(body)).encode()),
             (REQUEST_ID_HEADER, str(request_id).encode()),
-            (b"connection", b"close"),
+            CLOSING,
         ]
         if "retry_after_seconds" in problem:
             headers.append((b"retry-after", str(problem["retry_after_seconds"]).encode()))
-        lines = b"".join(b"%s: %s\r\n" % header for header in headers)
-        return STATUS_LINE[problem["status"]] + lines + b"\r\n" + body
+        return _head(problem["status"], headers) + body
+
+
+def _head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    return b"%b%b\r\n" % (STATUS_LINE[status], b"".join([b"%b: %b\r\n" % header for header in headers]))
+
+
+def _nothing(_: Scope) -> None:
+    """What an application has at hand that says nothing of it."""

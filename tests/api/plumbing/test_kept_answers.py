@@ -15,7 +15,7 @@ from api.plumbing import kept_answers
 from eventstore.postgres.connections import connect_as_owner
 from projections.projector import checkpoint_watcher
 from projections.rebuilding.rebuild import rebuild
-from tests.api.conftest import LoggedIn, LogIn, problem_of
+from tests.api.conftest import AtOnce, LoggedIn, LogIn, problem_of
 from tests.api.health.test_health import database_away
 from tests.api.programme import TOMORROW, cancel, folding, instant, new_event, pay, reserved
 
@@ -30,7 +30,7 @@ async def other_process(config: ApiConfig) -> AsyncIterator[httpx2.AsyncClient]:
     """Another process of the same box office: what the first records it hears of from the database alone."""
     app = create_app(config)
     async with app.router.lifespan_context(app):
-        transport = httpx2.ASGITransport(ExpressLane(app))
+        transport = httpx2.ASGITransport(AtOnce(ExpressLane(app)))
         async with httpx2.AsyncClient(transport=transport, base_url="http://other") as client:
             yield client
 
