@@ -17,6 +17,7 @@ from api.http.problems import MEDIA_TYPE, document
 from api.http.ready_json import ReadyJson
 from domain.errors import Refusal
 from eventstore.errors import Failure
+from tixxety.serving import one_write
 from tixxety.serving.http_connections import Connections
 
 # A request line with its headers, or a body's trailers, may have this many bytes, give or take a slice.
@@ -25,8 +26,6 @@ SLICE_BYTES = 4 * 1024
 # From the first byte of a request, or from connecting, to the end of its headers.
 HEAD_SECONDS = 15
 HEAD_SECONDS_WHEN_SPARE = 2
-# From the moment that a client does not read fast enough to the moment that it has caught up.
-UNREAD_SECONDS = 30
 LAST_WORDS_SECONDS = 2
 # So long a client that sends no more is taken to wait for what it reads; then it has left.
 LEFT_SECONDS = 1
@@ -36,48 +35,6 @@ GIVEN_ONCE = (b"host", b"authorization", b"content-type", b"content-length", b"t
 CLOSING = (b"connection", b"close")
 # Answered even where there is no room for anything else.
 HEALTH = b"/health/"
-# More than that is sent before the turn of the loop is over, so that backpressure is felt.
-LARGEST_WRITE_BYTES = 64 * 1024
-
-
-class OneWrite:
-    """A transport that sends what is written in one turn of the event loop together: a head and its body at once."""
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._parts: list[bytes] = []
-        self._bytes = 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        """Keep it until the turn is over."""
-        if not self._parts:
-            self._loop.call_soon(self._flush)
-        self._parts.append(data)
-        self._bytes += len(data)
-        if self._bytes > LARGEST_WRITE_BYTES:
-            self._flush()
-
-    def write_eof(self) -> None:
-        """Nothing more comes after what was written."""
-        self._flush()
-        self._transport.write_eof()
-
-    def close(self) -> None:
-        """Send what was written and close; a client that does not read it is left after 30 s."""
-        self._flush()
-        self._transport.close()
-        if self._transport.get_write_buffer_size():
-            self._loop.call_later(UNREAD_SECONDS, self._transport.abort)
-
-    def _flush(self) -> None:
-        if self._parts and not self._transport.is_closing():
-            self._transport.write(b"".join(self._parts))
-        self._parts.clear()
-        self._bytes = 0
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -98,7 +55,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is here."""
-        together: Any = OneWrite(transport, self.loop)
+        together: Any = one_write.OneWrite(transport, self.loop)
         super().connection_made(together)
         self._admission = self._all.admit(self.client[0] if self.client else None)
         self._objection = self._admission.refusal
@@ -182,7 +139,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.flow.pause_reading()
         self._all.is_unread(self, self.transport.get_write_buffer_size())
         if self._unread_timer is None:
-            self._unread_timer = self.loop.call_later(UNREAD_SECONDS, self.abort)
+            self._unread_timer = self.loop.call_later(one_write.UNREAD_SECONDS, self.abort)
 
     def resume_writing(self) -> None:
         """The client has read nearly everything."""

@@ -11,7 +11,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from tests.tixxety.serving.raw_http import CHUNKED, HEAD, Client, expect_problem, serving
-from tixxety.serving.http_protocol import LARGEST_HEAD_BYTES, OneWrite
+from tixxety.serving.http_protocol import LARGEST_HEAD_BYTES
+from tixxety.serving.one_write import OneWrite
 
 ENDLESS_BYTES = 4 * 1024 * 1024
 
