@@ -5,12 +5,11 @@ goes on to the framework, and is answered there as if there were no lane.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
-import uuid_utils.compat
 from fastapi import FastAPI, Response
 from pydantic import BaseModel, ValidationError
 from starlette.types import Message, Receive, Scope, Send
@@ -20,8 +19,7 @@ from accounts.tokens import Account
 from api.events.routes import first_page_key, list_events, read_event
 from api.http.idempotency_keys import HEADER, KEY_PATTERN
 from api.http.inputs import USUAL_PAGE, Cancellation
-from api.http.middleware import REQUEST_ID_HEADER, RequestIds
-from api.http.ready_json import ReadyJson
+from api.http.middleware import answered, new_request_id, with_own_headers
 from api.plumbing.read_your_writes import Reader
 from api.plumbing.services import Services
 from api.reservations.routes import cancel, list_reservations, pay, read_reservation, reserve
@@ -35,10 +33,12 @@ KEY = re.compile(KEY_PATTERN.encode())
 AUTHORIZATION, IDEMPOTENCY_KEY, IF_NONE_MATCH = b"authorization", HEADER.lower().encode(), b"if-none-match"
 CONTENT_TYPE, CONTENT_ENCODING = b"content-type", b"content-encoding"
 CONTENT_LENGTH, TRANSFER_ENCODING = b"content-length", b"transfer-encoding"
+# What is around the application may have more to say to a request of another origin's page.
+ORIGIN = b"origin"
 # With one of these it takes more than the answer that everybody is given.
-NOT_ALIKE = {AUTHORIZATION, CONTENT_LENGTH, TRANSFER_ENCODING, CONTENT_ENCODING, b"origin", b"expect", b"upgrade"}
-# The name in a lifespan's state by which a server finds `ExpressLane.at_hand`.
-AT_HAND = "answer_at_hand"
+NOT_ALIKE = {ORIGIN, AUTHORIZATION, CONTENT_LENGTH, TRANSFER_ENCODING, CONTENT_ENCODING, b"expect", b"upgrade"}
+# The name by which a server finds the lane in the state of the application's lifespan.
+EXPRESS_LANE = "express_lane"
 OF_ONE = re.compile(r"(/[a-z]+)/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(/[a-z]+)?", re.ASCII)
 
 _id = lru_cache(REMEMBERED_IDS)(UUID)
@@ -53,23 +53,18 @@ class Unusual(Exception):
 class Asked:
     """A usual request: no header comes twice, there is no query, and its body is there. May raise `Unusual`."""
 
-    def __init__(
-        self, services: Services, headers: Mapping[bytes, bytes], one_id: UUID | None, first: Message | None
-    ) -> None:
+    def __init__(self, services: Services, scope: Scope, one_id: UUID | None, body: bytes) -> None:
         self.services = services
         self.id = cast(UUID, one_id)
-        self.request_id = cast(UUID, None)
-        self._headers = headers
-        self._body: bytes = first.get("body", b"") if first is not None else b""
+        self.request_id = scope["state"]["request_id"] = new_request_id()
+        self._headers = headers = _given_once(scope)
+        self._body = body
         self._token = headers.get(AUTHORIZATION)
         if self._token is not None and not self._token.startswith(SCHEME):
             raise Unusual
         if CONTENT_ENCODING in headers:
             raise Unusual
-        if first is None:
-            if CONTENT_LENGTH in headers or TRANSFER_ENCODING in headers:
-                raise Unusual
-        elif first["type"] != "http.request" or first.get("more_body", False):
+        if scope["method"] == "GET" and (CONTENT_LENGTH in headers or TRANSFER_ENCODING in headers):
             raise Unusual
 
     def account(self) -> Account:
@@ -156,74 +151,81 @@ class ExpressLane:
     def __init__(self, app: FastAPI) -> None:
         self._app = app
 
-    def at_hand(self, scope: Scope) -> ReadyJson | None:
-        """The answer, if it is kept and everybody is given it alike: a server need not begin a task for it.
-
-        `__call__` would answer the same, and does where this is None.
-        """
-        if scope["method"] != "GET":
+    def at_hand(self, scope: Scope) -> Response | None:
+        """The answer, if it is kept and everybody is given it alike."""
+        found = _route_of(scope) if scope["method"] == "GET" else None
+        if found is None or found[0] not in ALIKE or not NOT_ALIKE.isdisjoint(name for name, _ in scope["headers"]):
             return None
-        try:
-            route, one_id = _route_of(scope)
-            headers = _given_once(scope)
-        except Unusual:
-            return None
-        if route not in ALIKE or not NOT_ALIKE.isdisjoint(headers):
-            return None
+        route, one_id = found
         services: Services = self._app.state.services
         kept = services.kept_answers.at_hand(*ALIKE[route](one_id))
         if kept is None:
             return None
-        named = headers.get(IF_NONE_MATCH)
-        answer = kept.response(to_anybody=True, if_none_match=None if named is None else named.decode("latin-1"))
-        request_id = str(uuid_utils.compat.uuid7()).encode()
-        answer.raw_headers = [*answer.raw_headers, (REQUEST_ID_HEADER, request_id)]
+        named = [value for name, value in scope["headers"] if name == IF_NONE_MATCH]
+        if len(named) > 1:
+            return None
+        answer = kept.response(to_anybody=True, if_none_match=named[0].decode("latin-1") if named else None)
+        scope["state"]["request_id"] = new_request_id()
+        answer.raw_headers = with_own_headers(scope, answer.raw_headers)
         return answer
 
+    def begin(self, scope: Scope, body: bytes) -> Coroutine[Any, Any, Response | None] | None:
+        """The answer in the making; None where the request is not for the lane, or for who is around it as well.
+
+        It is sent as it is, and nothing where its client has left.
+        """
+        if any(name == ORIGIN for name, _ in scope["headers"]):
+            return None
+        return self._begin(scope, body)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answering, first = None, None
         if scope["type"] == "lifespan" and "state" in scope:
-            scope["state"][AT_HAND] = self.at_hand
-        first: Message | None = None
-        try:
-            route, one_id = _route_of(scope)
-            if scope["method"] != "GET":
-                first = _at_once(receive)
-            asked = Asked(self._app.state.services, _given_once(scope), one_id, first)
-            answering = route(asked)
-        except Unusual:
+            scope["state"][EXPRESS_LANE] = self
+        if scope["type"] == "http" and _route_of(scope) is not None:
+            first = _at_once(receive) if scope["method"] != "GET" else None
+            scope.setdefault("state", {})
+            if first is None:
+                answering = self._begin(scope, b"") if scope["method"] == "GET" else None
+            elif first["type"] == "http.request" and not first.get("more_body", False):
+                answering = self._begin(scope, first.get("body", b""))
+        if answering is None:
             await self._app(scope, receive if first is None else _again(first, receive), send)
-            return
+        elif (answer := await answering) is not None:
+            await answer(scope, receive, send)
 
-        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-            asked.request_id = scope["state"]["request_id"]
-            response = await answering()
-            await response(scope, receive, send)
-
+    def _begin(self, scope: Scope, body: bytes) -> Coroutine[Any, Any, Response | None] | None:
+        found = _route_of(scope)
+        if found is None:
+            return None
+        route, one_id = found
+        try:
+            answering = route(Asked(self._app.state.services, scope, one_id, body))
+        except Unusual:
+            return None
         scope["app"] = self._app
-        await RequestIds(answer)(scope, receive, send)
+        return answered(scope, answering)
 
 
-def _route_of(scope: Scope) -> tuple[Callable[[Asked], Answering], UUID | None]:
-    """The route that is asked for, and the id in its path. Raises `Unusual` unless it is the lane's."""
-    if scope["type"] != "http" or scope["query_string"]:
-        raise Unusual
+def _route_of(scope: Scope) -> tuple[Callable[[Asked], Answering], UUID | None] | None:
+    """The route that is asked for, and the id in its path; None unless it is the lane's."""
+    if scope["query_string"]:
+        return None
     path: str = scope["path"]
     if root_path := scope["root_path"]:
         if not path.startswith(root_path):
-            raise Unusual
+            return None
         path = path[len(root_path) :]
     one_id = None
     if of_one := OF_ONE.fullmatch(path):
         noun, its_id, verb = of_one.groups()
         path, one_id = f"{noun}/{{id}}{verb or ''}", _id(its_id)
     route = ROUTES.get((scope["method"], path))
-    if route is None:
-        raise Unusual
-    return route, one_id
+    return None if route is None else (route, one_id)
 
 
-def _at_once(receive: Receive) -> Message:
-    """The next message if it is there already; else `Unusual`, and nothing was taken: it is not for here to wait.
+def _at_once(receive: Receive) -> Message | None:
+    """The next message if it is there already; else None, and nothing was taken: it is not for here to wait.
 
     A coroutine that has its result without waiting ends at its first step; one that waits is closed there.
     """
@@ -233,7 +235,7 @@ def _at_once(receive: Receive) -> Message:
     except StopIteration as there:
         return cast(Message, there.value)
     receiving.close()
-    raise Unusual
+    return None
 
 
 def _given_once(scope: Scope) -> dict[bytes, bytes]:

@@ -1,12 +1,13 @@
 """Around every request: its id, the bounds of its body, and an answer even when something broke. Plain ASGI."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import structlog
 import uuid_utils.compat
 from starlette.datastructures import Headers
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.errors import BodyTooLarge, InternalError, RequestTimeout, Stopping, UnsupportedContentCoding
@@ -19,8 +20,10 @@ LONGEST_BODY_SECONDS = 30
 REQUEST_ID_HEADER = b"x-request-id"
 AUTHORIZATION, CACHE_CONTROL = b"authorization", b"cache-control"
 
-# What a scope's state says of a request: the task that answers it, and whether there is still anybody to answer.
+# What a scope's state says of a request beside its `request_id`: which task answers it, and that its client has left.
 ANSWERING, CLIENT_LEFT = "answering", "client_left"
+
+new_request_id = uuid_utils.compat.uuid7
 
 log = structlog.get_logger(__name__)
 
@@ -43,10 +46,7 @@ class HeadAsGet:
 
 
 class RequestIds:
-    """Gives each request an id, sends it as `X-Request-Id`, and turns what nobody caught into a problem.
-
-    Nothing is stored on the way but what anybody may read: answers to a token, and writes, are private.
-    """
+    """Gives each request an id, sends it as `X-Request-Id`, and turns what nobody caught into a problem."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -55,42 +55,63 @@ class RequestIds:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = uuid_utils.compat.uuid7()
-        scope.setdefault("state", {}).update({"request_id": request_id, ANSWERING: asyncio.current_task()})
+        scope.setdefault("state", {}).update({"request_id": new_request_id(), ANSWERING: asyncio.current_task()})
         started = False
-        is_private = scope["method"] != "GET" or AUTHORIZATION in dict(scope["headers"])
 
         async def send_with_id(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                headers = [*message.get("headers", ()), (REQUEST_ID_HEADER, str(request_id).encode())]
-                if is_private and CACHE_CONTROL not in dict(headers):
-                    headers.append((CACHE_CONTROL, b"no-store"))
-                message["headers"] = headers
+                message["headers"] = with_own_headers(scope, message.get("headers", ()))
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_id)
-        except asyncio.CancelledError:
-            # Its client has left, or the server stops; what it would log of a cancelled request is a traceback.
-            if scope["state"].get(CLIENT_LEFT):
+        except (asyncio.CancelledError, Exception) as error:
+            answer = answer_to(error, scope)
+            if answer is None:
                 return
             if started:
                 raise
-            await problem_response(Stopping(), scope)(scope, receive, send_with_id)
-        except Exception as error:
-            no = no_of(error)
-            if no is None:
-                log.exception("request broke", request_id=str(request_id), method=scope["method"], path=scope["path"])
-            if started:
-                raise
-            if isinstance(no, Failure):
-                scope["app"].state.failure_log.note(no)
-            answer = problem_response(no or InternalError(), scope)
-            # No variable may keep the error: its traceback keeps the variables, and only the collector would free both.
-            del no
             await answer(scope, receive, send_with_id)
+
+
+async def answered(scope: Scope, answering: Callable[[], Awaitable[Response]]) -> Response | None:
+    """What `RequestIds` would send to a request that has its id already; None when there is nobody to send it to."""
+    scope["state"][ANSWERING] = asyncio.current_task()
+    try:
+        answer: Response | None = await answering()
+    except (asyncio.CancelledError, Exception) as error:
+        answer = answer_to(error, scope)
+    if answer is not None:
+        answer.raw_headers = with_own_headers(scope, answer.raw_headers)
+    return answer
+
+
+def with_own_headers(scope: Scope, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers of an answer, with the request's id.
+
+    Nothing is stored on the way but what anybody may read: answers to a token, and writes, are private.
+    """
+    own = [*headers, (REQUEST_ID_HEADER, str(scope["state"]["request_id"]).encode())]
+    is_private = scope["method"] != "GET" or any(name == AUTHORIZATION for name, _ in scope["headers"])
+    if is_private and not any(name == CACHE_CONTROL for name, _ in own):
+        own.append((CACHE_CONTROL, b"no-store"))
+    return own
+
+
+def answer_to(error: BaseException, scope: Scope) -> Response | None:
+    """The problem that tells of what ended a request; None when its client has left."""
+    if isinstance(error, asyncio.CancelledError):
+        # Or the server stops; what it would log of a cancelled request is a traceback.
+        return None if scope["state"].get(CLIENT_LEFT) else problem_response(Stopping(), scope)
+    no = no_of(error)
+    if no is None:
+        asked = {"request_id": str(scope["state"]["request_id"]), "method": scope["method"], "path": scope["path"]}
+        log.error("request broke", exc_info=error, **asked)
+    if isinstance(no, Failure):
+        scope["app"].state.failure_log.note(no)
+    return problem_response(no or InternalError(), scope)
 
 
 def give_up(scope: Mapping[str, Any]) -> None:

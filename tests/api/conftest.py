@@ -77,22 +77,29 @@ async def app(config: ApiConfig) -> AsyncIterator[FastAPI]:
 
 
 class AtOnce:
-    """Does as the server does: sends what the lane has at hand; gives a body that arrives at once in one message."""
+    """Does as the server does: answers by the lane, and gives a body that arrives at once in one message."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if isinstance(self._app, ExpressLane) and (answer := self._app.at_hand(scope)) is not None:
+        scope.setdefault("state", {})
+        lane = self._app if isinstance(self._app, ExpressLane) else None
+        if lane is not None and (answer := lane.at_hand(scope)) is not None:
             await answer(scope, receive, send)
             return
-        if b"content-length" not in dict(scope["headers"]):
+        # A body without a length comes in pieces.
+        if scope["method"] != "GET" and b"content-length" not in dict(scope["headers"]):
             await self._app(scope, receive, send)
             return
         messages: list[Message] = [await receive()]
         while messages[-1].get("more_body"):
             messages.append(await receive())
         whole = [{"type": "http.request", "body": b"".join(message["body"] for message in messages)}]
+        if lane is not None and (answering := lane.begin(scope, whole[0]["body"])) is not None:
+            if (answer := await answering) is not None:
+                await answer(scope, receive, send)
+            return
 
         async def receive_whole() -> Message:
             return whole.pop() if whole else await receive()

@@ -10,11 +10,8 @@ import httpx2
 import psycopg
 import pytest
 from fastapi import FastAPI
-from starlette.types import Message
 
-from api.app import ApiConfig, create_app
-from api.express_lane import AT_HAND, ROUTES, ExpressLane
-from api.http.cross_origin import for_origins
+from api.express_lane import ROUTES, ExpressLane
 from api.plumbing import read_your_writes
 from domain.errors import Refusal
 from tests.api.conftest import AtOnce, LoggedIn, LogIn, problem_of
@@ -400,19 +397,3 @@ async def test_a_refusal_leaves_nothing_to_the_garbage_collector(
         gc.set_debug(0)
         gc.garbage.clear()
         gc.enable()
-
-
-async def test_a_server_finds_what_is_at_hand_also_where_pages_of_other_origins_are_let_in(config: ApiConfig) -> None:
-    lane, said = ExpressLane(create_app(config)), list[Message]()
-    state: dict[str, Any] = {}
-    heard: list[Message] = [{"type": "lifespan.shutdown"}, {"type": "lifespan.startup"}]
-
-    async def receive() -> Message:
-        return heard.pop()
-
-    async def send(message: Message) -> None:
-        said.append(message)
-
-    await for_origins(lane, ["https://shop.example"])({"type": "lifespan", "state": state}, receive, send)
-    assert [message["type"] for message in said] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
-    assert state[AT_HAND] == lane.at_hand

@@ -1,20 +1,19 @@
 """HTTP as our processes speak it: bounded in size and time; what is no HTTP gets a problem document."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 import httptools
 import msgspec
 import uuid_utils.compat
-from starlette.types import Scope
+from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from api.express_lane import AT_HAND
+from api.express_lane import EXPRESS_LANE, ExpressLane
 from api.http.errors import HeadersTooLarge, MalformedRequest, RequestTimeout
 from api.http.middleware import REQUEST_ID_HEADER, give_up
 from api.http.problems import MEDIA_TYPE, document
-from api.http.ready_json import ReadyJson
 from domain.errors import Refusal
 from eventstore.errors import Failure
 from tixxety.serving import one_write
@@ -42,6 +41,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     _head_bytes = 0
     _within_body = False
+    _parsing = False
     _is_last = False
     _is_behind = False
     _objection: Refusal | Failure | None = None
@@ -51,7 +51,9 @@ class HttpProtocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, connections: Connections, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self._all = connections
-        self._at_hand: Callable[[Scope], ReadyJson | None] = self.app_state.get(AT_HAND, _nothing)
+        self._lane: ExpressLane | None = self.app_state.get(EXPRESS_LANE)
+        # The request whose head was parsed last, until it is known whether its body comes with it.
+        self._parsed: tuple[Any, Any] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is here."""
@@ -88,6 +90,9 @@ class HttpProtocol(HttpToolsProtocol):
             self._parse(part)
             if self._head_bytes > LARGEST_HEAD_BYTES:
                 self._refuse(HeadersTooLarge())
+        if self._parsed is not None and not self._is_last:
+            super()._start_asgi_task(*self._parsed)
+        self._parsed = None
         if self._head_timer is None and (self._head_bytes or self._within_body) and self._is_answered():
             self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
 
@@ -110,7 +115,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._objection = self._head_objection()
         if self._objection is not None:
             raise ValueError("nothing more is parsed")
+        self._parsing = True
         super().on_headers_complete()
+        self._parsing = False
         self._head_bytes, self._within_body = 0, True
         if self._admission.refusal is not None:
             self.cycle.keep_alive = False
@@ -124,6 +131,10 @@ class HttpProtocol(HttpToolsProtocol):
         """All of a request is there; another may follow."""
         self._head_bytes, self._within_body = 0, False
         super().on_message_complete()
+        if self._parsed is not None:
+            cycle, app = self._parsed
+            self._parsed = None
+            self._start_asgi_task(cycle, app)
         if len(self.pipeline) >= PIPELINED_MAX and not self._is_last:
             self._answer_no_more()
 
@@ -155,14 +166,35 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        """Answer with what is at hand, or let the application begin; neither before the client has read so far."""
+        """Answer by the express lane, or let the application begin; neither before the client has read so far."""
         if self._is_behind:
             self.pipeline.appendleft((cycle, app))
-            return
-        answer = self._at_hand(cycle.scope)
-        if answer is None:
+        elif self._lane is not None and self._parsing:
+            self._parsed = cycle, app
+        elif self._lane is None or cycle.more_body:
             super()._start_asgi_task(cycle, app)
-            return
+        elif (answer := self._lane.at_hand(cycle.scope)) is not None:
+            self._send(cycle, answer)
+        elif (answering := self._lane.begin(cycle.scope, bytes(cycle.body))) is not None:
+            task = self.loop.create_task(self._answer_by_lane(cycle, answering))
+            task.add_done_callback(self.tasks.discard)
+            self.tasks.add(task)
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    async def _answer_by_lane(self, cycle: Any, answering: Coroutine[Any, Any, Response | None]) -> None:
+        try:
+            answer = await answering
+        except BaseException:
+            self.transport.close()
+            raise
+        if self.flow.write_paused:
+            await self.flow.drain()
+        if answer is not None and not cycle.disconnected:
+            self._send(cycle, answer)
+
+    def _send(self, cycle: Any, answer: Response) -> None:
+        """Send an answer whose body is there, as the application would have it sent."""
         cycle.response_started = cycle.response_complete = True
         headers = [*self.server_state.default_headers, *answer.raw_headers]
         if not cycle.keep_alive:
@@ -261,7 +293,3 @@ class HttpProtocol(HttpToolsProtocol):
 
 def _head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return b"%b%b\r\n" % (STATUS_LINE[status], b"".join([b"%b: %b\r\n" % header for header in headers]))
-
-
-def _nothing(_: Scope) -> None:
-    """What an application has at hand that says nothing of it."""

@@ -6,9 +6,10 @@ from typing import Any
 import httpx2
 import pytest
 from fastapi import FastAPI
+from starlette.types import Message
 
-from api.app import ApiConfig
-from api.express_lane import ExpressLane
+from api.app import ApiConfig, create_app
+from api.express_lane import EXPRESS_LANE, ExpressLane
 from api.http.cross_origin import for_origins
 from tests.api.conftest import JWT_SECRET, AtOnce, LogIn, problem_of
 from tests.api.programme import UNKNOWN_ID, new_event
@@ -89,6 +90,22 @@ async def test_a_page_of_the_origin_reads_answers_and_problems_with_our_headers(
     assert (await shop.get("/events", headers={"Origin": ""})).headers["vary"] == "authorization, Origin"
     answered = await shop.get("/events", headers={"Origin": "https://elsewhere.example"})
     assert "access-control-allow-origin" not in answered.headers
+
+
+async def test_a_server_finds_the_lane_also_where_pages_of_other_origins_are_let_in(config: ApiConfig) -> None:
+    lane, said = ExpressLane(create_app(config)), list[Message]()
+    state: dict[str, Any] = {}
+    heard: list[Message] = [{"type": "lifespan.shutdown"}, {"type": "lifespan.startup"}]
+
+    async def receive() -> Message:
+        return heard.pop()
+
+    async def send(message: Message) -> None:
+        said.append(message)
+
+    await for_origins(lane, [SHOP])({"type": "lifespan", "state": state}, receive, send)
+    assert [message["type"] for message in said] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert state[EXPRESS_LANE] is lane
 
 
 @pytest.fixture
