@@ -37,10 +37,9 @@ log = structlog.get_logger()
 
 
 def one_statement() -> str:
-    """The checkpoint and every table in one statement: nothing is locked while the rows are on their way.
+    """The checkpoint and every table in one statement, which is all of its transaction, and one trip.
 
-    A client that freezes between two statements of a transaction can be timed out by the server, but not one that
-    freezes in the middle of sending one.
+    So nothing is locked while the rows are on their way: whoever freezes keeps nobody waiting.
     """
     steps = {"advanced": checkpoint.ADVANCE} | {f"{table.name}_written": table.write for table in TABLES}
     return "WITH " + ", ".join(f"{name} AS ({text})" for name, text in steps.items()) + NOTIFY
@@ -167,12 +166,11 @@ class Batches:
         values["position_before"], values["generation"] = self.position, self._generation
         values["channel"] = self._connection.box_office.projections
         try:
-            async with self._connection.transaction():
-                cursor = await self._connection.execute(WRITE, values)
-                if cursor.rowcount != 1:
-                    raise CheckpointMoved
+            cursor = await self._connection.execute(WRITE, values)
         except (psycopg.IntegrityError, psycopg.DataError) as error:
             raise failed(_culprit(batch.recorded, error), str(error)) from error
+        if cursor.rowcount != 1:
+            raise CheckpointMoved
 
 
 def _looks_changed(batch: Batch) -> dict[UUID, int]:

@@ -16,12 +16,7 @@ from projections.checkpoint import DEFINITIONS_VERSION, Checkpoint
 from projections.projector.batch_transaction import Batches
 from projections.schema import make_schema
 
-# What a projector that is frozen has written in part does not outlive its lock.
-FOLD_SETTINGS = BY_INDEX | {
-    "role": WORKER_ROLE,
-    "synchronous_commit": "off",
-    "idle_in_transaction_session_timeout": "1s",
-}
+FOLD_SETTINGS = BY_INDEX | {"role": WORKER_ROLE, "synchronous_commit": "off"}
 
 # The lock of tables of our own version only: those of another are for that version's projectors.
 TRY_LOCK = """

@@ -78,11 +78,15 @@ CROSS JOIN LATERAL (SELECT {columns(self.row)} FROM {self.name} AS each WHERE {s
 
     @cached_property
     def write(self) -> str:
-        """The upsert of rows, given as a JSON array in the parameter that is named as the table is."""
+        """The upsert of rows, given as a JSON array in the parameter that is named as the table is.
+
+        A part of the statement that moves the checkpoint: nothing is written where `advanced` has no row.
+        """
         written = ", ".join(self.row.__struct_fields__)
         insert = f"""
 INSERT INTO {self.name} ({written})
 SELECT {written} FROM json_populate_recordset(NULL::{self.name}, %({self.name})s::json)
+WHERE EXISTS (SELECT FROM advanced)
 """  # noqa: S608
         if self.insert_only:
             return insert

@@ -54,7 +54,7 @@ async def two_rows(connection: psycopg.AsyncConnection[Any], table: Table) -> tu
 
 async def write(connection: psycopg.AsyncConnection[Any], table: Table, row: Row) -> Row:
     """Write a row as a batch does; what the table has then."""
-    await connection.execute(table.write, {table.name: json.dumps([row])})
+    await connection.execute(f"WITH advanced AS (SELECT) {table.write}", {table.name: json.dumps([row])})
     statement = sql.SQL("SELECT * FROM {}").format(sql.Identifier(table.name))
     cursor = await connection.execute(statement)
     names = [column.name for column in cursor.description or ()]

@@ -3,12 +3,10 @@
 import asyncio
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import psycopg
 import pytest
 from psycopg import sql
 from structlog.testing import capture_logs
@@ -24,7 +22,7 @@ from projections.schema import make_schema
 from projections.tables.all_tables import TABLES
 from tests.projections.histories import BoxOffice, append
 from tests.projections.independent_fold import expected_of, shown_by
-from tests.projections.waiting import SECONDS_MAX, lock_holders, running, until, until_folded, until_somebody_leads
+from tests.projections.waiting import lock_holders, running, until, until_folded, until_somebody_leads
 from tests.running import running as running_process
 from tixxety.processes.child_process import TiedProcess
 
@@ -170,41 +168,6 @@ async def test_a_projector_whose_process_freezes_or_dies_is_taken_over(
                 await append(connection, commands[200:])
                 await until_folded(connection)
         assert await shown_by(connection) == expected_of(commands)
-
-
-async def test_a_projector_that_is_paused_within_a_transaction_stands_by_again(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    commands = BoxOffice(10).commands(40)
-    begin = psycopg.AsyncConnection.transaction
-    paused: list[int] = []
-
-    @asynccontextmanager
-    async def transaction(connection: Connection) -> AsyncIterator[None]:
-        async with begin(connection):
-            if not paused:
-                paused.append(connection.info.backend_pid)
-                pause_until_ended(database_url, connection.info.backend_pid)
-            yield
-
-    async with await connect(database_url, role=WORKER_ROLE) as connection:
-        await append(connection, commands)
-        monkeypatch.setattr("psycopg.AsyncConnection.transaction", transaction)
-        # So that it is not its lock's connection whose end it hears of first.
-        monkeypatch.setattr("eventstore.postgres.lease.HEARTBEAT_SECONDS", 3_600)
-        async with running(Projector(database_url)) as projector:
-            await until_folded(connection)
-            assert paused
-            assert not projector.done()
-        assert await shown_by(connection) == expected_of(commands)
-
-
-def pause_until_ended(database_url: str, session: int) -> None:
-    """Stop the whole process, as SIGSTOP does, until the server has had enough of the session."""
-    deadline = time.monotonic() + SECONDS_MAX
-    with psycopg.connect(database_url, autocommit=True) as other:
-        while other.execute("SELECT pid FROM pg_stat_activity WHERE pid = %s", (session,)).fetchone():
-            assert time.monotonic() < deadline
 
 
 async def thaw(process: TiedProcess, how: signal.Signals) -> None:
