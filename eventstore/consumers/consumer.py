@@ -17,9 +17,9 @@ BATCH_DOMAIN_EVENTS = 4_096
 # The safety net beneath NOTIFY.
 POLL_SECONDS = 0.5
 # So that a stream of small appends is not taken one by one: a batch starts so long after the one before it; later where
-# so much comes that the cost of each batch counts, and never so late that anybody would notice.
+# so much comes that what each batch costs by itself counts, and never so late that anybody would notice.
 BATCH_INTERVAL_SECONDS, BUSY_INTERVAL_SECONDS = 0.02, 0.05
-BUSY_DOMAIN_EVENTS_A_SECOND = 5_000
+BUSY_DOMAIN_EVENTS_A_SECOND = 500
 # What failed is tried again after this: whatever was wrong may have been mended.
 MENDED_SECONDS = 10.0
 
