@@ -69,6 +69,21 @@ def test_functions_are_short() -> None:
     assert findings(CODE + BENCH + TESTS, too_long) == []
 
 
+def test_no_function_within_another_calls_itself() -> None:
+    """Each call of the outer one would leave a cycle, which keeps all that it has seen until the collector comes."""
+
+    def cycles(tree: ast.Module) -> Iterator[Finding]:
+        for outer in functions(tree):
+            for inner in ast.walk(outer):
+                if inner is outer or not isinstance(inner, Function):
+                    continue
+                called = (node.func for node in ast.walk(inner) if isinstance(node, ast.Call))
+                if any(isinstance(name, ast.Name) and name.id == inner.name for name in called):
+                    yield f"{inner.lineno}: {inner.name}"
+
+    assert findings(CODE, cycles) == []
+
+
 def test_every_module_says_in_one_line_what_it_is_for() -> None:
     def untold(tree: ast.Module) -> Iterator[Finding]:
         first, _, rest = (ast.get_docstring(tree) or "").partition("\n")

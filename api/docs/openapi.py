@@ -86,15 +86,15 @@ def _document(app: FastAPI, open_to_all: set[str], root_path: str) -> dict[str, 
 
 def _open_to_all(router: APIRouter) -> Iterator[str]:
     """The operations that look at a token if there is one, and need none."""
-
-    def calls(dependant: Dependant) -> set[Any]:
-        return {dependant.call}.union(*(calls(inner) for inner in dependant.dependencies))
-
     for route in router.routes:
         if isinstance(route, APIRoute):
-            called = calls(route.dependant)
+            called = _calls(route.dependant)
             if account_if_any in called and current_account not in called:
                 yield operation_id(route)
+
+
+def _calls(dependant: Dependant) -> set[Any]:
+    return {dependant.call}.union(*map(_calls, dependant.dependencies))
 
 
 def _document_problems(path: str, operation: dict[str, Any]) -> None:

@@ -37,18 +37,7 @@ def proof(leaves: Sequence[bytes], shown: Sequence[int]) -> list[bytes]:
     `shown` are places in `leaves`, 0 first, in rising order. The hashes come from left to right; their number grows
     with the shown leaves and the depth of the tree only.
     """
-    missing: list[bytes] = []
-
-    def walk(low: int, high: int, some: Sequence[int]) -> None:
-        if not some:
-            missing.append(root_hash(leaves[low:high]))
-        elif high - low > 1:
-            middle = low + _left_size(high - low)
-            walk(low, middle, [place for place in some if place < middle])
-            walk(middle, high, [place for place in some if place >= middle])
-
-    walk(0, len(leaves), shown)
-    return missing
+    return list(_missing(leaves, 0, len(leaves), shown))
 
 
 def root_with_proof(size: int, shown: dict[int, bytes], missing: Iterator[bytes]) -> bytes:
@@ -56,17 +45,28 @@ def root_with_proof(size: int, shown: dict[int, bytes], missing: Iterator[bytes]
 
     Raises StopIteration when the proof is too short; whether it was used up is for the caller to see.
     """
+    return _subtree(shown, missing, 0, size, sorted(shown))
 
-    def walk(low: int, high: int, some: Sequence[int]) -> bytes:
-        if not some:
-            return next(missing)
-        if len(some) == high - low:
-            return root_hash([shown[place] for place in some])
+
+# Not within the functions above: what calls itself there is a cycle, and keeps all leaves until the collector comes.
+def _missing(leaves: Sequence[bytes], low: int, high: int, shown: Sequence[int]) -> Iterator[bytes]:
+    if not shown:
+        yield root_hash(leaves[low:high])
+    elif high - low > 1:
         middle = low + _left_size(high - low)
-        left = walk(low, middle, [place for place in some if place < middle])
-        return sha256(NODE + left + walk(middle, high, [place for place in some if place >= middle])).digest()
+        yield from _missing(leaves, low, middle, [place for place in shown if place < middle])
+        yield from _missing(leaves, middle, high, [place for place in shown if place >= middle])
 
-    return walk(0, size, sorted(shown))
+
+def _subtree(leaves: dict[int, bytes], missing: Iterator[bytes], low: int, high: int, shown: Sequence[int]) -> bytes:
+    if not shown:
+        return next(missing)
+    if len(shown) == high - low:
+        return root_hash([leaves[place] for place in shown])
+    middle = low + _left_size(high - low)
+    left = _subtree(leaves, missing, low, middle, [place for place in shown if place < middle])
+    right = _subtree(leaves, missing, middle, high, [place for place in shown if place >= middle])
+    return sha256(NODE + left + right).digest()
 
 
 def _left_size(size: int) -> int:
