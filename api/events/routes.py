@@ -41,7 +41,7 @@ from projections.queries import events_queries
 from projections.tables.events import EventRow
 
 ETAG_DOCUMENTED = {
-    "ETag": {"description": "Changes with the answer, also with every sale.", "schema": {"type": "string"}}
+    "ETag": {"description": "Changes with the answer; an event's with every sale, too.", "schema": {"type": "string"}}
 }
 NOT_MODIFIED_DOCUMENTED: dict[int | str, dict[str, Any]] = {
     200: {"headers": ETAG_DOCUMENTED},
