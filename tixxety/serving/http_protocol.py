@@ -116,8 +116,10 @@ class HttpProtocol(HttpToolsProtocol):
         if self._objection is not None:
             raise ValueError("nothing more is parsed")
         self._parsing = True
-        super().on_headers_complete()
-        self._parsing = False
+        try:
+            super().on_headers_complete()
+        finally:
+            self._parsing = False
         self._head_bytes, self._within_body = 0, True
         if self._admission.refusal is not None:
             self.cycle.keep_alive = False

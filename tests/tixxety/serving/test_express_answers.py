@@ -190,6 +190,15 @@ async def test_what_is_no_http_is_refused_after_it(client: Client, path: str) ->
         assert (await client.all_answers()).count(b"HTTP/1.1 ") == 1
 
 
+@pytest.mark.parametrize("path", ["/made", "/fast"])
+async def test_what_waits_behind_another_is_answered_before_a_target_that_is_none(
+    client: Client, desk: Desk, path: str
+) -> None:
+    await client.send(get("/fast") + get(path) + get("http://"))
+    answers = await asyncio.wait_for(client.all_answers(), 5)
+    assert (answers.count(b"HTTP/1.1 "), answers.count(b"HTTP/1.1 200 OK")) == (2, 2)
+
+
 async def test_a_body_that_is_broken_is_refused_and_not_begun(client: Client, desk: Desk) -> None:
     await client.send(b"POST /fast HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\nnot a number\r\n")
     expect_problem(await client.all_answers(), 400, "malformed-request")
