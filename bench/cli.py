@@ -14,9 +14,9 @@ from typing import Annotated, NamedTuple, TextIO
 
 import typer
 
+from bench.commit_and_versions import provenance
 from bench.comparison import Comparison
 from bench.context import SMOKE_SCALE_MAX, Bench
-from bench.provenance import provenance
 from bench.report import as_dict, table
 from bench.scenarios.history import export, fold, rebuild, verify
 from bench.scenarios.reading import looks, read

@@ -9,8 +9,8 @@ from pathlib import Path
 import psycopg
 
 from bench.comparison import Comparison, Measured, in_turn
-from bench.quiet import until_quiet
 from bench.testbed import Testbed
+from bench.waiting_until_quiet import until_quiet
 
 # Up to here it is the smoke: no figure means anything.
 SMOKE_SCALE_MAX = 0.001

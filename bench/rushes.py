@@ -14,8 +14,8 @@ from accounts.tokens import Tokens
 from bench.comparison import Measured
 from bench.load import Clients, Load, request
 from bench.processor_time import each_us
-from bench.quiet import until_folded, until_quiet
 from bench.testbed import ROOT, SECRET, Testbed, connect
+from bench.waiting_until_quiet import until_folded, until_quiet
 from tests.proof.proof import faults
 
 LONG_HOLD_SECONDS = 86_400

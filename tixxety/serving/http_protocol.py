@@ -16,7 +16,7 @@ from api.http.middleware import REQUEST_ID_HEADER, give_up
 from api.http.problems import MEDIA_TYPE, document
 from domain.errors import Refusal
 from eventstore.errors import Failure
-from tixxety.serving import one_write
+from tixxety.serving import joined_writes
 from tixxety.serving.http_connections import Connections
 
 # A request line with its headers, or a body's trailers, may have this many bytes, give or take a slice.
@@ -57,7 +57,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is here."""
-        together: Any = one_write.OneWrite(transport, self.loop)
+        together: Any = joined_writes.JoinedWrites(transport, self.loop)
         super().connection_made(together)
         self._admission = self._all.admit(self.client[0] if self.client else None)
         self._objection = self._admission.refusal
@@ -152,7 +152,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.flow.pause_reading()
         self._all.is_unread(self, self.transport.get_write_buffer_size())
         if self._unread_timer is None:
-            self._unread_timer = self.loop.call_later(one_write.UNREAD_SECONDS, self.abort)
+            self._unread_timer = self.loop.call_later(joined_writes.UNREAD_SECONDS, self.abort)
 
     def resume_writing(self) -> None:
         """The client has read nearly everything."""

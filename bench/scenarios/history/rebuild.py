@@ -10,9 +10,9 @@ import psutil
 
 from bench.comparison import Comparison, Goal, Measured, in_turn
 from bench.context import Bench
-from bench.quiet import until_folded
 from bench.scenarios.history.fold import DOMAIN_EVENTS, fill, folded_by_worker
 from bench.testbed import ROOT, connect
+from bench.waiting_until_quiet import until_folded
 from tests.proof.proof import faults
 
 REBUILT, CAUGHT_UP = "tixxety rebuild", "a worker catches up from nothing"

@@ -9,8 +9,8 @@ import httpx2
 from bench.comparison import Comparison, Measure, Measured, in_turn
 from bench.context import Bench
 from bench.filling import filling
-from bench.quiet import until_folded
 from bench.testbed import connect
+from bench.waiting_until_quiet import until_folded
 from tests.proof.proof import faults
 
 SNAPSHOT, TAIL, EMPTY = "from its snapshot", "from its whole stream", "an event just on sale"

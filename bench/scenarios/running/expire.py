@@ -10,9 +10,9 @@ import uuid_utils.compat
 from bench.comparison import Comparison, Goal, Measured, in_turn
 from bench.context import Bench
 from bench.filling import filling
-from bench.quiet import until_folded
 from bench.scenarios.history.fold import runner_works
 from bench.testbed import READY_SECONDS_MAX, Testbed, connect
+from bench.waiting_until_quiet import until_folded
 from domain.commands import ExpireReservation
 from eventstore.writing.group_commit import GroupCommit
 from tests.proof.proof import faults

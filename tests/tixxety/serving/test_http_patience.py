@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from tests.box_office import until
 from tests.tixxety.serving.raw_http import HEAD, Client, Connect, expect_problem, serving
-from tixxety.serving import http_connections, http_protocol, one_write
+from tixxety.serving import http_connections, http_protocol, joined_writes
 from tixxety.serving.http_connections import Connections
 
 GET = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
@@ -57,7 +57,7 @@ async def endless() -> AsyncIterator[bytes]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bounds of time that a test can wait for."""
     monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.5)
-    monkeypatch.setattr(one_write, "UNREAD_SECONDS", 0.5)
+    monkeypatch.setattr(joined_writes, "UNREAD_SECONDS", 0.5)
 
 
 async def trickle(client: Client, parts: bytes) -> None:

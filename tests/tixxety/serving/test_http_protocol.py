@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from tests.tixxety.serving.raw_http import CHUNKED, HEAD, Client, expect_problem, serving
 from tixxety.serving.http_protocol import LARGEST_HEAD_BYTES
-from tixxety.serving.one_write import OneWrite
+from tixxety.serving.joined_writes import JoinedWrites
 
 ENDLESS_BYTES = 4 * 1024 * 1024
 
@@ -125,7 +125,7 @@ class Sent:
 
 async def test_what_is_written_in_one_turn_is_sent_together() -> None:
     sent: Any = Sent()
-    transport = OneWrite(sent, asyncio.get_running_loop())
+    transport = JoinedWrites(sent, asyncio.get_running_loop())
     transport.write(b"head ")
     transport.write(b"body")
     assert sent.parts == []
@@ -136,7 +136,7 @@ async def test_what_is_written_in_one_turn_is_sent_together() -> None:
 @pytest.mark.parametrize("end", ["close", "write_eof"])
 async def test_what_was_written_is_sent_before_the_end(end: str) -> None:
     sent: Any = Sent()
-    transport = OneWrite(sent, asyncio.get_running_loop())
+    transport = JoinedWrites(sent, asyncio.get_running_loop())
     transport.write(b"last words")
     getattr(transport, end)()
     assert (sent.parts, len(sent.said)) == ([b"last words"], 1)
@@ -144,7 +144,7 @@ async def test_what_was_written_is_sent_before_the_end(end: str) -> None:
 
 async def test_an_endless_answer_does_not_pile_up() -> None:
     sent: Any = Sent()
-    transport = OneWrite(sent, asyncio.get_running_loop())
+    transport = JoinedWrites(sent, asyncio.get_running_loop())
     for _ in range(100):
         transport.write(b"x" * 10_000)
     assert sum(map(len, sent.parts)) > 900_000
@@ -154,7 +154,7 @@ async def test_an_endless_answer_does_not_pile_up() -> None:
 
 async def test_nothing_is_sent_on_a_connection_that_is_lost() -> None:
     sent: Any = Sent()
-    transport = OneWrite(sent, asyncio.get_running_loop())
+    transport = JoinedWrites(sent, asyncio.get_running_loop())
     transport.write(b"too late")
     sent.said.append("closed")
     await asyncio.sleep(0)

@@ -9,7 +9,7 @@ LARGEST_WRITE_BYTES = 64 * 1024
 UNREAD_SECONDS = 30
 
 
-class OneWrite:
+class JoinedWrites:
     """A transport that sends what is written in one turn of the event loop together: a head and its body at once."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:

@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from bench.provenance import commit, libraries
+from bench.commit_and_versions import commit, libraries
 
 ROOT = Path(__file__).parents[2]
 
