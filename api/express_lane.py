@@ -22,7 +22,7 @@ from api.http.inputs import USUAL_PAGE, Cancellation
 from api.http.middleware import answered, new_request_id, with_own_headers
 from api.plumbing.read_your_writes import Reader
 from api.plumbing.services import Services
-from api.reservations.routes import cancel, list_reservations, pay, read_reservation, reserve
+from api.reservations.routes import cancel_reservation, list_reservations, pay_reservation, read_reservation, reserve
 from api.reservations.schemas import NewReservation, Payment
 
 # Many ask for the same event.
@@ -119,12 +119,12 @@ def _reserve(asked: Asked) -> Answering:
 
 def _pay(asked: Asked) -> Answering:
     payment, key = asked.body_if_any(Payment), asked.key()
-    return lambda: pay(asked.id, asked.account(), asked.services, asked.request_id, payment, key)
+    return lambda: pay_reservation(asked.id, asked.account(), asked.services, asked.request_id, payment, key)
 
 
 def _cancel(asked: Asked) -> Answering:
     cancellation, key = asked.body_if_any(Cancellation), asked.key()
-    return lambda: cancel(asked.id, asked.account(), asked.services, asked.request_id, cancellation, key)
+    return lambda: cancel_reservation(asked.id, asked.account(), asked.services, asked.request_id, cancellation, key)
 
 
 # By method and path, without the root path; each reads what it needs, and then answers.

@@ -72,19 +72,18 @@ class Readiness(BaseModel):
     consumers: list[ConsumerLag] = []
 
 
-@router.get("/live", operation_id="check_liveness", response_model=Alive)
-async def live() -> dict[str, str]:
+@router.get("/live", response_model=Alive)
+async def check_liveness() -> dict[str, str]:
     """Whether this process should be left running: asks nothing of the database."""
     return {"status": "alive"}
 
 
 @router.get(
     "/ready",
-    operation_id="check_readiness",
     response_model=Readiness,
     responses={503: {"model": Readiness, "description": "Not ready"}},
 )
-async def ready(response: Response, services: TheServices) -> Readiness:
+async def check_readiness(response: Response, services: TheServices) -> Readiness:
     """Whether requests should come here: the database answers and can be written to, and the projections keep up."""
     try:
         async with asyncio.timeout(DATABASE_PATIENCE_SECONDS):

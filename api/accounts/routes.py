@@ -39,7 +39,7 @@ async def register(registration: Registration, services: TheServices) -> dict[st
 
 
 @router.post("/login", response_model=TokenAnswer, responses=refusals(InvalidCredentials, Overloaded))
-async def login(
+async def log_in(
     request: Request,
     response: Response,
     services: TheServices,

@@ -43,8 +43,9 @@ COMMON = ("body-too-large", "invalid-request", "internal-error")
 
 
 def operation_id(route: APIRoute) -> str:
-    """The route's own name, which says what it does and stays: `list_events`."""
-    return route.name
+    """The route's own name, which says what it does and stays, as generators of clients expect it: `listEvents`."""
+    first, *others = route.name.split("_")
+    return first + "".join(word.capitalize() for word in others)
 
 
 def install(app: FastAPI, routers: Iterable[APIRouter], root_path: str = "") -> None:

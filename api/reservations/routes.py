@@ -42,7 +42,6 @@ router = APIRouter(prefix="/reservations", tags=["reservations"], route_class=St
 
 @router.post(
     "",
-    operation_id="reserve_tickets",
     status_code=201,
     response_model=ReservationAnswer,
     responses={
@@ -109,7 +108,6 @@ async def read_reservation(reservation_id: Id, account: CurrentAccount, reader: 
 
 @router.post(
     "/{reservation_id}/pay",
-    operation_id="pay_reservation",
     response_model=ReservationAnswer,
     responses={
         200: {"headers": POSITION_DOCUMENTED | REPLAYED_DOCUMENTED},
@@ -118,7 +116,7 @@ async def read_reservation(reservation_id: Id, account: CurrentAccount, reader: 
         ),
     },
 )
-async def pay(
+async def pay_reservation(
     reservation_id: Id,
     account: CurrentAccount,
     services: TheServices,
@@ -143,14 +141,13 @@ async def pay(
 
 @router.post(
     "/{reservation_id}/cancel",
-    operation_id="cancel_reservation",
     response_model=ReservationAnswer,
     responses={
         200: {"headers": POSITION_DOCUMENTED | REPLAYED_DOCUMENTED},
         **refusals(IdempotencyKeyReused, ReservationNotFound, HoldExpired, EventEnded, *COMMAND_FAILURES),
     },
 )
-async def cancel(
+async def cancel_reservation(
     reservation_id: Id,
     account: CurrentAccount,
     services: TheServices,
