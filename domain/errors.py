@@ -20,9 +20,14 @@ class Refusal(Exception):
         """What a program needs next, by name."""
         return vars(self)
 
+    @property
+    def sentence(self) -> str:
+        """What its user reads, with a place for each fact that is told."""
+        return type(self).__doc__ or ""
+
     def __str__(self) -> str:
         facts = {name: spoken(fact) if isinstance(fact, datetime) else fact for name, fact in self.facts.items()}
-        return " ".join((type(self).__doc__ or "").split()).format(**facts)
+        return " ".join(self.sentence.split()).format(**facts)
 
 
 def spoken(instant: datetime) -> str:
@@ -89,10 +94,21 @@ class LimitPerBuyer(Refusal):
 
 
 class SoldOut(Refusal):
-    """Too few tickets of this type are left: {available}. Ask for fewer, or try later: unpaid reservations run out."""
+    """Too few tickets of this type are left: {available}. Ask for fewer, or try later: some may be given back."""
 
     code = "sold-out"
     available: int
+    next_hold_ends_at: datetime | None = None
+
+    @property
+    def sentence(self) -> str:
+        """Names the instant, too, while there are holds whose end may give the tickets."""
+        if self.next_hold_ends_at is None:
+            return super().sentence
+        return (
+            "Too few tickets of this type are left: {available}. Ask for fewer, or try again at {next_hold_ends_at}: "
+            "what is held until then is for sale from that instant on, unless it was paid."
+        )
 
 
 class HoldExpired(Refusal):

@@ -271,4 +271,6 @@ def _in_stock(
         available += event.holds[reservation_id].quantity
         if available >= quantity:
             return due
-    raise SoldOut(available)
+    # Where too many are sold, no hold that ends is of any help.
+    is_enough_held = stock.available + stock.held >= quantity
+    raise SoldOut(available, event.next_hold_ends_at(ticket_type_id, at) if is_enough_held else None)

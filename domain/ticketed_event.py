@@ -32,6 +32,7 @@ STOCK_BYTES = 700
 BUYER_BYTES = 400
 HOLD_BYTES = 400
 CHANGE_BYTES = 110
+LAST_ID = UUID(int=2**128 - 1)
 
 
 class StockRecord(NamedTuple):
@@ -155,6 +156,12 @@ class TicketedEvent(KeptAggregate):
             if hold_expires_at > at:
                 return
             yield reservation_id
+
+    def next_hold_ends_at(self, ticket_type_id: UUID, at: datetime) -> datetime | None:
+        """When the first hold of one ticket type ends that is not over yet; None when there is none."""
+        deadlines = self.stock[ticket_type_id].deadlines
+        running = deadlines.bisect_right((at, LAST_ID))
+        return deadlines[running][0] if running < len(deadlines) else None
 
     def due_holds_of_buyer(self, buyer_id: UUID, at: datetime) -> list[UUID]:
         """Reservations of one buyer whose hold is over, oldest deadline first."""

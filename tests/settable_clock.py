@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import psycopg
 
@@ -10,11 +10,11 @@ from eventstore.postgres.connections import Connection
 
 SETTABLE_CLOCK = """
 ALTER FUNCTION lock_streams RENAME TO lock_streams_now;
-CREATE TABLE clock_shift (by interval NOT NULL);
+CREATE TABLE clock_shift (by interval NOT NULL, stands_at timestamptz);
 INSERT INTO clock_shift VALUES ('0');
 GRANT SELECT ON clock_shift TO PUBLIC;
 CREATE FUNCTION lock_streams(keys bigint[]) RETURNS timestamptz LANGUAGE sql
-    RETURN lock_streams_now(keys) + (SELECT by FROM clock_shift);
+    RETURN (SELECT coalesce(stands_at, locked_at + by) FROM lock_streams_now(keys) AS locked_at, clock_shift);
 """
 
 
@@ -27,6 +27,10 @@ class Clock:
     async def shift(self, **units: float) -> None:
         """Let it show the true time and so much more."""
         await self.owner.execute("UPDATE clock_shift SET by = %s", (timedelta(**units),))
+
+    async def stand_at(self, instant: datetime) -> None:
+        """Let it show this instant from now on."""
+        await self.owner.execute("UPDATE clock_shift SET stands_at = %s", (instant,))
 
 
 @asynccontextmanager

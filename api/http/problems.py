@@ -66,7 +66,7 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "sales-not-open": ProblemType(409, "Sales not open", domain.SalesNotOpen(_SOME_INSTANT)),
     "sales-closed": ProblemType(409, "Sales closed", domain.SalesClosed()),
     "limit-per-buyer": ProblemType(409, "Limit per buyer reached", domain.LimitPerBuyer(1, 1, _SOME_ID)),
-    "sold-out": ProblemType(409, "Sold out", domain.SoldOut(0)),
+    "sold-out": ProblemType(409, "Sold out", domain.SoldOut(0, _SOME_INSTANT), (domain.SoldOut(0),)),
     "hold-expired": ProblemType(409, "Hold expired", domain.HoldExpired(_SOME_INSTANT)),
     "not-payable": ProblemType(409, "Not payable", domain.NotPayable("cancelled")),
     "capacity-below-taken": ProblemType(409, "Capacity below taken", domain.CapacityBelowTaken(_SOME_ID, 120)),

@@ -173,7 +173,7 @@ def test_a_key_that_only_one_side_has_is_no_match() -> None:
 
 def test_a_refusal_is_not_remembered() -> None:
     asked = ANNS.reserve(idempotency=key("once"))
-    scenario = given(created(capacity=1), BOBS.reserved()).when(asked).then_refused(SoldOut(available=0))
+    scenario = given(created(capacity=1), BOBS.reserved()).when(asked).then_refused(SoldOut(0, HOLD_OVER))
     scenario.record(scenario.numbered(BOBS.cancelled()))
     scenario.when(asked).then(ANNS.reserved(idempotency=key("once")))
 

@@ -19,6 +19,7 @@ REFUSALS = sorted(
 EXAMPLES: dict[str, Any] = {
     "sales_open_at": NOON,
     "hold_expires_at": NOON,
+    "next_hold_ends_at": NOON,
     "limit": 4,
     "held": 3,
     "available": 2,
@@ -91,6 +92,11 @@ def test_the_sentence_tells_numbers_and_words_among_the_facts(cls: type[Refusal]
 @pytest.mark.parametrize("cls", [errors.SalesNotOpen, errors.HoldExpired])
 def test_the_sentence_tells_instants_in_utc(cls: type[Any]) -> None:
     assert "at 2030-06-01T12:30:15Z." in str(cls(datetime(2030, 6, 1, 12, 30, 15, tzinfo=UTC)))
+
+
+def test_sold_out_tells_when_to_try_again_where_that_is_known() -> None:
+    assert "try again at 2030-06-01T12:00:00Z: " in str(errors.SoldOut(0, NOON))
+    assert "try later: " in str(errors.SoldOut(0))
 
 
 def test_braces_in_a_fact_are_only_text() -> None:

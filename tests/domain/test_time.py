@@ -59,6 +59,6 @@ def test_a_payment_is_recorded_at_one_instant_in_both_streams_and_counts_like_an
 
 def test_many_things_may_happen_in_one_instant() -> None:
     scenario = given(created(capacity=1)).when(ANNS.reserve()).then(ANNS.reserved())
-    scenario = scenario.when(BOBS.reserve()).then_refused(SoldOut(available=0))
+    scenario = scenario.when(BOBS.reserve()).then_refused(SoldOut(0, ANNS.hold_expires_at))
     scenario = scenario.when(ANNS.cancel()).then(ANNS.cancelled())
     scenario.when(BOBS.reserve()).then(BOBS.reserved())

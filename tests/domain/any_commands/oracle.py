@@ -102,7 +102,10 @@ def expected_of_reserving(books: Books, command: ReserveTickets, at: datetime) -
     if buyers + command.quantity > book.limits.max_per_buyer:
         return errors.LimitPerBuyer(book.limits.max_per_buyer, buyers, None)
     if available < command.quantity:
-        return errors.SoldOut(available)
+        held = [c.held for c in kept if c.state == "held" and c.held.ticket_type_id == type_id]
+        is_enough_held = available + sum(hold.quantity for hold in held) >= command.quantity
+        ends_at = (hold.hold_expires_at for hold in held if is_enough_held)
+        return errors.SoldOut(available, min(ends_at, default=None))
     return "held"
 
 

@@ -40,7 +40,7 @@ def test_a_due_hold_gives_its_tickets_to_the_next_buyer() -> None:
 
 def test_a_hold_keeps_its_tickets_until_its_deadline() -> None:
     scenario = given(created(capacity=1), ANNS.reserved())
-    scenario.when(BOBS.reserve(), at=HOLD_OVER - INSTANT).then_refused(SoldOut(available=0))
+    scenario.when(BOBS.reserve(), at=HOLD_OVER - INSTANT).then_refused(SoldOut(0, HOLD_OVER))
 
 
 def test_the_buyers_own_due_hold_leaves_room_within_the_limit() -> None:
@@ -86,7 +86,7 @@ def test_a_hold_that_is_not_due_is_not_taken_back_with_one_that_is() -> None:
     due, running = a_hold(1, ANN), a_hold(2, BOB, held_at=after(seconds=1))
     asked = a_hold(3, CLEO, quantity=2, held_at=HOLD_OVER)
     scenario = given(created(capacity=2), due.reserved(), running.reserved())
-    scenario.when(asked.reserve(), at=HOLD_OVER).then_refused(SoldOut(available=1))
+    scenario.when(asked.reserve(), at=HOLD_OVER).then_refused(SoldOut(1, running.hold_expires_at))
 
 
 def test_a_buyers_hold_that_is_not_due_counts_beside_one_that_is() -> None:

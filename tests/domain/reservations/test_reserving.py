@@ -17,6 +17,7 @@ from tests.domain.builders import (
     CONCERT,
     DOORS,
     END,
+    HOLD_OVER,
     INSTANT,
     SEATED,
     STANDING,
@@ -70,9 +71,9 @@ def test_an_event_that_is_not_there_is_refused() -> None:
 
 def test_the_last_tickets_can_be_reserved_and_no_more() -> None:
     scenario = given(created(capacity=2), BOBS.reserved())
-    scenario.when(ANNS._replace(quantity=2).reserve()).then_refused(SoldOut(available=1))
+    scenario.when(ANNS._replace(quantity=2).reserve()).then_refused(SoldOut(1, HOLD_OVER))
     scenario = scenario.when(ANNS.reserve()).then(ANNS.reserved())
-    scenario.when(CLEOS.reserve()).then_refused(SoldOut(available=0))
+    scenario.when(CLEOS.reserve()).then_refused(SoldOut(0, HOLD_OVER))
 
 
 def test_sold_tickets_are_taken_like_held_ones() -> None:
@@ -90,7 +91,7 @@ def test_a_returned_ticket_can_be_reserved_again() -> None:
 def test_each_ticket_type_has_its_own_stock() -> None:
     scenario = given(created(ticket_types=BOTH_TYPES, capacity=1), BOBS.reserved())
     seated = ANNS._replace(ticket_type=SEATED)
-    scenario.when(ANNS.reserve()).then_refused(SoldOut(available=0))
+    scenario.when(ANNS.reserve()).then_refused(SoldOut(0, HOLD_OVER))
     scenario.when(seated.reserve()).then(seated.reserved())
 
 

@@ -71,7 +71,7 @@ async def test_a_refusal_is_kept_with_who_what_why_and_the_counts(
         ticket_type_id=offer.ticket_type_id,
         quantity=2,
         code="sold-out",
-        facts='{"available":1}',
+        facts='{"available":1,"next_hold_ends_at":null}',
         capacity=2,
         reserved=0,
         paid=1,
@@ -225,7 +225,13 @@ async def test_old_ones_are_forgotten_and_the_history_stays(connection: Connecti
 
 
 async def test_the_facts_of_every_refusal_can_be_stored(connection: Connection, trips: Trips) -> None:
-    told = [SoldOut(0), LimitPerBuyer(1, 1, None), LimitPerBuyer(2, 1, UUID(int=3)), EventNotFound()]
+    told = [
+        SoldOut(0),
+        SoldOut(0, box_office.TOMORROW),
+        LimitPerBuyer(1, 1, None),
+        LimitPerBuyer(2, 1, UUID(int=3)),
+        EventNotFound(),
+    ]
     told += [HoldExpired(box_office.TOMORROW), InvalidRequest("title", 'is "odd"'), CapacityBelowTaken(UUID(int=4), 7)]
     event_id, account_id = uuid4(), uuid4()
     refusals = Refusals(Keeping())
