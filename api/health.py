@@ -10,6 +10,7 @@ from psycopg import Error as DatabaseError
 from psycopg_pool import PoolTimeout, TooManyRequests
 from pydantic import BaseModel, Field
 
+from api.docs.example_values import shown
 from api.plumbing.projector_presence import ProjectorPresence
 from api.plumbing.services import Services, TheServices
 from eventstore import append_only_status, schema_version
@@ -30,6 +31,7 @@ SELECT clock_timestamp(), pg_is_in_recovery(), current_setting('transaction_read
 router = APIRouter(prefix="/health", tags=["health"])
 
 
+NO_PROJECTOR = {"database": {"ok": True}, "runner": {"ok": False, "problem": "no projector holds its lock"}}
 BY_BOTH = "privileges and trigger"
 BY_TRIGGER = "trigger alone: this login has rights that the role {app} is not given"
 BY_PRIVILEGES = "privileges alone: a trigger is missing or disabled, of "
@@ -38,13 +40,13 @@ BY_PRIVILEGES = "privileges alone: a trigger is missing or disabled, of "
 class Alive(BaseModel):
     """The process answers."""
 
-    status: str
+    status: Annotated[str, Field(examples=["alive"])]
 
 
 class Check(BaseModel):
     """One thing that serving needs; `problem` says what is wrong with it."""
 
-    ok: bool
+    ok: Annotated[bool, Field(examples=[True])]
     problem: str | None = None
 
 
@@ -53,7 +55,7 @@ class ConsumerLag(BaseModel):
 
     name: Annotated[str, Field(examples=["sealing"])]
     position: int
-    behind: int
+    behind: Annotated[int, Field(examples=[3])]
 
 
 class Readiness(BaseModel):
@@ -65,8 +67,8 @@ class Readiness(BaseModel):
     waits for the projections hears of them late.
     """
 
-    status: str
-    checks: dict[str, Check]
+    status: Annotated[str, Field(examples=["ready"])]
+    checks: Annotated[dict[str, Check], Field(examples=[{"database": {"ok": True}, "projections": {"ok": True}}])]
     append_only: Annotated[str | None, Field(examples=[BY_BOTH])] = None
     notification_queue_percent: Annotated[float | None, Field(examples=[0.0])] = None
     consumers: list[ConsumerLag] = []
@@ -81,7 +83,7 @@ async def check_liveness() -> dict[str, str]:
 @router.get(
     "/ready",
     response_model=Readiness,
-    responses={503: {"model": Readiness, "description": "Not ready"}},
+    responses={503: {"model": Readiness, "description": "Not ready", **shown(status="not ready", checks=NO_PROJECTOR)}},
 )
 async def check_readiness(response: Response, services: TheServices) -> Readiness:
     """Whether requests should come here: the database answers and can be written to, and the projections keep up."""

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 from accounts.email_spelling import normalised_email
 from accounts.passwords import LONGEST_PASSWORD, prepared
 from accounts.weak_passwords import SHORTEST_PASSWORD, expect_strong
+from api.docs.example_values import SOME_BUYER
 from api.http.inputs import Body, Instant, Place, Text
 from api.http.text import LONGEST_DECOMPOSITION
 
@@ -46,9 +47,9 @@ class Registration(Body):
 class AccountAnswer(BaseModel):
     """An account as its owner sees it. `roles` are what was granted on the command line."""
 
-    id: UUID
+    id: Annotated[UUID, Field(examples=[SOME_BUYER])]
     email: Email
-    name: str
+    name: Annotated[str, Field(examples=["Ada"])]
     street: str | None
     city: str | None
     state: str | None

@@ -25,20 +25,22 @@ router = APIRouter(prefix="/analytics", tags=["analytics"])
 class SalesAnswer(BaseModel):
     """One ticket type in one bucket of time. Each step counts in the bucket in which it was recorded."""
 
-    begins_at: Annotated[Instant, Field(description="The bucket's first instant, in UTC.")]
+    begins_at: Annotated[
+        Instant, Field(description="The bucket's first instant, in UTC.", examples=["2030-05-01T19:00:00Z"])
+    ]
     ticket_type_id: UUID
-    placed: Annotated[int, Field(description="Reservations placed.")]
-    paid: int
-    expired: int
-    cancelled: Annotated[int, Field(description="By the buyer or with the event, paid or not.")]
-    returned: Annotated[int, Field(description="Of those cancelled: the ones that had been paid.")]
-    tickets_placed: Annotated[int, Field(description="Tickets of the reservations placed.")]
-    tickets_paid: int
-    tickets_expired: int
-    tickets_cancelled: int
-    tickets_returned: int
-    revenue_minor: Annotated[int, Field(description="What was paid, in the currency's minor unit.")]
-    refunds_minor: Annotated[int, Field(description="What became due to be paid back.")]
+    placed: Annotated[int, Field(description="Reservations placed.", examples=[60])]
+    paid: Annotated[int, Field(examples=[50])]
+    expired: Annotated[int, Field(examples=[6])]
+    cancelled: Annotated[int, Field(description="By the buyer or with the event, paid or not.", examples=[4])]
+    returned: Annotated[int, Field(description="Of those cancelled: the ones that had been paid.", examples=[2])]
+    tickets_placed: Annotated[int, Field(description="Tickets of the reservations placed.", examples=[120])]
+    tickets_paid: Annotated[int, Field(examples=[100])]
+    tickets_expired: Annotated[int, Field(examples=[12])]
+    tickets_cancelled: Annotated[int, Field(examples=[8])]
+    tickets_returned: Annotated[int, Field(examples=[4])]
+    revenue_minor: Annotated[int, Field(description="What was paid, in the currency's minor unit.", examples=[400000])]
+    refunds_minor: Annotated[int, Field(description="What became due to be paid back.", examples=[16000])]
     currency: str
 
     @classmethod

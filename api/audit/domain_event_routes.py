@@ -11,7 +11,8 @@ from pydantic import AfterValidator
 from starlette.responses import Response, StreamingResponse
 
 from api.audit.recorded_access import TheAuditor
-from api.audit.schemas import DomainEventPage, Type, item_of
+from api.audit.schemas import SOME_STATE, DomainEventPage, Type, item_of
+from api.docs.example_values import SOME_EVENT
 from api.http.cursors import Cursor, after_cursor, cursor_at, within_bytes
 from api.http.errors import AuditorsOnly
 from api.http.inputs import USUAL_PAGE, Id, Instant, PageLimitIfAny, Position, unusable
@@ -24,6 +25,18 @@ from domain.domain_event import SYSTEM
 from projections.queries.audit_trail_queries import Filters
 
 JSON, LINES, CLOUD_EVENTS = "application/json", "application/x-ndjson", "application/cloudevents-batch+json"
+SOME_CLOUD_EVENT = {
+    "specversion": "1.0",
+    "id": "1042",
+    "source": f"/events/{SOME_EVENT}",
+    "type": "tixxety.TicketsHeld",
+    "subject": SOME_EVENT,
+    "time": SOME_STATE["timestamp"],
+    "datacontenttype": "application/json",
+    "sequence": "0000000000000001042",
+    "partitionkey": SOME_EVENT,
+    "data": SOME_STATE,
+}
 FOR_PAGES = "is for pages, and the lines are all there are; begin behind a position with after"
 
 router = APIRouter(prefix="/audit", tags=["audit"])
@@ -46,7 +59,10 @@ def _known_actor(actor_id: str) -> str:
         200: {
             "content": {
                 LINES: {"schema": {"$ref": "#/components/schemas/DomainEventAnswer"}},
-                CLOUD_EVENTS: {"schema": {"type": "array", "items": {"type": "object"}}},
+                CLOUD_EVENTS: {
+                    "schema": {"type": "array", "items": {"type": "object"}},
+                    "example": [SOME_CLOUD_EVENT],
+                },
             },
             "headers": {
                 "Link": {

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from pydantic import BaseModel, Field
 
+from api.docs.example_values import SOME_BUYER, SOME_EVENT, SOME_REQUEST, SOME_RESERVATION, SOME_TICKET_TYPE
 from api.events.answers import ListedEvent, TicketTypeAnswer, render_listed, render_ticket_type
 from api.http.cursors import Page
 from api.http.inputs import Instant
@@ -32,9 +33,20 @@ Type = Literal[
     "ReservationExpired",
     "ReservationCancelled",
 ]
-ActorId = Annotated[str, Field(description="An account, or `system`.", examples=["system"])]
+ActorId = Annotated[str, Field(description="An account, or `system`.", examples=[SOME_BUYER, "system"])]
 
-_SOME_SENTENCE = "1 ticket of Standing was held for the buyer until 2030-05-01T19:32:00Z; 312 of 500 were then taken."
+_SOME_SENTENCE = "2 tickets of Standing were held for the buyer until 2030-05-01T19:30:00Z; 312 of 500 were then taken."
+SOME_STATE = {
+    "timestamp": "2030-05-01T19:28:00.000000Z",
+    "actor_id": SOME_BUYER,
+    "request_id": SOME_REQUEST,
+    "reservation_id": SOME_RESERVATION,
+    "buyer_id": SOME_BUYER,
+    "ticket_type_id": SOME_TICKET_TYPE,
+    "quantity": 2,
+    "hold_expires_at": "2030-05-01T19:30:00.000000Z",
+}
+_SOME_KEY = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "kid": "2030-01"}
 
 _json = msgspec.json.Encoder()
 
@@ -43,10 +55,20 @@ class DomainEventAnswer(BaseModel):
     """A domain event: its place, its circumstances, and its state as it is stored."""
 
     position: int
-    command_position: Annotated[int | None, Field(description="The last position of the same command.")]
-    stream: Annotated[UUID, Field(description="The event or the reservation whose own domain event this is.")]
-    version: Annotated[int | None, Field(description="The place in its stream; null where the history has lost it.")]
-    type: Type
+    command_position: Annotated[
+        int | None, Field(description="The last position of the same command.", examples=[1043])
+    ]
+    stream: Annotated[
+        UUID,
+        Field(
+            description="The event or the reservation whose own domain event this is.",
+            examples=[SOME_EVENT],
+        ),
+    ]
+    version: Annotated[
+        int | None, Field(description="The place in its stream; null where the history has lost it.", examples=[217])
+    ]
+    type: Annotated[Type, Field(examples=["TicketsHeld"])]
     event_id: UUID
     reservation_id: UUID | None
     actor_id: ActorId
@@ -54,7 +76,7 @@ class DomainEventAnswer(BaseModel):
     recorded_at: Instant
     state: Annotated[
         dict[str, Any] | None,
-        Field(description="Null where the history has lost it: `tixxety verify` says more."),
+        Field(description="Null where the history has lost it: `tixxety verify` says more.", examples=[SOME_STATE]),
     ]
 
 
@@ -182,12 +204,18 @@ def json_of_story(story: Story) -> bytes:
 class SealAnswer(BaseModel):
     """A seal. Only what its `jws` says is signed; the other fields repeat it."""
 
-    number: int
-    first_position: int
-    last_position: int
-    sealed_at: Instant
-    kid: Annotated[str, Field(description="Which of `keys` it was signed with.")]
-    jws: Annotated[str, Field(description="A JWS in compact form (RFC 7515), signed with Ed25519.")]
+    number: Annotated[int, Field(examples=[12])]
+    first_position: Annotated[int, Field(examples=[1001])]
+    last_position: Annotated[int, Field(examples=[1100])]
+    sealed_at: Annotated[Instant, Field(examples=["2030-05-01T19:29:00Z"])]
+    kid: Annotated[str, Field(description="Which of `keys` it was signed with.", examples=[_SOME_KEY["kid"]])]
+    jws: Annotated[
+        str,
+        Field(
+            description="A JWS in compact form (RFC 7515), signed with Ed25519.",
+            examples=["eyJhbGciOiJFZDI1NTE5In0.eyJudW1iZXIiOjEyfQ.c2lnbmF0dXJl"],
+        ),
+    ]
 
     @classmethod
     def of_seal(cls, seal: ListedSeal) -> "SealAnswer":
@@ -198,7 +226,7 @@ class SealAnswer(BaseModel):
 class SealKeys(BaseModel):
     """A JSON Web Key Set (RFC 7517)."""
 
-    keys: list[dict[str, Any]]
+    keys: Annotated[list[dict[str, Any]], Field(examples=[[_SOME_KEY]])]
 
 
 class SealPage(Page[SealAnswer]):

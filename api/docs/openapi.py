@@ -8,6 +8,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
+from api.docs.examples import add_examples
 from api.docs.problem_pages import component_schemas
 from api.http.problems import MEDIA_TYPE, add_problem
 from api.plumbing.authentication import account_if_any, current_account
@@ -82,6 +83,7 @@ def _document(app: FastAPI, open_to_all: set[str], root_path: str) -> dict[str, 
     schemas.update(component_schemas(root_path))
     for scheme in document["components"]["securitySchemes"].values():
         scheme["flows"]["password"]["tokenUrl"] = f"{root_path}/auth/login"
+    add_examples(document, root_path)
     return document
 
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 from starlette.responses import HTMLResponse, Response
 
 from api.docs.browser_pages import source_hash
 from api.http.errors import NotFound
 from api.http.problems import MEDIA_TYPE, PROBLEM_TYPES, document, facts_of, refusals, schema_name
+from domain.errors import SoldOut
 
 router = APIRouter(prefix="/problems", tags=["problems"])
 
@@ -31,11 +32,22 @@ pre { background: #f4f4f4; padding: 1rem; overflow: auto }"""
 _POLICY = (
     f"default-src 'none'; style-src {source_hash(_STYLE)}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_AS_PAGE: dict[str, Any] = {"text/html": {"schema": {"type": "string"}}}
+_AS_PAGE: dict[str, Any] = {"text/html": {"schema": {"type": "string"}, "example": "<!doctype html> …"}}
+_SOME_TYPE = {
+    "type": "/problems/sold-out",
+    "title": "Sold out",
+    "status": 409,
+    "detail": str(SoldOut(0)),
+    "other_details": [],
+    "media_type": MEDIA_TYPE,
+    "example": msgspec.to_builtins(document(SoldOut(0), None)),
+}
 
 
 class ProblemTypeAnswer(BaseModel):
     """One kind of answer that is not what was asked for; `other_details` are said instead of `detail` in some cases."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_SOME_TYPE]})
 
     type: str
     title: str

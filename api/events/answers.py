@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 from pydantic import BaseModel, Field
 
+from api.docs.example_values import SOME_EVENT, SOME_TICKET_TYPE
 from api.http.cursors import Page
 from api.http.inputs import Instant
 from api.http.ready_json import encode, renderer
@@ -16,10 +17,10 @@ from projections.queries.events_queries import EventWithTicketTypes
 class TicketTypeAnswer(BaseModel):
     """A ticket type and its tickets: available = capacity − reserved − paid."""
 
-    id: UUID
-    name: str
+    id: Annotated[UUID, Field(examples=[SOME_TICKET_TYPE])]
+    name: Annotated[str, Field(examples=["Standing"])]
     capacity: int
-    amount_minor: Annotated[int, Field(description="The price of one, in the currency's minor unit.")]
+    amount_minor: Annotated[int, Field(description="The price of one, in the currency's minor unit.", examples=[4000])]
     currency: str
     reserved: int
     paid: int
@@ -43,7 +44,7 @@ class TicketTypeAnswer(BaseModel):
 class ListedEvent(BaseModel):
     """An event in a list. Sales are open from `sales_open_at` (null: at once) to `sales_close_at` (null: the end)."""
 
-    id: UUID
+    id: Annotated[UUID, Field(examples=[SOME_EVENT])]
     organiser_id: UUID
     title: str
     description: str | None

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Header, Response
 
 from accounts import account_queries
 from accounts.roles import actor_of
+from api.docs.example_values import shown
 from api.events.answers import EventAnswer, EventPage, json_of_rows, render_listed
 from api.events.schemas import EventChange, NewEvent
 from api.http.cursors import Cursor, after_cursor, page_json
@@ -218,7 +219,10 @@ async def change_event(
     "/{event_id}/cancel",
     response_model=EventAnswer,
     responses={
-        200: {"headers": POSITION_DOCUMENTED | REPLAYED_DOCUMENTED},
+        200: {
+            "headers": POSITION_DOCUMENTED | REPLAYED_DOCUMENTED,
+            **shown(status="cancelled", cancelled_at="2030-05-01T19:30:00Z"),
+        },
         **refusals(EventNotFound, NotTheOrganiser, EventEnded, IdempotencyKeyReused, *COMMAND_FAILURES),
     },
 )

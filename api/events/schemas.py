@@ -4,9 +4,10 @@ from collections.abc import Hashable, Iterable
 from typing import Annotated, Any
 from uuid import UUID, uuid5
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from api.docs.example_values import SOME_TICKET_TYPE
 from api.http.currencies import NO_CURRENCY
 from api.http.idempotency_keys import id_to_create
 from api.http.inputs import Body, Currency, Id, Instant, Place, Text
@@ -50,9 +51,9 @@ SalesOpen = Annotated[Instant, Field(description="Null or left out: at once.")]
 class NewTicketType(Body):
     """A kind of ticket to sell; names differ within an event, and not in case, width or spaces alone."""
 
-    name: Title
+    name: Annotated[Title, Field(examples=["Standing"])]
     capacity: Tickets
-    amount_minor: PriceMinor
+    amount_minor: Annotated[PriceMinor, Field(examples=[4000])]
     currency: Currency
 
     @field_validator("currency")
@@ -66,7 +67,7 @@ class NewTicketType(Body):
 class NewCapacity(Body):
     """How many tickets of a type there shall be."""
 
-    id: Id
+    id: Annotated[Id, Field(examples=[SOME_TICKET_TYPE])]
     capacity: Tickets
 
 
@@ -185,6 +186,10 @@ def _left_out() -> Any:
 
 class EventChange(EventTimes):
     """What is left out stays as it is, and null restores the default. Types are not added, nor prices changed."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"sales_close_at": "2030-06-21T15:00:00Z", "total_tickets": 600}]}
+    )
 
     title: Title = Field(default_factory=_left_out)
     starts_at: Instant = Field(default_factory=_left_out)

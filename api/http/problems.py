@@ -264,8 +264,14 @@ def add_problem(responses: dict[Any, dict[str, Any]], code: str) -> None:
     if code in content["examples"]:
         return
     content["schema"]["oneOf"].append({"$ref": f"#/components/schemas/{schema_name(code)}"})
-    content["examples"][code] = {"summary": kind.title, "value": msgspec.to_builtins(document(kind.example, _SOME_ID))}
+    content["examples"][code] = {"summary": kind.title, "value": example_problem(code)}
     response["description"] = " · ".join(example["summary"] for example in content["examples"].values())
+
+
+def example_problem(code: str, root_path: str = "") -> dict[str, Any]:
+    """The document of this type that the documentation shows."""
+    example: dict[str, Any] = msgspec.to_builtins(document(PROBLEM_TYPES[code].example, _SOME_ID, root_path))
+    return example
 
 
 def schema_name(code: str) -> str:

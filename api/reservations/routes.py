@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from accounts.tokens import Account
+from api.docs.example_values import shown
 from api.http.cursors import Cursor, after_cursor, page_json
 from api.http.idempotency_keys import IdempotencyKey, idempotency_of
 from api.http.inputs import USUAL_PAGE, Cancellation, Id, PageLimit
@@ -16,7 +17,16 @@ from api.http.write_responses import LOCATION_DOCUMENTED, POSITION_DOCUMENTED, R
 from api.plumbing.authentication import CurrentAccount, check_account_lives, lent
 from api.plumbing.read_your_writes import TheReader
 from api.plumbing.services import RequestId, Services, TheServices
-from api.reservations.schemas import NewReservation, Payment, ReservationAnswer, ReservationPage, json_of, render
+from api.reservations.schemas import (
+    AS_CANCELLED,
+    AS_PAID,
+    NewReservation,
+    Payment,
+    ReservationAnswer,
+    ReservationPage,
+    json_of,
+    render,
+)
 from domain.commands import CancelReservation, PayReservation
 from domain.errors import (
     EventEnded,
@@ -110,7 +120,7 @@ async def read_reservation(reservation_id: Id, account: CurrentAccount, reader: 
     "/{reservation_id}/pay",
     response_model=ReservationAnswer,
     responses={
-        200: {"headers": POSITION_DOCUMENTED | REPLAYED_DOCUMENTED},
+        200: {"headers": POSITION_DOCUMENTED | REPLAYED_DOCUMENTED, **shown(**AS_PAID)},
         **refusals(
             IdempotencyKeyReused, ReservationNotFound, NotPayable, HoldExpired, EventIsCancelled, *COMMAND_FAILURES
         ),
@@ -143,7 +153,7 @@ async def pay_reservation(
     "/{reservation_id}/cancel",
     response_model=ReservationAnswer,
     responses={
-        200: {"headers": POSITION_DOCUMENTED | REPLAYED_DOCUMENTED},
+        200: {"headers": POSITION_DOCUMENTED | REPLAYED_DOCUMENTED, **shown(**AS_CANCELLED)},
         **refusals(IdempotencyKeyReused, ReservationNotFound, HoldExpired, EventEnded, *COMMAND_FAILURES),
     },
 )

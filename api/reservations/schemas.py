@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from api.docs.example_values import SOME_RESERVATION
 from api.http.cursors import Page
 from api.http.idempotency_keys import id_to_create
 from api.http.inputs import Body, Id, Instant, Text
@@ -45,10 +46,14 @@ class Payment(Body):
     ] = None
 
 
+AS_PAID = {"status": "paid", "paid_at": "2030-05-01T19:29:00Z", "payment_reference": "invoice 17"}
+AS_CANCELLED = {"status": "cancelled", "cancelled_at": "2030-05-01T19:29:30Z", "cancel_reason": "buyer"}
+
+
 class ReservationAnswer(BaseModel):
     """A reservation as it stands. A hold that is due reads `reserved` until its expiry is recorded."""
 
-    id: UUID
+    id: Annotated[UUID, Field(examples=[SOME_RESERVATION])]
     event_id: UUID
     ticket_type_id: UUID
     quantity: int
@@ -58,7 +63,7 @@ class ReservationAnswer(BaseModel):
     hold_expires_at: Annotated[Instant, Field(description="Payable before this instant, not at it.")]
     placed_at: Instant
     paid_at: Annotated[Instant | None, Field(description="Stays when a paid reservation is cancelled.")]
-    payment_reference: str | None
+    payment_reference: Annotated[str | None, Field(examples=[None])]
     expired_at: Instant | None
     cancelled_at: Instant | None
     cancel_reason: Literal["buyer", "event-cancelled"] | None

@@ -1,0 +1,73 @@
+"""What the documentation shows as examples: one story, in which a word means the same in every body and answer."""
+
+from typing import Any
+
+SOME_EVENT = "019a0000-0000-7000-8000-000000000001"
+SOME_TICKET_TYPE = "019a0000-0000-7000-8000-000000000002"
+SOME_RESERVATION = "019a0000-0000-7000-8000-000000000003"
+SOME_ORGANISER = "019a0000-0000-7000-8000-000000000004"
+SOME_BUYER = "019a0000-0000-7000-8000-000000000005"
+SOME_REQUEST = "019a0000-0000-7000-8000-000000000006"
+
+# One word, one meaning: Ann has just reserved two tickets for Olga's concert.
+BY_NAME: dict[str, Any] = {
+    # accounts
+    "password": "correct horse battery",
+    "username": "ada@example.com",
+    "street": "Doma laukums 1",
+    "city": "Riga",
+    "state": "Vidzeme",
+    "country": "Latvia",
+    "roles": [],
+    "access_token": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIwMTlhIn0.c2lnbmF0dXJl",
+    "expires_in": 900,
+    "token_type": "bearer",
+    # events
+    "event_id": SOME_EVENT,
+    "organiser_id": SOME_ORGANISER,
+    "title": "Midsummer concert",
+    "description": "An evening on the square, in any weather.",
+    "time_zone": "Europe/Riga",
+    "created_at": "2030-03-01T09:00:00Z",
+    "starts_at": "2030-06-21T17:00:00Z",
+    "ends_at": "2030-06-21T20:00:00Z",
+    "sales_open_at": "2030-03-15T08:00:00Z",
+    "sales_close_at": "2030-06-21T16:00:00Z",
+    "max_per_buyer": 4,
+    "hold_seconds": 120,
+    # ticket types
+    "ticket_type_id": SOME_TICKET_TYPE,
+    "capacity": 500,
+    "withheld": 0,
+    "reserved": 112,
+    "paid": 200,
+    "available": 188,
+    "currency": "EUR",
+    # reservations
+    "reservation_id": SOME_RESERVATION,
+    "buyer_id": SOME_BUYER,
+    "quantity": 2,
+    "amount_minor": 8000,
+    "placed_at": "2030-05-01T19:28:00Z",
+    "hold_expires_at": "2030-05-01T19:30:00Z",
+    "payment_reference": "invoice 17",
+    "refund_due_minor": 0,
+    # the history
+    "actor_id": SOME_BUYER,
+    "request_id": SOME_REQUEST,
+    "position": 1042,
+    "at": "2030-05-01T19:28:00Z",
+    "recorded_at": "2030-05-01T19:28:00Z",
+    "is_whole": True,
+    # what there is none of in these examples
+    "cancelled_at": None,
+    "cancel_reason": None,
+    "expired_at": None,
+    "paid_at": None,
+    "next_cursor": None,
+}
+
+
+def shown(**fields: Any) -> dict[str, Any]:
+    """For `responses=`: that the example of this answer has these fields, and others as they are composed."""
+    return {"content": {"application/json": {"example": fields}}}
