@@ -45,6 +45,7 @@ def _trees() -> Iterator[None]:
     gc.disable()
     yield
     parsed.cache_clear()
+    nodes_of.cache_clear()
     gc.enable()
 
 
@@ -107,7 +108,7 @@ def test_no_broad_handler_goes_on_in_silence() -> None:
     """Whoever catches everything raises, logs or tells it: there is a call or a raise in its block."""
 
     def silent(tree: ast.Module) -> Iterator[Finding]:
-        for node in ast.walk(tree):
+        for node in nodes_of(tree):
             if isinstance(node, ast.ExceptHandler) and catches_everything(node.type):
                 if not any(isinstance(inner, ast.Raise | ast.Call) for one in node.body for inner in ast.walk(one)):
                     yield f"{node.lineno}: the handler says nothing"
@@ -139,29 +140,25 @@ def test_every_decision_is_listed_and_fits_on_one_screen() -> None:
 
 
 def test_names_keep_to_the_glossary() -> None:
-    words, classes = banned_by_the_glossary()
+    _, classes = banned_by_the_glossary()
 
     def foreign(tree: ast.Module) -> Iterator[Finding]:
-        nodes = list(ast.walk(tree))
-        for line, name in defined_names(nodes):
-            yield from (f"{line}: {name} says {word}" for word in words if says(name, word))
-        for node in nodes:
+        for line, name in defined_names(tree):
+            yield from (f"{line}: {name} says {word}" for word in foreign_words(name))
+        for node in nodes_of(tree):
             if isinstance(node, ast.ClassDef) and node.name in classes:
                 yield f"{node.lineno}: class {node.name}"
 
     assert findings(CODE + BENCH + TESTS, foreign) == []
-    files = [
-        f"{place(path)} says {word}" for path in CODE + BENCH + TESTS + SQL for word in words if says(path.stem, word)
-    ]
-    assert files == []
+    files = CODE + BENCH + TESTS + SQL
+    assert [f"{place(path)} says {word}" for path in files for word in foreign_words(path.stem)] == []
 
 
 def test_tables_keep_to_the_glossary() -> None:
-    words, _ = banned_by_the_glossary()
     found = []
     for path in SQL:
         names = set(re.findall(r"\b[a-z][a-z_0-9]*\b", SQL_COMMENT_OR_TEXT.sub("", path.read_text())))
-        found += [f"{place(path)}: {name} says {word}" for name in sorted(names) for word in words if says(name, word)]
+        found += [f"{place(path)}: {name} says {word}" for name in sorted(names) for word in foreign_words(name)]
     assert found == []
 
 
@@ -176,7 +173,7 @@ def test_the_glossary_bans_something() -> None:
 
 def test_nothing_is_left_unfinished() -> None:
     def unfinished(tree: ast.Module) -> Iterator[Finding]:
-        for node in ast.walk(tree):
+        for node in nodes_of(tree):
             if isinstance(node, ast.Name) and node.id == "NotImplemented" + "Error":
                 yield f"{node.lineno}: not implemented"
 
@@ -195,7 +192,7 @@ def test_no_test_sleeps_but_to_look_again() -> None:
     """`time.sleep` never; `asyncio.sleep` only in a loop that waits for a condition, or to give way (0)."""
 
     def sleeps(tree: ast.Module) -> Iterator[Finding]:
-        nodes = list(ast.walk(tree))
+        nodes = nodes_of(tree)
         asleep = any(isinstance(node, ast.Attribute) and node.attr == "sleep" for node in nodes)
         loops = [node for node in nodes if asleep and isinstance(node, ast.For | ast.While | ast.AsyncFor)]
         in_loop = {id(inner) for loop in loops for inner in ast.walk(loop)}
@@ -213,7 +210,7 @@ def test_no_test_sleeps_but_to_look_again() -> None:
 
 def test_only_the_command_line_reads_the_environment() -> None:
     def reads(tree: ast.Module) -> Iterator[Finding]:
-        for node in ast.walk(tree):
+        for node in nodes_of(tree):
             if isinstance(node, ast.Attribute) and ast.unparse(node) in ("os.environ", "os.getenv", "os.environb"):
                 yield f"{node.lineno}: {ast.unparse(node)}"
             if isinstance(node, ast.ImportFrom) and node.module == "os":
@@ -262,6 +259,12 @@ def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
+@cache
+def nodes_of(tree: ast.Module) -> list[ast.AST]:
+    """All that is in a tree: to walk through all trees takes longer than to parse them."""
+    return list(ast.walk(tree))
+
+
 def committed() -> list[Path]:
     """What the repository holds; all files there are where it was copied without its history."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -281,9 +284,10 @@ def place(path: Path) -> str:
 
 
 def functions(tree: ast.Module) -> Iterator[Function]:
-    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return (node for node in nodes_of(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
+@cache
 def banned_by_the_glossary() -> tuple[set[str], set[str]]:
     """The words no name may contain, and the names no class may have."""
     rows = GLOSSARY_ROW.finditer((ROOT / "docs/glossary.md").read_text())
@@ -291,9 +295,9 @@ def banned_by_the_glossary() -> tuple[set[str], set[str]]:
     return {term for term in terms if term.islower()}, {term for term in terms if not term.islower()}
 
 
-def defined_names(nodes: list[ast.AST]) -> Iterator[tuple[int, str]]:
+def defined_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """The names that a module gives, with their lines; names that it only uses belong to others."""
-    for node in nodes:
+    for node in nodes_of(tree):
         match node:
             case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                 yield node.lineno, name
@@ -302,6 +306,12 @@ def defined_names(nodes: list[ast.AST]) -> Iterator[tuple[int, str]]:
 
 
 @cache
+def foreign_words(name: str) -> list[str]:
+    """The words that the glossary bans and a name says."""
+    words, _ = banned_by_the_glossary()
+    return [word for word in words if says(name, word)]
+
+
 def says(name: str, word: str) -> bool:
     """Whether a snake-case or camel-case name contains a word, in the singular or the plural."""
     # Most names don't even have its letters, and to take each apart is slow.
