@@ -29,7 +29,7 @@ FROM stored_events WHERE notification_id = ANY(%(positions)s::bigint[])
 PLACES_AFTER = """
 SELECT originator_version, notification_id, topic FROM stored_events
 WHERE originator_id = %(stream_id)s AND originator_version > %(version)s
-  AND (%(topic)s::text IS NULL OR topic = %(topic)s::text)
+  AND (cardinality(%(topics)s::text[]) = 0 OR topic = ANY(%(topics)s::text[]))
   AND (cardinality(%(any_of)s::bytea[]) = 0
        OR EXISTS (SELECT FROM unnest(%(any_of)s::bytea[]) AS part WHERE position(part IN state) > 0))
 ORDER BY originator_version LIMIT %(limit)s
@@ -125,15 +125,16 @@ async def places_after(
     stream_id: UUID,
     version: int,
     limit: int,
-    topic: str | None = None,
+    topics: Sequence[str] = (),
     any_of: Sequence[bytes] = (),
 ) -> list[Place]:
     """Where the next `limit` domain events of one stream stand, in order.
 
-    Of one type only, if it is given, and only those whose state contains any of some bytes, if such are given. States
+    Of some types only, if any are given, and only those whose state contains any of some bytes, if such are. States
     are written without blanks, and text in them has no bare quotes, so that `"name":"value"` tells a value.
     """
-    values = {"stream_id": stream_id, "version": version, "limit": limit, "topic": topic, "any_of": list(any_of)}
+    values: dict[str, Any] = {"stream_id": stream_id, "version": version, "limit": limit}
+    values |= {"topics": list(topics), "any_of": list(any_of)}
     cursor = await connection.execute(PLACES_AFTER, values, binary=True, prepare=False)
     return [Place(*row) for row in await cursor.fetchall()]
 

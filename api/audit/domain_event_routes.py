@@ -1,7 +1,7 @@
 """The domain events for auditors: filtered, in pages, as a stream of lines, or as CloudEvents."""
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -83,7 +83,9 @@ async def list_domain_events(
     actor_id: Annotated[
         Annotated[str, AfterValidator(_known_actor)] | None, Query(description="An account, or `system`.")
     ] = None,
-    type: Annotated[Type | None, Query(description="A type of domain event.")] = None,  # noqa: A002
+    types: Annotated[
+        list[Type] | None, Query(alias="type", description="A type of domain event; of several, any of them.")
+    ] = None,
     since: Annotated[Instant | None, Query(description="Recorded at this instant or later.")] = None,
     until: Annotated[Instant | None, Query(description="Recorded before this instant.")] = None,
     after: Annotated[Position, Query(description="Behind this position.")] = 0,
@@ -98,7 +100,8 @@ async def list_domain_events(
     recorded before it was set back by half a minute or more is found by position, not by time.
     """
     account_id = UUID(actor_id) if actor_id not in (None, SYSTEM) else None
-    filters = Filters(event_id, reservation_id, account_id, actor_id == SYSTEM, type, since, until, after)
+    wanted = tuple(sorted({*(types or ())}))
+    filters = Filters(event_id, reservation_id, account_id, actor_id == SYSTEM, wanted, since, until, after)
     shape = media_type_of(accept)
     if shape == LINES:
         for name, given in (("limit", limit), ("cursor", cursor)):
@@ -152,8 +155,9 @@ def _page(entries: Sequence[Entry], next_cursor: str | None) -> Response:
 def _cloud_events(request: Request, entries: Sequence[Entry], next_cursor: str | None) -> Response:
     headers = {"Vary": "Accept"}
     if next_cursor is not None:
-        query: dict[str, Any] = {**request.query_params, "cursor": next_cursor}
-        headers["Link"] = f'<{request.url.path}?{urlencode(query)}>; rel="next"'
+        asked = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
+        query = urlencode([*asked, ("cursor", next_cursor)])
+        headers["Link"] = f'<{request.url.path}?{query}>; rel="next"'
     batch = [cloud_event(entry.stored) for entry in entries if entry.stored]
     return Response(_json.encode(batch), headers=headers, media_type=CLOUD_EVENTS)
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 from uuid import UUID
 
 from annotated_types import GroupedMetadata
@@ -153,15 +153,22 @@ def unusable(place: str, name: str | None, problem: str) -> RequestValidationErr
 
 
 async def refuse_unknown_query(request: Request) -> None:
-    """Refuse a query parameter that the route does not know, or that comes twice, instead of ignoring a typo."""
+    """Refuse a query parameter that the route does not know, or that comes twice, instead of ignoring a typo.
+
+    One that takes several values may come several times.
+    """
     if not request.scope["query_string"]:
         return
     fields = get_flat_params(request.scope["route"].dependant)
-    known = {field.alias for field in fields if isinstance(field.field_info, params.Query)}
+    known = {field.alias: field for field in fields if isinstance(field.field_info, params.Query)}
     seen: set[str] = set()
     for name, _ in request.query_params.multi_items():
         if name not in known:
             raise unusable("query", name, "is no query parameter here")
-        if name in seen:
+        if name in seen and not _takes_several(known[name].field_info.annotation):
             raise unusable("query", name, "was given twice")
         seen.add(name)
+
+
+def _takes_several(annotation: Any) -> bool:
+    return list in (get_origin(annotation), *map(get_origin, get_args(annotation)))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -35,7 +36,8 @@ _OF_ACCOUNT = "AND (%(account_id)s::uuid IS NULL OR actor_id = %(account_id)s::u
 _OF_THE_REST = """
   AND (%(reservation_id)s::uuid IS NULL OR reservation_id = %(reservation_id)s::uuid)
   AND (NOT %(by_system)s::boolean OR actor_id IS NULL)
-  AND (%(row_type)s::text IS NULL OR type = %(row_type)s::text OR type = %(other_row_type)s::text)
+  AND (%(row_type)s::text IS NULL OR type = %(row_type)s::text)
+  AND (cardinality(%(row_types)s::text[]) = 0 OR type = ANY(%(row_types)s::text[]))
   AND (%(since)s::timestamptz IS NULL OR recorded_at >= %(since)s::timestamptz)
   AND (%(until)s::timestamptz IS NULL OR recorded_at < %(until)s::timestamptz)
 """
@@ -67,13 +69,13 @@ SELECT low FROM halves ORDER BY high - low LIMIT 1
 
 
 class Filters(NamedTuple):
-    """What to select; None selects all. `since` ≤ recorded < `until`; positions behind `after`."""
+    """What to select; None selects all, and so do no types. `since` ≤ recorded < `until`; positions behind `after`."""
 
     event_id: UUID | None = None
     reservation_id: UUID | None = None
     account_id: UUID | None = None
     by_system: bool = False
-    type: str | None = None
+    types: tuple[str, ...] = ()
     since: datetime | None = None
     until: datetime | None = None
     after: int = 0
@@ -92,29 +94,37 @@ class Filters(NamedTuple):
     def walks(self) -> bool:
         """Whether no index finds what is selected."""
         named = self.event_id or self.reservation_id or self.account_id
-        return not named and (self.by_system or self.type in FREQUENT_TYPES)
+        return not named and (self.by_system or not FREQUENT_TYPES.isdisjoint(self.types))
 
     @property
-    def row_types(self) -> list[str | None]:
-        """The types of the rows that find the type; at most two, and [None] for any."""
-        return [row for row, event_side in EVENT_SIDE_TOPICS.items() if event_side == self.type] or [self.type]
+    def row_types(self) -> list[str]:
+        """The types of the rows that find the types; empty for any."""
+        sides = [row for row, event_side in EVENT_SIDE_TOPICS.items() if event_side in self.types]
+        return sorted({*sides, *self.types}.difference(EVENT_SIDE_TOPICS.values()))
 
     @property
-    def event_side_topic(self) -> str | None:
-        """The type by which an event's stream tells of the type; None for any."""
-        return EVENT_SIDE_TOPICS.get(self.type or "", self.type)
+    def event_side_topics(self) -> list[str]:
+        """The types by which an event's stream tells of the types; empty for any."""
+        return sorted({EVENT_SIDE_TOPICS.get(type_, type_) for type_ in self.types})
 
     @property
     def said(self) -> list[bytes]:
         """Of which any is in the state of what an event's stream tells; empty where it says nothing of the filters."""
-        if self.type in REASONS:
-            return [f'"reason":"{reason}"'.encode() for reason in REASONS[self.type]]
+        if self.types and REASONS.keys() >= {*self.types}:
+            return [f'"reason":"{reason}"'.encode() for type_ in self.types for reason in REASONS[type_]]
         return [f'"actor_id":"{SYSTEM}"'.encode()] if self.by_system else []
 
-    def values(self) -> dict[str, Any]:
-        """Parameters of the queries."""
-        row_type, other_row_type = (*self.row_types, None)[:2]
-        return self._asdict() | {"row_type": row_type, "other_row_type": other_row_type}
+    def values(self) -> list[dict[str, Any]]:
+        """Parameters of the queries: each time that one is asked has others.
+
+        The index of rare types has the rows of each in their order, and those of several together in none.
+        """
+        is_by_type = self.types and not (self.walks or self.event_id or self.reservation_id or self.account_id)
+        wanted: list[tuple[str | None, list[str]]] = [(row_type, []) for row_type in self.row_types if is_by_type]
+        return [
+            self._asdict() | {"row_type": row_type, "row_types": row_types}
+            for row_type, row_types in wanted or [(None, self.row_types)]
+        ]
 
 
 class Span(NamedTuple):
@@ -178,8 +188,9 @@ async def selected(connection: Connection, filters: Filters, within: Span, limit
         return await _of_stream(connection, filters, filters.stream_id, within, limit)
     upto = min(within.upto, within.after + WALKED_POSITIONS) if filters.walks else within.upto
     # The first and the last row may each be there for what lies outside of the span.
-    values = filters.values() | {"after": within.after, "upto": upto, "rows": limit + 2}
-    rows = await _rows(connection, filters.query, values)
+    asked = {"after": within.after, "upto": upto, "rows": limit + 2}
+    rows = [row for values in filters.values() for row in await _rows(connection, filters.query, values | asked)]
+    rows.sort(key=attrgetter("position"))
     found = _domain_events(rows, filters, Span(within.after, upto))
     return _first(found, limit, upto if upto < within.upto else None)
 
@@ -187,7 +198,7 @@ async def selected(connection: Connection, filters: Filters, within: Span, limit
 async def _of_stream(connection: Connection, filters: Filters, stream_id: UUID, within: Span, limit: int) -> Selected:
     """What the history's own key finds, and the filters select; of one stream, more and more of it at a time."""
     version = await reading.version_before(connection, stream_id, within.after) if within.after else 0
-    told = (filters.event_side_topic, filters.said) if stream_id == filters.event_id else ()
+    told = (filters.event_side_topics, filters.said) if stream_id == filters.event_id else ()
     found: list[Found] = []
     walked, size = 0, limit + 1
     while True:
@@ -195,7 +206,8 @@ async def _of_stream(connection: Connection, filters: Filters, stream_id: UUID, 
         if not places or (filters.reservation_id and places[0].topic not in RESERVATION_TOPICS):
             return _first(found, limit, None)
         positions = [place.position + (place.topic in EVENT_SIDE_TOPICS.values()) for place in places]
-        values = filters.values() | within._asdict() | {"positions": positions}
+        (values,) = filters.values()
+        values |= within._asdict() | {"positions": positions}
         found += _domain_events(await _rows(connection, SELECTED_AT, values), filters, within)
         is_end = len(places) < size or positions[-1] > within.upto
         version, walked = places[-1].version, walked + size
@@ -222,7 +234,9 @@ def _domain_events(rows: Iterable[AuditRow], filters: Filters, within: Span) -> 
             found[row.position - 1] = Found(row.position - 1, row)
         found[row.position] = Found(row.position, row)
     return [
-        one for one in found.values() if within.after < one.position <= within.upto and filters.type in (None, one.type)
+        one
+        for one in found.values()
+        if within.after < one.position <= within.upto and (not filters.types or one.type in filters.types)
     ]
 
 

@@ -17,7 +17,7 @@ async def test_the_places_of_a_stream_come_in_order_and_of_one_type_alone(worker
         assert await reading.places_after(worker, stream_id, 0, 1_000) == expected
         assert await reading.places_after(worker, stream_id, 3, 2) == expected[3:5]
         held = [place for place in expected if place.topic == "TicketsHeld"]
-        assert await reading.places_after(worker, stream_id, 0, 1_000, "TicketsHeld") == held
+        assert await reading.places_after(worker, stream_id, 0, 1_000, ["TicketsHeld"]) == held
 
 
 async def test_the_places_of_a_stream_are_told_apart_by_what_is_said_there(worker: Connection) -> None:
@@ -28,9 +28,9 @@ async def test_the_places_of_a_stream_are_told_apart_by_what_is_said_there(worke
     said = {it.originator_version: it._as_dict().get("reason") for it in recorded if it.originator_id == stream_id}
     assert {*said.values()} == {None, "buyer", "expired"}
     for any_of, reasons in ((some[:1], {"buyer"}), (some[1:], {"expired"}), (some, {"buyer", "expired"})):
-        places = await reading.places_after(worker, stream_id, 0, 1_000, "TicketsReleased", any_of)
+        places = await reading.places_after(worker, stream_id, 0, 1_000, ["TicketsReleased"], any_of)
         assert [place.version for place in places] == [version for version, why in said.items() if why in reasons]
-    assert await reading.places_after(worker, stream_id, 0, 1_000, None, [b'"reason":"none"']) == []
+    assert await reading.places_after(worker, stream_id, 0, 1_000, (), [b'"reason":"none"']) == []
 
 
 async def test_a_position_is_found_in_a_stream(worker: Connection) -> None:

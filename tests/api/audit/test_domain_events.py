@@ -108,6 +108,10 @@ async def test_each_filter_selects_what_it_says(client: httpx2.AsyncClient, app:
         {"actor_id": buyers[0].id, "type": "ReservationPaid"},
     ):
         assert await positions(**filters) == those(**filters), filters
+    either = {*those(type="EventCreated"), *those(type="TicketsReleased"), *those(type="ReservationPlaced")}
+    types = ["TicketsReleased", "EventCreated", "ReservationPlaced", "EventCreated"]
+    assert await positions(type=types) == sorted(either)
+    assert await positions(type=types, event_id=event["id"]) == sorted({*either} & {*those(event_id=event["id"])})
     assert await positions(after=7) == list(range(8, 13))
     at = middle["recorded_at"]
     assert await positions(since=at) == [item["position"] for item in listed if item["recorded_at"] >= at]
@@ -187,6 +191,10 @@ async def test_cloud_events_come_in_linked_batches(client: httpx2.AsyncClient, a
     assert [(c["specversion"], int(c["id"]), c["type"], c["data"]) for c in flat] == [
         ("1.0", item["position"], f"tixxety.{item['type']}", item["state"]) for item in listed
     ]
+    two_types = f"{PATH}?limit=1&type=TicketsSold&type=EventCreated"
+    linked = (await client.get(two_types, headers=headers)).links["next"]["url"]
+    assert linked.startswith(f"{two_types}&cursor=")
+    assert [cloud["type"] for cloud in (await client.get(linked, headers=headers)).json()] == ["tixxety.TicketsSold"]
 
 
 async def test_a_filter_that_can_not_be_meant_is_refused(client: httpx2.AsyncClient, auditor: LoggedIn) -> None:
@@ -202,7 +210,12 @@ async def test_a_filter_that_can_not_be_meant_is_refused(client: httpx2.AsyncCli
         {"cursor": "abc"},
     ):
         problem = problem_of(await client.get(PATH, params=wrong, headers=auditor.headers), 422, "invalid-request")
-        assert [error["path"] for error in problem["errors"]] == list(wrong)
+        assert [error["path"].removesuffix(".0") for error in problem["errors"]] == list(wrong)
+    second = {"type": ["TicketsHeld", "TicketsStolen"]}
+    problem = problem_of(await client.get(PATH, params=second, headers=auditor.headers), 422, "invalid-request")
+    assert [error["path"] for error in problem["errors"]] == ["type.1"]
+    twice = await client.get(f"{PATH}?limit=5&limit=6", headers=auditor.headers)
+    assert problem_of(twice, 422, "invalid-request")["errors"] == [{"path": "limit", "message": "was given twice"}]
 
 
 async def test_lines_take_no_more_memory_than_a_part_of_them_and_no_connection_while_they_are_sent(
