@@ -83,6 +83,7 @@ class ChangeEvent(Command, frozen=True, kw_only=True):
     city: str | UnsetType | None = UNSET
     state: str | UnsetType | None = UNSET
     country: str | UnsetType | None = UNSET
+    time_zone: str | UnsetType = UNSET
     sales_open_at: datetime | UnsetType | None = UNSET
     sales_close_at: datetime | UnsetType | None = UNSET
     max_per_buyer: int | UnsetType = UNSET

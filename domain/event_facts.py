@@ -12,10 +12,11 @@ from domain.inventory import TicketType
 
 DEFAULT_HOLD_SECONDS = 120
 DEFAULT_MAX_PER_BUYER = 1
+DEFAULT_TIME_ZONE = "UTC"
 
 
 class EventDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the catalogue shows of an event; its name is the title and the start."""
+    """What the catalogue shows of an event; its name is the title and the start. `time_zone` is a name of IANA."""
 
     title: str
     starts_at: datetime
@@ -25,6 +26,7 @@ class EventDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     city: str | None = None
     state: str | None = None
     country: str | None = None
+    time_zone: str = DEFAULT_TIME_ZONE
 
 
 class SalesWindow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

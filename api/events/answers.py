@@ -1,6 +1,6 @@
 """What anyone sees of an event: the same shape from its domain events and from the projections."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 import msgspec
@@ -10,8 +10,12 @@ from api.docs.example_values import SOME_EVENT, SOME_TICKET_TYPE
 from api.http.cursors import Page
 from api.http.inputs import Instant
 from api.http.ready_json import encode, renderer
+from api.http.time_zones import LocalTime, local
 from domain.ticketed_event import EventRecord, StockRecord
 from projections.queries.events_queries import EventWithTicketTypes
+from projections.tables.events import EventRow
+
+LOCAL_TIMES = ("starts_at", "ends_at", "sales_open_at", "sales_close_at")
 
 
 class TicketTypeAnswer(BaseModel):
@@ -41,8 +45,8 @@ class TicketTypeAnswer(BaseModel):
         )
 
 
-class ListedEvent(BaseModel):
-    """An event in a list. Sales are open from `sales_open_at` (null: at once) to `sales_close_at` (null: the end)."""
+class EventFacts(BaseModel):
+    """An event as recorded. Sales are open from `sales_open_at` (null: at once) to `sales_close_at` (null: the end)."""
 
     id: Annotated[UUID, Field(examples=[SOME_EVENT])]
     organiser_id: UUID
@@ -54,6 +58,7 @@ class ListedEvent(BaseModel):
     city: str | None
     state: str | None
     country: str | None
+    time_zone: Annotated[str, Field(description="IANA's name; `UTC` where none was said.", examples=["Europe/Riga"])]
     status: Literal["scheduled", "cancelled"]
     sales_open_at: Instant | None
     sales_close_at: Instant | None
@@ -61,6 +66,15 @@ class ListedEvent(BaseModel):
     hold_seconds: int
     created_at: Instant
     cancelled_at: Instant | None
+
+
+class ListedEvent(EventFacts):
+    """An event in a list, with its instants also as a clock in its time zone shows them."""
+
+    starts_at_local: LocalTime
+    ends_at_local: LocalTime
+    sales_open_at_local: LocalTime | None
+    sales_close_at_local: LocalTime | None
 
 
 class EventAnswer(ListedEvent):
@@ -71,7 +85,8 @@ class EventAnswer(ListedEvent):
     @classmethod
     def of_record(cls, record: EventRecord) -> Self:
         """An event as its own domain events tell it."""
-        created, cancelled = record.created, record.cancelled
+        created, cancelled, details = record.created, record.cancelled, record.details
+        sales_window = msgspec.structs.asdict(record.sales_window)
         return cls(
             id=created.originator_id,
             organiser_id=created.organiser_id,
@@ -79,9 +94,10 @@ class EventAnswer(ListedEvent):
             created_at=created.timestamp,
             cancelled_at=cancelled.timestamp if cancelled else None,
             ticket_types=[TicketTypeAnswer.of_record(stock) for stock in record.stock],
-            **msgspec.structs.asdict(record.details),
-            **msgspec.structs.asdict(record.sales_window),
+            **msgspec.structs.asdict(details),
+            **sales_window,
             **msgspec.structs.asdict(record.limits),
+            **_local_times(msgspec.structs.asdict(details) | sales_window),
         )
 
 
@@ -91,10 +107,20 @@ class EventPage(Page[ListedEvent]):
 
 # From the rows of the projections.
 render_ticket_type = renderer(TicketTypeAnswer, id="ticket_type_id")
-render_listed = renderer(ListedEvent, id="event_id")
+_render_facts = renderer(EventFacts, id="event_id")
+
+
+def render_listed(row: EventRow) -> dict[str, Any]:
+    """A `ListedEvent` on its way out."""
+    facts = msgspec.structs.asdict(_render_facts(row))
+    return facts | _local_times(facts)
 
 
 def json_of_rows(rows: EventWithTicketTypes) -> bytes:
     """An `EventAnswer` as the projections have it, as ready JSON."""
     ticket_types = [render_ticket_type(row) for row in rows.ticket_types]
-    return encode(msgspec.structs.asdict(render_listed(rows.event)) | {"ticket_types": ticket_types})
+    return encode(render_listed(rows.event) | {"ticket_types": ticket_types})
+
+
+def _local_times(facts: dict[str, Any]) -> dict[str, Any]:
+    return {f"{name}_local": local(facts[name], facts["time_zone"]) for name in LOCAL_TIMES}

@@ -12,12 +12,14 @@ from api.http.currencies import NO_CURRENCY
 from api.http.idempotency_keys import id_to_create
 from api.http.inputs import Body, Currency, Id, Instant, Place, Text
 from api.http.text import same_looking
+from api.http.time_zones import TimeZone
 from api.reservations.schemas import MOST_TICKETS_AT_ONCE
 from domain.commands import Actor, ChangeEvent, CreateEvent
 from domain.domain_event import Idempotency
 from domain.event_facts import (
     DEFAULT_HOLD_SECONDS,
     DEFAULT_MAX_PER_BUYER,
+    DEFAULT_TIME_ZONE,
     EventDetails,
     Limits,
     SalesWindow,
@@ -30,6 +32,12 @@ MOST_TICKET_TYPES = 100
 LARGEST_EXACT = 2**53 - 1
 HIGHEST_PRICE_MINOR = LARGEST_EXACT // MOST_TICKETS_AT_ONCE
 LONGEST_HOLD_SECONDS = 86_400
+# What null restores where it can't stand for itself.
+DEFAULTS = {
+    "time_zone": DEFAULT_TIME_ZONE,
+    "max_per_buyer": DEFAULT_MAX_PER_BUYER,
+    "hold_seconds": DEFAULT_HOLD_SECONDS,
+}
 GENERAL_ADMISSION = "General admission"
 
 Title = Annotated[str, Text(1, 200)]
@@ -141,6 +149,7 @@ class NewEvent(EventTimes):
     city: Place | None = None
     state: Place | None = None
     country: Place | None = None
+    time_zone: TimeZone = DEFAULT_TIME_ZONE
     max_per_buyer: Tickets = DEFAULT_MAX_PER_BUYER
     hold_seconds: HoldSeconds = DEFAULT_HOLD_SECONDS
     total_tickets: Tickets | None = None
@@ -201,6 +210,7 @@ class EventChange(EventTimes):
     city: Place | None = Field(default_factory=_left_out)
     state: Place | None = Field(default_factory=_left_out)
     country: Place | None = Field(default_factory=_left_out)
+    time_zone: TimeZone | None = Field(default_factory=_left_out)
     max_per_buyer: Tickets | None = Field(default_factory=_left_out)
     hold_seconds: HoldSeconds | None = Field(default_factory=_left_out)
     total_tickets: Tickets = Field(default_factory=_left_out, description="For an event with a single ticket type.")
@@ -216,9 +226,7 @@ class EventChange(EventTimes):
     def command(self, event_id: UUID, actor: Actor, request_id: UUID) -> ChangeEvent:
         """The command to change what was sent and nothing else."""
         changes: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set - {"ticket_types"}}
-        for name, default in (("max_per_buyer", DEFAULT_MAX_PER_BUYER), ("hold_seconds", DEFAULT_HOLD_SECONDS)):
-            if name in changes and changes[name] is None:
-                changes[name] = default
+        changes |= {name: default for name, default in DEFAULTS.items() if name in changes and changes[name] is None}
         if "ticket_types" in self.model_fields_set:
             changes["capacities"] = {capacity.id: capacity.capacity for capacity in self.ticket_types}
         return ChangeEvent(event_id=event_id, request_id=request_id, actor=actor, **changes)

@@ -29,6 +29,7 @@ class EventRow(msgspec.Struct, frozen=True, gc=False):
     city: str | None
     state: str | None
     country: str | None
+    time_zone: str
     starts_at: datetime
     ends_at: datetime
     sales_open_at: datetime | None

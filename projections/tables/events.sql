@@ -9,6 +9,7 @@ CREATE TABLE events (
     city           text,
     state          text,
     country        text,
+    time_zone      text        NOT NULL,
     starts_at      timestamptz NOT NULL,
     ends_at        timestamptz NOT NULL,
     sales_open_at  timestamptz,
@@ -36,6 +37,7 @@ COMMENT ON COLUMN events.street IS 'Where it takes place: street and number; nul
 COMMENT ON COLUMN events.city IS 'Where it takes place: city; null when not said.';
 COMMENT ON COLUMN events.state IS 'Where it takes place: state, province or region; null when not said.';
 COMMENT ON COLUMN events.country IS 'Where it takes place: country, as the organiser wrote it; null when not said.';
+COMMENT ON COLUMN events.time_zone IS 'The time zone of the place, by its IANA name: starts_at AT TIME ZONE time_zone is what a clock there shows; UTC when not said.';
 COMMENT ON COLUMN events.starts_at IS 'When it starts.';
 COMMENT ON COLUMN events.ends_at IS 'When it ends; it has ended at this instant.';
 COMMENT ON COLUMN events.sales_open_at IS 'From when tickets can be reserved; null for at once.';

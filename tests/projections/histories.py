@@ -105,6 +105,7 @@ class BoxOffice:
             description=choose((None, "for\tall\n\u2028ages")),
             city=choose(PLACES),
             country=choose(PLACES),
+            time_zone=choose(("UTC", "Europe/Riga")),
         )
         return CreateEvent(
             **self.asked_by(choose(self.accounts), self.new_id()),
@@ -120,7 +121,7 @@ class BoxOffice:
         changes: dict[str, Any] = self.random.choice(
             (
                 {"title": self.random.choice(TITLES)},
-                {"description": None, "city": "Paris", "state": "IDF"},
+                {"description": None, "city": "Paris", "state": "IDF", "time_zone": "Europe/Paris"},
                 {"max_per_buyer": self.random.randint(1, 9)},
                 {"sales_open_at": self.now - timedelta(hours=1), "sales_close_at": event.ends_at},
                 {"capacities": {ticket_type_id: self.random.randint(1, 40)}, "hold_seconds": 60, "street": "High 1"},

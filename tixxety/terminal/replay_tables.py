@@ -29,7 +29,8 @@ def print_moment(moment: Moment) -> None:
     console = _console()
     event = moment.event
     console.print(Text(plain(event.title), style="bold"))
-    console.print(f"Event {event.event_id}, {event.status}, {spoken(event.starts_at)} to {spoken(event.ends_at)}")
+    times = f"{spoken(event.starts_at)} to {spoken(event.ends_at)}"
+    console.print(f"Event {event.event_id}, {event.status}, {times}, time zone {plain(event.time_zone)}")
     console.print(f"As of position {moment.position:,}, recorded at {spoken(moment.at)}")
     counts = _table("ticket type", "capacity", "reserved", "paid", "available")
     for row in moment.ticket_types:

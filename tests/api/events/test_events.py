@@ -72,12 +72,15 @@ async def test_a_new_event_has_the_usual_limits_and_one_free_ticket_type(
         "title": "Concert",
         "starts_at": instant(TOMORROW),
         "ends_at": instant(TOMORROW + timedelta(hours=3)),
+        "time_zone": "UTC",
+        "starts_at_local": TOMORROW.isoformat(),
+        "ends_at_local": (TOMORROW + timedelta(hours=3)).isoformat(),
         "status": "scheduled",
         "max_per_buyer": 1,
         "hold_seconds": 120,
     } | dict.fromkeys(
-        ["description", "street", "city", "state", "country", "sales_open_at", "sales_close_at", "cancelled_at"]
-    )
+        ["description", "street", "city", "state", "country", "cancelled_at", "sales_open_at", "sales_open_at_local"]
+    ) | dict.fromkeys(["sales_close_at", "sales_close_at_local"])
 
 
 async def test_a_new_event_reads_as_it_was_answered(client: httpx2.AsyncClient, new_account: LogIn) -> None:

@@ -46,6 +46,7 @@ changes = st.fixed_dictionaries(
     optional={
         "title": st.sampled_from(TITLES),
         "city": st.sampled_from([None, "Ghent"]),
+        "time_zone": st.sampled_from(["UTC", "Europe/Brussels"]),
         "starts_at": instants,
         "ends_at": instants,
         "sales_open_at": st.none() | instants,
