@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 from eventstore.postgres.connections import Connection
 from projections.exporting.pyarrow_import import csv, pa, pq
-from projections.exporting.table_export import CHUNK_BYTES, Asked, csv_chunks
+from projections.exporting.table_export import CHUNK_BYTES, Asked, Column, csv_chunks
 from projections.progress_callback import ProgressCallback
 
 # Keys of the file's metadata.
@@ -16,17 +16,18 @@ TYPES = {
     "int4": pa.int32(),
     "int8": pa.int64(),
     "float8": pa.float64(),
-    # All that is numeric here is a whole number of a minor unit.
-    "numeric": pa.decimal128(38, 0),
+    # Rates and seconds; money is a whole number.
+    "numeric": pa.float64(),
     "bool": pa.bool_(),
     "date": pa.date32(),
     "timestamptz": pa.timestamp("us", tz="UTC"),
 }
+MONEY = pa.decimal128(38, 0)
 
 
 async def write_parquet(connection: Connection, asked: Asked, file: BinaryIO, on_progress: ProgressCallback) -> int:
     """In groups of rows of some megabytes; the position is in the metadata."""
-    types = {column.name: TYPES.get(column.type, pa.string()) for column in asked.columns}
+    types = {column.name: _type(column) for column in asked.columns}
     # A chunk is one block: it ends with a line, and lines may have newlines in them.
     reading = csv.ReadOptions(column_names=list(types), block_size=2 * CHUNK_BYTES)
     parsing = csv.ParseOptions(newlines_in_values=True)
@@ -47,3 +48,9 @@ async def write_parquet(connection: Connection, asked: Asked, file: BinaryIO, on
             written += lines
             on_progress(written, max(written, asked.rows_about))
     return written
+
+
+def _type(column: Column) -> pa.DataType:
+    if column.type == "numeric" and column.name.endswith("_minor"):
+        return MONEY
+    return TYPES.get(column.type, pa.string())

@@ -1,4 +1,4 @@
-"""Exports a table as it is at one moment, in the order of its key, with the position that it shows."""
+"""Exports a table or a view as it is at one moment, in the order of its key, with the position that it shows."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import BinaryIO, NamedTuple
@@ -13,6 +13,7 @@ from eventstore.errors import Failure
 from eventstore.postgres.connections import Connection, connect
 from projections import checkpoint
 from projections.progress_callback import ProgressCallback
+from projections.schema.views import VIEWS
 from projections.tables.all_tables import TABLES
 
 CHUNK_BYTES = 4_000_000
@@ -20,10 +21,11 @@ TELL_ROWS = 1_000
 # The moment lasts as long as the export, and whoever reads its output may pause.
 SETTINGS = {"idle_in_transaction_session_timeout": "0"}
 
+# What can be exported, each with the columns that order it.
+KEYS = {table.name: table.key_columns for table in TABLES} | VIEWS
+
 COLUMNS = """
-SELECT a.attname AS name, t.typname AS type, array_position(i.indkey::smallint[], a.attnum) AS place_in_key
-FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
-JOIN pg_index AS i ON i.indrelid = a.attrelid AND i.indisprimary
+SELECT a.attname AS name, t.typname AS type FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
 WHERE a.attrelid = to_regclass(%(table)s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
 """
 ROWS_ABOUT = "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = to_regclass(%(table)s)"
@@ -38,19 +40,26 @@ QUOTED = sql.SQL("CASE WHEN left({column}, 1) = ANY ({starts}) THEN '''' || {col
 
 
 class TableUnknown(Failure):
-    """There is no such table."""
+    """There is no such table or view."""
 
     def __init__(self, name: str) -> None:
-        names = ", ".join(table.name for table in TABLES)
-        super().__init__(f"There is no table {name}: choose one of {names}. Views are read with SQL only.")
+        super().__init__(f"There is no table or view {name}: choose one of {', '.join(KEYS)}.")
+
+
+class TableNotMadeYet(Failure):
+    """The tables for reading that are there were made by an older version, which did not have this one."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"There is no {name} yet: the tables for reading are of an older version. Run tixxety rebuild first."
+        )
 
 
 class Column(NamedTuple):
-    """A column; `type` is PostgreSQL's short name for it, `place_in_key` None outside of the primary key."""
+    """A column; `type` is PostgreSQL's short name for it."""
 
     name: str
     type: str
-    place_in_key: int | None
 
     @property
     def as_it_is(self) -> sql.Composable:
@@ -73,12 +82,15 @@ class Exported(NamedTuple):
 
 def expect_table(name: str) -> None:
     """Raises `TableUnknown` where it is none of the projections'."""
-    if name not in {table.name for table in TABLES}:
+    if name not in KEYS:
         raise TableUnknown(name)
 
 
 class Asked(NamedTuple):
-    """The table that was asked for, and the position that it shows. The number of rows is an estimate."""
+    """The table or view that was asked for, and the position that it shows.
+
+    The number of rows is an estimate, and 0 for a view.
+    """
 
     name: str
     columns: list[Column]
@@ -87,17 +99,12 @@ class Asked(NamedTuple):
 
     def copy(self, statement: sql.SQL, *, quoted: bool = False, **parts: sql.Composable) -> sql.Composed:
         """The statement that copies it out; `quoted` for spreadsheets, which take some texts for formulas."""
-        key = sorted((column for column in self.columns if column.place_in_key is not None), key=_place)
         return statement.format(
             columns=sql.SQL(", ").join(column.quoted if quoted else column.as_it_is for column in self.columns),
             table=sql.Identifier(self.name),
-            key=sql.SQL(", ").join(sql.Identifier(column.name) for column in key),
+            key=sql.SQL(", ").join(map(sql.Identifier, KEYS[self.name])),
             **parts,
         )
-
-
-def _place(column: Column) -> int:
-    return column.place_in_key or 0
 
 
 # Writes all rows to the file, and tells on its way; returns how many there were.
@@ -107,7 +114,10 @@ Write = Callable[[Connection, Asked, BinaryIO, ProgressCallback], Awaitable[int]
 async def export_table(
     box_office: BoxOffice | str, name: str, write: Write, file: BinaryIO, on_progress: ProgressCallback
 ) -> Exported:
-    """Write a table to a file by one of the functions for that. Memory is bounded. Raises `TableUnknown`."""
+    """Write a table or view to a file by one of the functions for that. Memory is bounded.
+
+    Raises `TableUnknown`, and `TableNotMadeYet` where the tables for reading are of an older version without it.
+    """
     expect_table(name)
     async with await connect(box_office, None, **SETTINGS) as connection:
         await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
@@ -115,6 +125,8 @@ async def export_table(
             position = (await checkpoint.read(connection)).position
             cursor = connection.cursor(row_factory=args_row(Column))
             columns = await (await cursor.execute(COLUMNS, {"table": name})).fetchall()
+            if not columns:
+                raise TableNotMadeYet(name)
             ((rows_about,),) = await (await connection.execute(ROWS_ABOUT, {"table": name})).fetchall()
             return Exported(
                 position, await write(connection, Asked(name, columns, rows_about, position), file, on_progress)

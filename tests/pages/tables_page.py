@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
 
+from projections.schema.views import VIEWS
 from tests.pages.example_queries import EXAMPLES
 from tixxety.embedded.server import EmbeddedPostgres
 from tixxety.schema.migration import migrate
@@ -25,12 +27,12 @@ This page is written by `python -m tests.pages.tables_page`, from the comments t
 - **Fresh.** They are milliseconds behind the history; `SELECT * FROM freshness;` tells how far.
 - **Units.** Money is in the minor unit of its currency (cents), and instants are in UTC. Accounts are opaque ids:
   nothing personal is here.
-- **Files.** `tixxety export --table NAME` writes NDJSON, Parquet or CSV. CSV is for spreadsheets: a text that they
-  would take for a formula, since it begins with `=`, `+`, `-`, `@`, a tab or a line break, has a quote (`'`) before it.
-  NDJSON and Parquet have every text as it is.
+- **Files.** `tixxety export --table NAME` writes a table or a view as NDJSON, Parquet or CSV: as it is at one moment,
+  in the order of its key. CSV is for spreadsheets: a text that they would take for a formula, since it begins with
+  `=`, `+`, `-`, `@`, a tab or a line break, has a quote (`'`) before it. NDJSON and Parquet have every text as it is.
 - **Nothing is lost by dropping them.** The tables are folded from the history and can be made again at any time.
 - **NDJSON.** What `tixxety export --table NAME` writes begins with a line of its own, such as
-  `{"kind": "table", "table": "events", "position": 42}`; an object a row follows. Views are read with SQL only.
+  `{"kind": "table", "table": "events", "position": 42}`; an object a row follows.
 """
 SECTION = """
 ## `{name}`
@@ -75,10 +77,12 @@ def page(database_url: str) -> str:
     for name, column, kind, comment in columns:
         rows[name].append(f"| `{column}` | {SHORT_TYPES.get(kind, kind)} | {comment.replace('|', ESCAPED_BAR)} |")
     relations.sort(key=lambda relation: list(EXAMPLES).index(relation[0]))
-    return HEAD + "".join(_section(name, comment, key, rows[name]) for name, comment, key in relations)
+    return HEAD + "".join(
+        _section(name, comment, key or VIEWS.get(name), rows[name]) for name, comment, key in relations
+    )
 
 
-def _section(name: str, comment: str, key: list[str] | None, rows: list[str]) -> str:
+def _section(name: str, comment: str, key: Sequence[str] | None, rows: list[str]) -> str:
     question, query = EXAMPLES[name]
     return SECTION.format(
         name=name,

@@ -26,7 +26,8 @@ TABLE_FORMATS = ("ndjson", "parquet", "csv")
 
 EventId = Annotated[UUID | None, typer.Option("--event", metavar="ID", help="Only what is about this event.")]
 TableName = Annotated[
-    str | None, typer.Option("--table", metavar="NAME", help="A table of the projections instead of the history.")
+    str | None,
+    typer.Option("--table", metavar="NAME", help="A table or view of the projections instead of the history."),
 ]
 Format = Annotated[
     str, typer.Option("--format", metavar="FORMAT", help="ndjson or parquet; also cloudevents, or csv for a table.")
@@ -36,7 +37,7 @@ Format = Annotated[
 def export(
     event: EventId = None, table: TableName = None, form: Format = "ndjson", to: To = None, home: Home = None
 ) -> None:
-    """Write the history with its seals, or one event's part of it, or a table, as it is at this moment.
+    """Write the history with its seals, or one event's part of it, or a table or view, as it is at this moment.
 
     The history as NDJSON can be checked anywhere with tixxety verify --file; other formats prove nothing.
     """

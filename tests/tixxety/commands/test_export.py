@@ -88,6 +88,17 @@ def test_a_table_goes_to_standard_output_and_its_position_beside_it(
     assert said.err == b"events has 0 rows at position 0.\n"
 
 
+def test_a_view_is_exported_like_a_table(
+    sealed_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", sealed_url)
+    for form in ("csv", "ndjson", "parquet"):
+        export(table="conversion", form=form, to=tmp_path / form)
+        assert capfd.readouterr().err.endswith("conversion has 0 rows at position 0.\n")
+    assert (tmp_path / "csv").read_text().startswith("event_id,ticket_type_id,placed,")
+    assert json.loads((tmp_path / "ndjson").read_text()) == {"kind": "table", "table": "conversion", "position": 0}
+
+
 @pytest.mark.parametrize(
     ("asked", "sentence"),
     [
@@ -95,8 +106,8 @@ def test_a_table_goes_to_standard_output_and_its_position_beside_it(
         ({"form": "xml"}, "There is no format xml for this: choose one of ndjson, parquet, cloudevents."),
         ({"form": "parquet"}, "Parquet is written to a file: name one with --to."),
         ({"form": "csv"}, "There is no format csv for this"),
-        ({"table": "conversion"}, "There is no table conversion: choose one of .*Views are read with SQL only."),
-        ({"table": "accounts"}, "There is no table accounts: choose one of events"),
+        ({"table": "conversions"}, "There is no table or view conversions: choose one of .*, conversion,"),
+        ({"table": "accounts"}, "There is no table or view accounts: choose one of events"),
         ({"table": "events", "form": "cloudevents"}, "There is no format cloudevents for this: choose one of ndjson"),
         ({"table": "events", "event": uuid4()}, "Give --event or --table"),
         ({"to": Path("/nowhere/at/all")}, "There is no folder /nowhere/at to write all to."),

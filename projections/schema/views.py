@@ -1,0 +1,11 @@
+"""The table of contents of the views: each with the columns that tell its rows apart, by which exports are ordered."""
+
+VIEWS: dict[str, tuple[str, ...]] = {
+    "sales_by_hour": ("event_id", "hour", "ticket_type_id"),
+    "sales_by_day": ("event_id", "day", "ticket_type_id"),
+    "conversion": ("event_id", "ticket_type_id"),
+    "time_to_pay": ("event_id", "ticket_type_id"),
+    "time_to_sell_out": ("event_id", "ticket_type_id"),
+    "unmet_demand": ("event_id", "minute", "ticket_type_id", "reason"),
+    "freshness": ("position",),
+}
