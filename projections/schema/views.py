@@ -6,6 +6,10 @@ VIEWS: dict[str, tuple[str, ...]] = {
     "conversion": ("event_id", "ticket_type_id"),
     "time_to_pay": ("event_id", "ticket_type_id"),
     "time_to_sell_out": ("event_id", "ticket_type_id"),
+    "funnel": ("event_id", "ticket_type_id", "place"),
+    "organisers": ("organiser_id", "currency"),
     "unmet_demand": ("event_id", "minute", "ticket_type_id", "reason"),
+    "refused_accounts": ("event_id", "reason", "account_id"),
+    "turned_away": ("event_id", "reason"),
     "freshness": ("position",),
 }

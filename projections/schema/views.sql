@@ -111,3 +111,57 @@ COMMENT ON COLUMN time_to_sell_out.capacity IS 'How many tickets of this type th
 COMMENT ON COLUMN time_to_sell_out.opened_at IS 'From when it could be reserved: when sales opened, or the event was created.';
 COMMENT ON COLUMN time_to_sell_out.sold_out_at IS 'The first instant at which none was left; null if that never happened. Some may have come back since.';
 COMMENT ON COLUMN time_to_sell_out.seconds IS 'From opened_at to sold_out_at.';
+
+CREATE VIEW funnel AS
+SELECT t.event_id, t.ticket_type_id, step.place, step.step, step.reservations, step.tickets,
+       round(step.reservations / nullif(s.placed, 0)::numeric, 4) AS rate
+FROM ticket_types AS t
+LEFT JOIN (SELECT event_id, ticket_type_id, sum(placed) AS placed, sum(paid) AS paid, sum(expired) AS expired,
+                  sum(cancelled) AS cancelled, sum(returned) AS returned,
+                  sum(tickets_placed)::bigint AS tickets_placed, sum(tickets_paid)::bigint AS tickets_paid,
+                  sum(tickets_expired)::bigint AS tickets_expired,
+                  sum(tickets_cancelled)::bigint AS tickets_cancelled,
+                  sum(tickets_returned)::bigint AS tickets_returned
+           FROM sales_by_minute GROUP BY event_id, ticket_type_id) AS s
+    ON s.event_id = t.event_id AND s.ticket_type_id = t.ticket_type_id
+CROSS JOIN LATERAL (VALUES
+    (1, 'reserved', coalesce(s.placed, 0), coalesce(s.tickets_placed, 0)),
+    (2, 'paid', coalesce(s.paid, 0), coalesce(s.tickets_paid, 0)),
+    (3, 'expired', coalesce(s.expired, 0), coalesce(s.tickets_expired, 0)),
+    (4, 'cancelled', coalesce(s.cancelled - s.returned, 0), coalesce(s.tickets_cancelled - s.tickets_returned, 0)),
+    (5, 'refunded', coalesce(s.returned, 0), coalesce(s.tickets_returned, 0))
+) AS step (place, step, reservations, tickets);
+COMMENT ON VIEW funnel IS 'Five rows per ticket type, also of one that nobody has reserved yet: how many reservations took each step. What was reserved and is in none of paid, expired and cancelled is still open.';
+COMMENT ON COLUMN funnel.event_id IS 'The event: a row of the table events.';
+COMMENT ON COLUMN funnel.ticket_type_id IS 'The kind of ticket: a row of the table ticket_types.';
+COMMENT ON COLUMN funnel.place IS 'The order of the steps, for charts: 1 to 5.';
+COMMENT ON COLUMN funnel.step IS 'reserved; then paid, expired (not paid in time) or cancelled (before it was paid); and refunded, which is paid and cancelled afterwards.';
+COMMENT ON COLUMN funnel.reservations IS 'Reservations that took this step so far. The refunded ones are among the paid ones, too.';
+COMMENT ON COLUMN funnel.tickets IS 'Tickets of these reservations.';
+COMMENT ON COLUMN funnel.rate IS 'reservations, as a part (0 to 1) of those that were ever reserved. Null while there are none.';
+
+CREATE VIEW organisers AS
+SELECT organiser_id, t.currency, count(DISTINCT event_id) AS events,
+       count(DISTINCT event_id) FILTER (WHERE e.status = 'cancelled') AS events_cancelled,
+       sum(t.capacity) AS capacity, sum(t.reserved) AS tickets_reserved, sum(t.paid) AS tickets_sold,
+       coalesce(sum(s.tickets_returned), 0)::bigint AS tickets_returned, coalesce(sum(s.returned), 0)::bigint AS refunds,
+       coalesce(sum(s.revenue_minor), 0) AS revenue_minor, coalesce(sum(s.refunds_minor), 0) AS refunds_minor,
+       coalesce(sum(s.revenue_minor - s.refunds_minor), 0) AS net_minor
+FROM events AS e JOIN ticket_types AS t USING (event_id)
+LEFT JOIN (SELECT event_id, ticket_type_id, sum(tickets_returned) AS tickets_returned, sum(returned) AS returned,
+                  sum(revenue_minor) AS revenue_minor, sum(refunds_minor) AS refunds_minor
+           FROM sales_by_minute GROUP BY event_id, ticket_type_id) AS s USING (event_id, ticket_type_id)
+GROUP BY organiser_id, t.currency;
+COMMENT ON VIEW organisers IS 'One row per organiser and currency: what they have on the programme, and what they sold, from the first event on. An event with tickets in two currencies counts in both rows.';
+COMMENT ON COLUMN organisers.organiser_id IS 'The account that created the events and owns them; opaque, and may have been deleted.';
+COMMENT ON COLUMN organisers.currency IS 'ISO 4217, such as EUR; XXX where tickets are free and no currency was said.';
+COMMENT ON COLUMN organisers.events IS 'Events with tickets in this currency, cancelled ones among them.';
+COMMENT ON COLUMN organisers.events_cancelled IS 'Of these, those that were called off.';
+COMMENT ON COLUMN organisers.capacity IS 'How many tickets there are now, of all these events.';
+COMMENT ON COLUMN organisers.tickets_reserved IS 'Tickets held by reservations that are not paid yet.';
+COMMENT ON COLUMN organisers.tickets_sold IS 'Tickets that are paid and were not given back.';
+COMMENT ON COLUMN organisers.tickets_returned IS 'Tickets that were paid and given back, by their buyer or with the event.';
+COMMENT ON COLUMN organisers.refunds IS 'How many paid reservations were cancelled.';
+COMMENT ON COLUMN organisers.revenue_minor IS 'What was paid, in the minor unit of the currency (cents).';
+COMMENT ON COLUMN organisers.refunds_minor IS 'What became due to be paid back, in the minor unit of the currency.';
+COMMENT ON COLUMN organisers.net_minor IS 'revenue_minor - refunds_minor.';

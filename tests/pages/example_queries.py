@@ -87,12 +87,40 @@ FROM time_to_sell_out AS s JOIN ticket_types USING (event_id, ticket_type_id) JO
 WHERE sold_out_at IS NOT NULL ORDER BY seconds LIMIT 20;
 """,
     ),
+    "funnel": Example(
+        "What becomes of the tickets that are reserved, over all events?",
+        """
+SELECT place, step, sum(reservations) AS reservations, sum(tickets) AS tickets
+FROM funnel GROUP BY place, step ORDER BY place;
+""",
+    ),
+    "organisers": Example(
+        "Who sells most, currency by currency?",
+        """
+SELECT currency, organiser_id, events, tickets_sold, net_minor / 100.0 AS net, refunds_minor / 100.0 AS refunds
+FROM organisers ORDER BY currency, net_minor DESC;
+""",
+    ),
     "unmet_demand": Example(
         "How many more tickets were wanted than there were, minute by minute?",
         """
 SELECT title, minute, sum(accounts) AS accounts, sum(tickets) AS tickets
 FROM unmet_demand JOIN events USING (event_id)
 WHERE reason = 'sold-out' GROUP BY event_id, title, minute ORDER BY minute DESC;
+""",
+    ),
+    "refused_accounts": Example(
+        "How many were refused at each event, for whatever reason, and how long did they go on trying?",
+        """
+SELECT title, count(DISTINCT account_id) AS accounts, max(last_refused_at - first_refused_at) AS longest
+FROM refused_accounts JOIN events USING (event_id) GROUP BY event_id, title ORDER BY accounts DESC;
+""",
+    ),
+    "turned_away": Example(
+        "How many people found it sold out, and how many of them went away without a ticket?",
+        """
+SELECT title, accounts, never_served, never_paid, tickets_never_served
+FROM turned_away JOIN events USING (event_id) WHERE reason = 'sold-out' ORDER BY never_served DESC;
 """,
     ),
     "freshness": Example(

@@ -160,6 +160,6 @@ async def test_a_table_that_is_none_of_the_projections_is_not_exported(database_
 
 async def test_a_view_that_an_older_version_did_not_make_is_told_with_the_remedy(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
-        connection.execute("DROP VIEW projections.conversion")
-    with pytest.raises(TableNotMadeYet, match=r"no conversion yet: .* Run tixxety rebuild first"):
-        await export_table(database_url, "conversion", table_export.write_csv, io.BytesIO(), lambda _rows, _about: None)
+        connection.execute("DROP VIEW projections.organisers")
+    with pytest.raises(TableNotMadeYet, match=r"no organisers yet: .* Run tixxety rebuild first"):
+        await export_table(database_url, "organisers", table_export.write_csv, io.BytesIO(), lambda _rows, _about: None)

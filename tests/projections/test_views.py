@@ -1,11 +1,12 @@
 """What the views answer, against the same worked out by hand from the history."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from statistics import quantiles
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from psycopg import sql
@@ -13,6 +14,8 @@ from psycopg.rows import dict_row
 
 from eventstore.postgres.connections import Connection, connect
 from projections.schema import make_schema
+from projections.schema.views import VIEWS
+from tests import refused_rows
 from tests.projections.histories import NOON, BoxOffice, Command, append
 from tests.projections.independent_fold import COUNTS, expected_of
 from tests.projections.sold import fill
@@ -21,6 +24,7 @@ Rows = list[dict[str, Any]]
 
 SUMS = (*COUNTS, *(f"tickets_{count}" for count in COUNTS), "revenue_minor", "refunds_minor")
 SEED = 3
+ALL_VIEWS = "SELECT table_name FROM information_schema.views WHERE table_schema = 'projections'"
 UPDATABLE = """
 SELECT table_name FROM information_schema.views
 WHERE table_schema = 'projections' AND (is_updatable = 'YES' OR is_insertable_into = 'YES')
@@ -150,6 +154,102 @@ async def test_unmet_demand_counts_each_account_with_its_largest_wish(
         (timedelta(minutes=1), "sold-out", 1, 1, 4, 0),
     ]
     assert {(r["event_id"], r["ticket_type_id"]) for r in rows} == {(attempts[0].event_id, attempts[0].ticket_type_id)}
+
+
+async def test_a_funnel_has_every_step_of_every_ticket_type(database_url: str, commands: list[Command]) -> None:
+    await fill(database_url, commands)
+    tables = expected_of(commands)
+    reservations = by_ticket_type(list(tables["reservations"].values()))
+    async with await connect(database_url) as connection:
+        shown = await ask(connection, "SELECT * FROM funnel ORDER BY event_id, ticket_type_id, place")
+    steps: dict[str, Callable[[dict[str, Any]], bool]] = {
+        "reserved": lambda _: True,
+        "paid": lambda r: r["paid_at"] is not None,
+        "expired": lambda r: r["status"] == "expired",
+        "cancelled": lambda r: r["status"] == "cancelled" and r["paid_at"] is None,
+        "refunded": lambda r: r["status"] == "cancelled" and r["paid_at"] is not None,
+    }
+    expected = []
+    for ticket_type_id, ticket_type in sorted(tables["ticket_types"].items()):
+        rows = reservations[ticket_type["event_id"], ticket_type_id]
+        for place, (step, took) in enumerate(steps.items(), start=1):
+            there = [r for r in rows if took(r)]
+            rate = round(Decimal(len(there)) / len(rows), 4) if rows else None
+            tickets = sum(r["quantity"] for r in there)
+            expected.append((ticket_type["event_id"], ticket_type_id, place, step, len(there), tickets, rate))
+    assert [tuple(row.values()) for row in shown] == sorted(expected)
+    assert {row["step"] for row in shown if row["reservations"]} == steps.keys()
+    assert [row for row in shown if row["rate"] is None]
+
+
+async def test_an_organiser_has_a_row_for_each_currency(database_url: str, commands: list[Command]) -> None:
+    await fill(database_url, commands)
+    tables = expected_of(commands)
+    async with await connect(database_url) as connection:
+        shown = {(r["organiser_id"], r["currency"]): r for r in await ask(connection, "SELECT * FROM organisers")}
+    types: dict[Any, Rows] = defaultdict(list)
+    for ticket_type in tables["ticket_types"].values():
+        types[tables["events"][ticket_type["event_id"]]["organiser_id"], ticket_type["currency"]].append(ticket_type)
+    assert shown.keys() == types.keys()
+    for key, offered in types.items():
+        events = {row["event_id"] for row in offered}
+        paid = [r for r in tables["reservations"].values() if r["event_id"] in events and r["paid_at"]]
+        returned = [r for r in paid if r["cancelled_at"]]
+        revenue, refunds = sum(r["amount_minor"] for r in paid), sum(r["refund_due_minor"] for r in returned)
+        assert shown[key] == {
+            "organiser_id": key[0],
+            "currency": key[1],
+            "events": len(events),
+            "events_cancelled": sum(tables["events"][event]["status"] == "cancelled" for event in events),
+            "capacity": sum(row["capacity"] for row in offered),
+            "tickets_reserved": sum(row["reserved"] for row in offered),
+            "tickets_sold": sum(r["quantity"] for r in paid if not r["cancelled_at"]),
+            "tickets_returned": sum(r["quantity"] for r in returned),
+            "refunds": len(returned),
+            "revenue_minor": revenue,
+            "refunds_minor": refunds,
+            "net_minor": revenue - refunds,
+        }
+
+
+async def test_who_was_turned_away_counts_once_and_is_served_with_any_reservation(
+    database_url: str, commands: list[Command]
+) -> None:
+    attempts = await fill(database_url, commands)
+    event_id = attempts[0].event_id
+    own = [r for r in expected_of(commands)["reservations"].values() if r["event_id"] == event_id]
+    buyers, payers = {r["buyer_id"] for r in own}, {r["buyer_id"] for r in own if r["paid_at"]}
+    assert payers < buyers
+    held_only, payer = next(iter(buyers - payers)), next(iter(payers))
+    again = [
+        attempts[0]._replace(request_id=uuid4(), account_id=account, quantity=quantity, code="sold-out")
+        for account, quantity in ((held_only, 5), (payer, 6), (payer, 1))
+    ]
+    async with await connect(database_url) as connection:
+        async with connection.transaction():
+            await refused_rows.insert(connection, again)
+        shown = await ask(connection, "SELECT * FROM turned_away ORDER BY reason")
+        accounts = await ask(connection, "SELECT * FROM refused_accounts WHERE reason = 'sold-out'")
+    assert [tuple(row.values())[1:] for row in shown] == [
+        # reason, accounts, never served, never paid, tickets, tickets of those never served
+        ("sales-not-open", 1, 1, 1, 1, 1),
+        ("sold-out", 4, 2, 3, 2 + 4 + 5 + 6, 2 + 4),
+    ]
+    assert {row["event_id"] for row in shown} == {event_id}
+    wishes = {row["account_id"]: (row["attempts"], row["tickets"]) for row in accounts}
+    twice, later = attempts[0].account_id, attempts[2].account_id
+    assert wishes == {twice: (2, 2), later: (2, 4), held_only: (1, 5), payer: (2, 6)}
+    [of_later] = [row for row in accounts if row["account_id"] == later]
+    assert (of_later["first_refused_at"], of_later["last_refused_at"]) == tuple(a.refused_at for a in attempts[2:4])
+
+
+async def test_each_view_is_listed_with_what_tells_its_rows_apart(database_url: str, commands: list[Command]) -> None:
+    await fill(database_url, commands)
+    async with await connect(database_url) as connection:
+        assert {row["table_name"] for row in await ask(connection, ALL_VIEWS)} == VIEWS.keys()
+        for name, key in VIEWS.items():
+            columns = ", ".join(key)
+            assert await ask(connection, f"SELECT {columns} FROM {name} GROUP BY {columns} HAVING count(*) > 1") == []
 
 
 async def test_freshness_tells_how_much_waits_and_since_when(database_url: str) -> None:
