@@ -33,6 +33,13 @@ _POLICY = (
     f"default-src 'none'; style-src {source_hash(_STYLE)}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _AS_PAGE: dict[str, Any] = {"text/html": {"schema": {"type": "string"}, "example": "<!doctype html> …"}}
+_COMMON_FIELDS: dict[str, Any] = {
+    "type": {"type": "string", "description": "Stable; also the address of its documentation."},
+    "title": {"type": "string"},
+    "status": {"type": "integer"},
+    "detail": {"type": "string", "description": "What to do."},
+    "request_id": {"type": ["string", "null"], "format": "uuid"},
+}
 _SOME_TYPE = {
     "type": "/problems/sold-out",
     "title": "Sold out",
@@ -107,36 +114,29 @@ async def read_problem_type(request: Request, code: str) -> Response:
 
 
 def component_schemas(root_path: str = "") -> dict[str, Any]:
-    """JSON Schemas of all problem documents, by the names that `refusals` refers to."""
-    schemas: dict[str, Any] = {
-        "Problem": {
-            "type": "object",
-            "title": "Problem",
-            "description": "A problem document (RFC 9457).",
-            "properties": {
-                "type": {"type": "string", "description": "Stable; also the address of its documentation."},
-                "title": {"type": "string"},
-                "status": {"type": "integer"},
-                "detail": {"type": "string", "description": "What to do."},
-                "request_id": {"type": ["string", "null"], "format": "uuid"},
-            },
-            "required": ["type", "title", "status", "detail", "request_id"],
-        }
-    }
+    """JSON Schemas of all problem documents, by the names that `refusals` refers to.
+
+    Each says all of its fields itself: of one that adds to another (`allOf`) generators of clients make that other.
+    """
+    schemas = {"Problem": _problem_schema("Problem", "A problem document (RFC 9457).", _COMMON_FIELDS)}
     for code, kind in PROBLEM_TYPES.items():
-        facts = _fact_schemas(code)
-        schemas[schema_name(code)] = {
-            "allOf": [{"$ref": "#/components/schemas/Problem"}],
-            "title": kind.title,
-            "type": "object",
-            "properties": {
-                "type": {"type": "string", "const": f"{root_path}/problems/{code}"},
-                "status": {"type": "integer", "const": kind.status},
-            }
-            | facts,
-            "required": ["type", "status", *facts],
+        own = {
+            "type": {"type": "string", "const": f"{root_path}/problems/{code}"},
+            "status": {"type": "integer", "const": kind.status},
         }
+        name = schema_name(code)
+        schemas[name] = _problem_schema(name, f"{kind.title}.", _COMMON_FIELDS | own | _fact_schemas(code))
     return schemas
+
+
+def _problem_schema(name: str, description: str, fields: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "title": name,
+        "description": description,
+        "properties": fields,
+        "required": list(fields),
+    }
 
 
 def _description(code: str, request: Request) -> dict[str, Any]:

@@ -78,6 +78,14 @@ def test_every_problem_is_documented_with_its_own_schema_and_an_example(document
     assert shown == PROBLEM_TYPES.keys() - BEFORE_ROUTING
 
 
+def test_a_problem_says_all_of_its_fields_itself(document: Any) -> None:
+    """Of a schema that adds to another, generators of clients make that other, and forget what was added."""
+    sold_out = document["components"]["schemas"]["SoldOutProblem"]
+    assert sold_out["title"] == "SoldOutProblem"
+    assert sold_out.keys() == {"type", "title", "description", "properties", "required"}
+    assert {"type", "title", "status", "detail", "request_id", "available"} <= set(sold_out["required"])
+
+
 def test_the_document_is_valid(document: Any) -> None:
     assert [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
 
