@@ -13,6 +13,7 @@ from api.analytics import routes as analytics
 from api.audit import domain_event_routes
 from api.audit import routes as audit
 from api.docs import browser_pages, openapi, problem_pages
+from api.events import reservation_routes
 from api.events import routes as events
 from api.health import DATABASE_PATIENCE_SECONDS
 from api.http import problems
@@ -61,6 +62,7 @@ def create_app(config: ApiConfig) -> FastAPI:
     rooms = (
         accounts,
         events,
+        reservation_routes,
         reservations,
         domain_event_routes,
         audit,

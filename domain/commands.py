@@ -136,6 +136,12 @@ class CancelReservation(ReservationCommand, frozen=True, kw_only=True):
     actor: Actor
 
 
+class RevokeReservation(ReservationCommand, frozen=True, kw_only=True):
+    """The organiser cancels one reservation of the event."""
+
+    actor: Actor
+
+
 class ExpireReservation(ReservationCommand, frozen=True, kw_only=True):
     """The system takes back tickets that were not paid in time."""
 

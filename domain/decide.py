@@ -14,6 +14,7 @@ from domain.commands import (
     ExpireReservation,
     PayReservation,
     ReserveTickets,
+    RevokeReservation,
     WithdrawReservation,
 )
 from domain.decision import Decision, Read
@@ -26,6 +27,7 @@ DECISIONS: dict[type[Command], Callable[[Any, Read, datetime], Decision]] = {
     ReserveTickets: reserving.reserve,
     PayReservation: reserving.pay,
     CancelReservation: reserving.cancel,
+    RevokeReservation: reserving.revoke,
     ExpireReservation: reserving.expire,
     WithdrawReservation: reserving.withdraw,
 }

@@ -115,7 +115,7 @@ class TicketsReleased(DomainEvent, frozen=True, kw_only=True):
     ticket_type_id: UUID
     quantity: int
     was: Literal["held", "sold"]
-    reason: Literal["expired", "buyer", "event-cancelled"]
+    reason: Literal["expired", "buyer", "organiser", "event-cancelled"]
     refund_due_minor: int
     currency: str
 

@@ -138,7 +138,7 @@ def change(command: ChangeEvent, read: Read, at: datetime) -> Decision:
 
 
 def cancel(command: CancelEvent, read: Read, at: datetime) -> Decision:
-    """Call an event off. Its reservations are ended one by one afterwards."""
+    """Call an event off, also after its end. Its reservations are ended one by one afterwards."""
     event = _found(read)
     cancelled_before = event.cancelled_record
     if cancelled_before and (again := replay(command, event.cancelled, cancelled_before)):
@@ -146,8 +146,6 @@ def cancel(command: CancelEvent, read: Read, at: datetime) -> Decision:
     _check_organiser(command.actor, event)
     if event.cancelled and cancelled_before:
         return unchanged(event.cancelled, cancelled_before)
-    if at >= event.ends_at:
-        raise EventEnded
     draft = Draft(command, at)
     cancelled = draft.add(EventCancelled, event.id, event.version, idempotency=command.idempotency)
     return draft.decision(event.record._replace(cancelled=cancelled), event.id, event.version)
@@ -161,7 +159,7 @@ def _found(read: Read) -> TicketedEvent:
 
 
 def _check_organiser(actor: Actor, event: TicketedEvent) -> None:
-    if actor.account_id != event.created.organiser_id and not actor.is_admin:
+    if not event.is_organised_by(actor):
         raise NotTheOrganiser
 
 

@@ -10,6 +10,8 @@ from eventsourcing.utils import register_topic
 from domain.domain_event import Aggregate, DomainEvent
 
 Status = Literal["reserved", "paid", "expired", "cancelled"]
+# Who ended it: the buyer, the organiser for this one reservation, or the end of its event.
+CancelReason = Literal["buyer", "organiser", "event-cancelled"]
 
 
 class ReservationPlaced(DomainEvent, CanInitAggregate[UUID], frozen=True, kw_only=True):
@@ -48,7 +50,7 @@ class ReservationCancelled(DomainEvent, frozen=True, kw_only=True):
     TOPIC: ClassVar[str] = "ReservationCancelled"
 
     event_id: UUID
-    reason: Literal["buyer", "event-cancelled"]
+    reason: CancelReason
     refund_due_minor: int
     currency: str
 

@@ -1,7 +1,6 @@
 """The rules of one purchase: hold tickets, pay, cancel, run out, or end with its event."""
 
 from datetime import datetime, timedelta
-from typing import Literal
 from uuid import UUID
 
 from domain.commands import (
@@ -9,6 +8,7 @@ from domain.commands import (
     ExpireReservation,
     PayReservation,
     ReserveTickets,
+    RevokeReservation,
     WithdrawReservation,
 )
 from domain.decision import Decision, Draft, Read, replay, unchanged
@@ -20,6 +20,7 @@ from domain.errors import (
     HoldExpired,
     LimitPerBuyer,
     NotPayable,
+    NotTheOrganiser,
     ReservationNotFound,
     SalesClosed,
     SalesNotOpen,
@@ -30,6 +31,7 @@ from domain.errors import (
 from domain.event_facts import TicketsHeld, TicketsReleased, TicketsSold
 from domain.inventory import Stock
 from domain.reservation import (
+    CancelReason,
     Reservation,
     ReservationCancelled,
     ReservationPaid,
@@ -143,7 +145,22 @@ def cancel(command: CancelReservation, read: Read, at: datetime) -> Decision:
         raise HoldExpired(placed.hold_expires_at)
     if paid and at >= event.ends_at:
         raise EventEnded
-    return _give_back(Draft(command, at), event, reservation, by_buyer=True)
+    return _give_back(Draft(command, at), event, reservation, "buyer")
+
+
+def revoke(command: RevokeReservation, read: Read, at: datetime) -> Decision:
+    """Give the tickets of one buyer back for the organiser: a hold until it runs out, paid ones at any time."""
+    event, reservation = _found(read)
+    placed, paid, ended = reservation.record
+    if again := replay(command, ended, reservation.record):
+        return again
+    if not event.is_organised_by(command.actor):
+        raise NotTheOrganiser
+    if isinstance(ended, ReservationCancelled):
+        return unchanged(ended, reservation.record)
+    if paid is None and (ended or at >= placed.hold_expires_at):
+        raise HoldExpired(placed.hold_expires_at)
+    return _give_back(Draft(command, at), event, reservation, "organiser")
 
 
 def expire(command: ExpireReservation, read: Read, at: datetime) -> Decision:
@@ -165,7 +182,7 @@ def withdraw(command: WithdrawReservation, read: Read, at: datetime) -> Decision
         return draft.decision(record._replace(ended=expired), reservation.id, reservation.version)
     if not event.cancelled or record.ended:
         return draft.decision(record, reservation.id, reservation.version)
-    return _give_back(draft, event, reservation, by_buyer=False)
+    return _give_back(draft, event, reservation, "event-cancelled")
 
 
 def _found(read: Read) -> tuple[TicketedEvent, Reservation]:
@@ -176,9 +193,8 @@ def _found(read: Read) -> tuple[TicketedEvent, Reservation]:
     return event, reservation
 
 
-def _give_back(draft: Draft, event: TicketedEvent, reservation: Reservation, *, by_buyer: bool) -> Decision:
+def _give_back(draft: Draft, event: TicketedEvent, reservation: Reservation, reason: CancelReason) -> Decision:
     placed, paid, _ = reservation.record
-    reason: Literal["buyer", "event-cancelled"] = "buyer" if by_buyer else "event-cancelled"
     refund_due_minor = paid.amount_minor if paid else 0
     draft.add(
         TicketsReleased,

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from eventsourcing.utils import register_topic
 
+from domain.commands import Actor
 from domain.domain_event import KeptAggregate
 from domain.event_facts import (
     CapacityChanged,
@@ -103,6 +104,10 @@ class TicketedEvent(KeptAggregate):
     @property
     def cancelled(self) -> EventCancelled | None:
         return self.cancelled_record.cancelled if self.cancelled_record else None
+
+    def is_organised_by(self, actor: Actor) -> bool:
+        """Whether the account may do what the organiser may: an admin may, too."""
+        return actor.account_id == self.created.organiser_id or actor.is_admin
 
     @property
     def record(self) -> EventRecord:

@@ -32,7 +32,7 @@ class SalesAnswer(BaseModel):
     placed: Annotated[int, Field(description="Reservations placed.", examples=[60])]
     paid: Annotated[int, Field(examples=[50])]
     expired: Annotated[int, Field(examples=[6])]
-    cancelled: Annotated[int, Field(description="By the buyer or with the event, paid or not.", examples=[4])]
+    cancelled: Annotated[int, Field(description="By the buyer, the organiser or with the event.", examples=[4])]
     returned: Annotated[int, Field(description="Of those cancelled: the ones that had been paid.", examples=[2])]
     tickets_placed: Annotated[int, Field(description="Tickets of the reservations placed.", examples=[120])]
     tickets_paid: Annotated[int, Field(examples=[100])]

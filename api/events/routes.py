@@ -223,7 +223,7 @@ async def change_event(
             "headers": POSITION_DOCUMENTED | REPLAYED_DOCUMENTED,
             **shown(status="cancelled", cancelled_at="2030-05-01T19:30:00Z"),
         },
-        **refusals(EventNotFound, NotTheOrganiser, EventEnded, IdempotencyKeyReused, *COMMAND_FAILURES),
+        **refusals(EventNotFound, NotTheOrganiser, IdempotencyKeyReused, *COMMAND_FAILURES),
     },
 )
 async def cancel_event(
@@ -234,7 +234,7 @@ async def cancel_event(
     cancellation: Cancellation | None = None,
     key: IdempotencyKey = None,
 ) -> Response:
-    """Call an event off, for good. Its reservations are cancelled soon after, with the refunds due recorded."""
+    """Call an event off, for good, also after its end. Its reservations end soon after, with refunds due recorded."""
     idempotency = idempotency_of(key, account.account_id, "POST /events/{event_id}/cancel", (event_id,))
     async with services.pool.connection() as connection:
         actor = await actor_of(connection, account)

@@ -1,6 +1,6 @@
 """What buyers send and get: a reservation to make, how it is paid, and how it stands."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -12,7 +12,7 @@ from api.http.inputs import Body, Id, Instant, Text
 from api.http.ready_json import encode, renderer
 from domain.commands import Actor, ReserveTickets
 from domain.domain_event import Idempotency
-from domain.reservation import ReservationCancelled, ReservationExpired, ReservationRecord, Status
+from domain.reservation import CancelReason, ReservationCancelled, ReservationExpired, ReservationRecord, Status
 
 MOST_TICKETS_AT_ONCE = 10_000
 
@@ -66,7 +66,7 @@ class ReservationAnswer(BaseModel):
     payment_reference: Annotated[str | None, Field(examples=[None])]
     expired_at: Instant | None
     cancelled_at: Instant | None
-    cancel_reason: Literal["buyer", "event-cancelled"] | None
+    cancel_reason: CancelReason | None
     refund_due_minor: Annotated[int, Field(description="What was paid, once that is cancelled; else 0.")]
 
 

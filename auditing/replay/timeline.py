@@ -25,7 +25,12 @@ from domain.event_facts import (
 from eventstore.reading import Recorded
 from projections.tables.ticket_types import TicketTypeRow
 
-RELEASED = {"expired": "expired", "buyer": "given back", "event-cancelled": "cancelled with the event"}
+RELEASED = {
+    "expired": "expired",
+    "buyer": "given back",
+    "organiser": "cancelled by the organiser",
+    "event-cancelled": "cancelled with the event",
+}
 
 
 class Step(NamedTuple):

@@ -19,6 +19,7 @@ ATTEMPTS = {
     "ReserveTickets": "Refused",
     "PayReservation": "Payment refused",
     "CancelReservation": "Cancellation refused",
+    "RevokeReservation": "Cancellation for the organiser refused",
     "CreateEvent": "Creation of the event refused",
     "ChangeEvent": "Change of the event refused",
     "CancelEvent": "Cancellation of the event refused",
@@ -77,6 +78,8 @@ def of_refusal(situation: Situation) -> str:
 
 
 def _who(it: OfPurchase) -> str:
+    if isinstance(it, TicketsReleased) and it.reason == "organiser":
+        return f"for the organiser, account {it.actor_id}"
     if it.actor_id == str(it.buyer_id):
         return "the buyer"
     return "the system" if it.actor_id == SYSTEM else f"account {it.actor_id}"

@@ -26,7 +26,7 @@ WALKED_POSITIONS = 500_000
 # So much of a stream one part of an answer looks at where the history can't tell what is selected.
 WALKED_PLACES, MOST_PLACES_AT_ONCE = 50_000, 10_000
 # What the state of an event's side says where the reservation's side is of one type or the other.
-REASONS = {"ReservationExpired": ("expired",), "ReservationCancelled": ("buyer", "event-cancelled")}
+REASONS = {"ReservationExpired": ("expired",), "ReservationCancelled": ("buyer", "organiser", "event-cancelled")}
 
 # A row finds its own domain event and the one before it: the last may be looked for by the row behind.
 _ROWS = f"SELECT {columns(AuditRow)} FROM audit_trail AS trail WHERE position <= %(upto)s + 1"  # noqa: S608

@@ -16,7 +16,7 @@ COMMENT ON COLUMN sales_by_hour.ticket_type_id IS 'The kind of ticket: a row of 
 COMMENT ON COLUMN sales_by_hour.placed IS 'Reservations placed in the hour.';
 COMMENT ON COLUMN sales_by_hour.paid IS 'Reservations paid in the hour.';
 COMMENT ON COLUMN sales_by_hour.expired IS 'Reservations taken back in the hour because they were not paid in time.';
-COMMENT ON COLUMN sales_by_hour.cancelled IS 'Reservations cancelled in the hour, by the buyer or with the event, paid or not.';
+COMMENT ON COLUMN sales_by_hour.cancelled IS 'Reservations cancelled in the hour, by the buyer, by the organiser or with the event, paid or not.';
 COMMENT ON COLUMN sales_by_hour.returned IS 'Of those cancelled: the ones that had been paid before.';
 COMMENT ON COLUMN sales_by_hour.tickets_placed IS 'Tickets of the reservations placed.';
 COMMENT ON COLUMN sales_by_hour.tickets_paid IS 'Tickets of the reservations paid.';
@@ -43,7 +43,7 @@ COMMENT ON COLUMN sales_by_day.ticket_type_id IS 'The kind of ticket: a row of t
 COMMENT ON COLUMN sales_by_day.placed IS 'Reservations placed in the day.';
 COMMENT ON COLUMN sales_by_day.paid IS 'Reservations paid in the day.';
 COMMENT ON COLUMN sales_by_day.expired IS 'Reservations taken back in the day because they were not paid in time.';
-COMMENT ON COLUMN sales_by_day.cancelled IS 'Reservations cancelled in the day, by the buyer or with the event, paid or not.';
+COMMENT ON COLUMN sales_by_day.cancelled IS 'Reservations cancelled in the day, by the buyer, by the organiser or with the event, paid or not.';
 COMMENT ON COLUMN sales_by_day.returned IS 'Of those cancelled: the ones that had been paid before.';
 COMMENT ON COLUMN sales_by_day.tickets_placed IS 'Tickets of the reservations placed.';
 COMMENT ON COLUMN sales_by_day.tickets_paid IS 'Tickets of the reservations paid.';

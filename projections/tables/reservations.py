@@ -1,7 +1,6 @@
 """The table `reservations`: one row per reservation, every instant of its life."""
 
 from datetime import datetime
-from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -9,6 +8,7 @@ from msgspec.structs import replace
 
 from domain.domain_event import DomainEvent
 from domain.reservation import (
+    CancelReason,
     ReservationCancelled,
     ReservationExpired,
     ReservationPaid,
@@ -35,7 +35,7 @@ class ReservationRow(msgspec.Struct, frozen=True, gc=False):
     payment_reference: str | None
     expired_at: datetime | None
     cancelled_at: datetime | None
-    cancel_reason: Literal["buyer", "event-cancelled"] | None
+    cancel_reason: CancelReason | None
     refund_due_minor: int
     position: int
 

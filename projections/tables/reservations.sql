@@ -15,7 +15,7 @@ CREATE TABLE reservations (
     payment_reference text,
     expired_at        timestamptz,
     cancelled_at      timestamptz,
-    cancel_reason     text        CHECK (cancel_reason IN ('buyer', 'event-cancelled')),
+    cancel_reason     text        CHECK (cancel_reason IN ('buyer', 'organiser', 'event-cancelled')),
     refund_due_minor  bigint      NOT NULL DEFAULT 0,
     position          bigint      NOT NULL CHECK (position >= 1),
     CONSTRAINT reservations_paid_in_time CHECK (paid_at < hold_expires_at),
@@ -46,7 +46,7 @@ COMMENT ON COLUMN reservations.paid_at IS 'When it was paid; null unless it was.
 COMMENT ON COLUMN reservations.payment_reference IS 'What the buyer gave with the payment; null when nothing.';
 COMMENT ON COLUMN reservations.expired_at IS 'When it was taken back because it was not paid in time; null unless it was.';
 COMMENT ON COLUMN reservations.cancelled_at IS 'When it was cancelled; null unless it was.';
-COMMENT ON COLUMN reservations.cancel_reason IS 'Why it was cancelled: buyer (the buyer wished so) or event-cancelled; null unless it was.';
+COMMENT ON COLUMN reservations.cancel_reason IS 'Why it was cancelled: buyer (the buyer wished so), organiser (the organiser did, for this one) or event-cancelled; null unless it was.';
 COMMENT ON COLUMN reservations.refund_due_minor IS 'What has to be paid back, in the minor unit of the currency: the amount, once a paid reservation is cancelled; else 0.';
 COMMENT ON COLUMN reservations.position IS 'The position in the history of the domain event that last changed this row.';
 

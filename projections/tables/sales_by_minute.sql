@@ -29,7 +29,7 @@ COMMENT ON COLUMN sales_by_minute.ticket_type_id IS 'The kind of ticket: a row o
 COMMENT ON COLUMN sales_by_minute.placed IS 'Reservations placed.';
 COMMENT ON COLUMN sales_by_minute.paid IS 'Reservations paid.';
 COMMENT ON COLUMN sales_by_minute.expired IS 'Reservations taken back because they were not paid in time.';
-COMMENT ON COLUMN sales_by_minute.cancelled IS 'Reservations cancelled, by the buyer or with the event, paid or not.';
+COMMENT ON COLUMN sales_by_minute.cancelled IS 'Reservations cancelled, by the buyer, by the organiser or with the event, paid or not.';
 COMMENT ON COLUMN sales_by_minute.returned IS 'Of those cancelled: the ones that had been paid before.';
 COMMENT ON COLUMN sales_by_minute.tickets_placed IS 'Tickets of the reservations placed.';
 COMMENT ON COLUMN sales_by_minute.tickets_paid IS 'Tickets of the reservations paid.';

@@ -31,6 +31,7 @@ MAY_CALL: dict[Route, tuple[str, ...]] = {
     ("GET", "/events/{event_id}"): EVERYBODY,
     ("PATCH", "/events/{event_id}"): ITS_ORGANISER,
     ("POST", "/events/{event_id}/cancel"): ITS_ORGANISER,
+    ("POST", "/events/{event_id}/reservations/{reservation_id}/cancel"): ITS_ORGANISER,
     ("POST", "/reservations"): WITH_ACCOUNT,
     ("GET", "/reservations"): WITH_ACCOUNT,
     ("GET", "/reservations/{reservation_id}"): ITS_BUYER,

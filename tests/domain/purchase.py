@@ -12,6 +12,7 @@ from domain.commands import (
     ExpireReservation,
     PayReservation,
     ReserveTickets,
+    RevokeReservation,
     WithdrawReservation,
 )
 from domain.domain_event import SYSTEM, Idempotency
@@ -27,6 +28,7 @@ from tests.domain.builders import (
     HOLD_OVER,
     HOLD_SECONDS,
     NOON,
+    ORGANISER,
     REQUEST,
     STANDING,
     about,
@@ -77,6 +79,15 @@ class Purchase(NamedTuple):
             event_id=CONCERT,
             request_id=REQUEST,
             actor=Actor(by or self.buyer, by == ADMIN),
+            reservation_id=self.reservation_id,
+        )
+        return replace(asked, **changes)
+
+    def revoke(self, *, by: UUID = ORGANISER, **changes: Any) -> RevokeReservation:
+        asked = RevokeReservation(
+            event_id=CONCERT,
+            request_id=REQUEST,
+            actor=Actor(by, by == ADMIN),
             reservation_id=self.reservation_id,
         )
         return replace(asked, **changes)
@@ -143,19 +154,36 @@ class Purchase(NamedTuple):
         idempotency: Idempotency | None = None,
     ) -> tuple[TicketsReleased, ReservationCancelled]:
         """The buyer gave the tickets back."""
-        return self._returned(at, "buyer", was_paid or refund_due_minor > 0, refund_due_minor, idempotency)
+        was_paid = was_paid or refund_due_minor > 0
+        return self._returned(at, self.buyer, "buyer", was_paid, refund_due_minor, idempotency)
+
+    def revoked(
+        self,
+        at: datetime = NOON,
+        *,
+        by: UUID = ORGANISER,
+        refund_due_minor: int = 0,
+        idempotency: Idempotency | None = None,
+    ) -> tuple[TicketsReleased, ReservationCancelled]:
+        """The organiser gave the tickets back."""
+        return self._returned(at, by, "organiser", refund_due_minor > 0, refund_due_minor, idempotency)
 
     def withdrawn(
         self, at: datetime = NOON, *, refund_due_minor: int = 0, was_paid: bool = False
     ) -> tuple[TicketsReleased, ReservationCancelled]:
         """The reservation ended with its event."""
         was_paid = was_paid or refund_due_minor > 0
-        return self._returned(at, "event-cancelled", was_paid, refund_due_minor, None)
+        return self._returned(at, SYSTEM, "event-cancelled", was_paid, refund_due_minor, None)
 
     def _returned(
-        self, at: datetime, reason: Any, was_paid: bool, refund: int, idempotency: Idempotency | None
+        self,
+        at: datetime,
+        actor: UUID | str,
+        reason: Any,
+        was_paid: bool,
+        refund: int,
+        idempotency: Idempotency | None,
     ) -> tuple[TicketsReleased, ReservationCancelled]:
-        actor = self.buyer if reason == "buyer" else SYSTEM
         was: Any = "sold" if was_paid else "held"
         return (
             TicketsReleased(**about(at, actor), **self._tickets(), **self._refund(refund), was=was, reason=reason),

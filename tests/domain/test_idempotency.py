@@ -45,6 +45,8 @@ KEYED = {
     "reserve, then let it run out": Story([created()], ANNS.reserve, [ANNS.expired()]),
     "pay": Story([created(), ANNS.reserved()], ANNS.pay, [ANNS.cancelled(refund_due_minor=2500), event_cancelled()]),
     "cancel a hold": Story([created(), ANNS.reserved()], ANNS.cancel, [BOBS.reserved()]),
+    "cancel a hold for the organiser": Story([created(), ANNS.reserved()], ANNS.revoke, [BOBS.reserved()]),
+    "cancel paid tickets for the organiser": Story([created(), ANNS.reserved(), ANNS.paid()], ANNS.revoke, []),
     "cancel paid tickets": Story([created(), ANNS.reserved(), ANNS.paid()], ANNS.cancel, [event_cancelled()]),
     "cancel an event with reservations": Story(
         [created(), ANNS.reserved(), BOBS.reserved(), BOBS.paid()],

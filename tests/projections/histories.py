@@ -15,6 +15,7 @@ from domain.commands import (
     ExpireReservation,
     PayReservation,
     ReserveTickets,
+    RevokeReservation,
     WithdrawReservation,
 )
 from domain.commands import Command as AnyCommand
@@ -152,7 +153,10 @@ class BoxOffice:
 
     def end(self) -> AnyCommand:
         reservation_id, event_id = self.random.choice(self.reservations[-20:])
-        kind = self.random.choice((CancelReservation, ExpireReservation, WithdrawReservation))
+        kind = self.random.choice((CancelReservation, ExpireReservation, WithdrawReservation, RevokeReservation))
+        if kind is RevokeReservation:
+            organiser_id = self.aggregates[event_id].created.organiser_id
+            return RevokeReservation(**self.asked_by(organiser_id, event_id), reservation_id=reservation_id)
         if kind is CancelReservation:
             buyer_id = self.aggregates[reservation_id].record.placed.buyer_id
             return CancelReservation(**self.asked_by(buyer_id, event_id), reservation_id=reservation_id)

@@ -8,6 +8,7 @@ from uuid import UUID
 from auditing.findings import Rule
 from domain.event_facts import (
     CapacityChanged,
+    EventCancelled,
     EventCreated,
     TicketsHeld,
     TicketsReleased,
@@ -129,7 +130,7 @@ class EventRules:
     def _changed(self, event: TicketedEvent, changed: Any) -> Iterator[Broken]:
         if event.cancelled:
             yield Rule.AFTER_EVENT_CANCELLED, "The event is changed after it was cancelled."
-        if changed.timestamp >= event.details.ends_at:
+        if changed.timestamp >= event.details.ends_at and not isinstance(changed, EventCancelled):
             yield Rule.AFTER_EVENT_ENDED, f"The event is changed at {changed.timestamp}, after its end."
         if isinstance(changed, CapacityChanged):
             taken = event.stock[changed.ticket_type_id].taken

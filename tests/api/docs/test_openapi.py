@@ -23,7 +23,10 @@ METHODS_AND_PATHS = {
     "GET /events/for-you": {200, 401, 413, 422, 429, 500, 503},
     "GET /events/{event_id}": {200, 304, 401, 404, 413, 422, 429, 500, 503},
     "PATCH /events/{event_id}": {200, 400, 401, 403, 404, 409, 408, 413, 422, 429, 500, 503, 415},
-    "POST /events/{event_id}/cancel": {200, 400, 401, 403, 404, 409, 408, 413, 422, 429, 500, 503, 415},
+    "POST /events/{event_id}/cancel": {200, 400, 401, 403, 404, 408, 413, 422, 429, 500, 503, 415},
+    "POST /events/{event_id}/reservations/{reservation_id}/cancel": {
+        200, 400, 401, 403, 404, 409, 408, 413, 422, 429, 500, 503, 415,
+    },
     "POST /reservations": {201, 400, 401, 404, 409, 408, 413, 422, 429, 500, 503, 415},
     "GET /reservations": {200, 401, 413, 422, 429, 500, 503},
     "GET /reservations/{reservation_id}": {200, 401, 404, 413, 422, 429, 500, 503},
@@ -39,7 +42,7 @@ METHODS_AND_PATHS = {
     "GET /health/ready": {200, 413, 422, 500, 503},
     "GET /problems": {200, 413, 422, 500},
     "GET /problems/{code}": {200, 404, 413, 422, 500},
-}
+}  # fmt: skip
 
 BEFORE_ROUTING = {"method-not-allowed", "malformed-request", "headers-too-large", "too-many-connections"}
 

@@ -21,6 +21,7 @@ from domain.commands import (
     ExpireReservation,
     PayReservation,
     ReserveTickets,
+    RevokeReservation,
     WithdrawReservation,
 )
 from domain.decide import decide
@@ -137,6 +138,19 @@ def test_what_was_not_paid_in_time_says_so() -> None:
     ]
     assert (told[1].actor_id, told[2].actor_id) == ("system", str(ANN))
     assert told[2].counts == (STANDING, 3, 0, 0, 3)
+
+
+def test_what_the_organiser_cancelled_says_so() -> None:
+    counter = Counter()
+    reservation_id = counter.reserve(ANN, 1)
+    counter.submit(PayReservation(**counter.asked(ANN, reservation_id=reservation_id)))
+    counter.submit(RevokeReservation(**counter.asked(OLGA, reservation_id=reservation_id)))
+    assert sentences(counter.story(ANN))[2:] == [
+        (
+            f"For the organiser, account {OLGA} cancelled 1 ticket of Standing that was paid, "
+            "and a refund of 25.00 EUR is due; 0 of 3 were then taken."
+        )
+    ]
 
 
 def test_a_free_ticket_of_a_cancelled_event_has_nothing_to_refund() -> None:

@@ -118,6 +118,14 @@ BROKEN_RULES: dict[str, tuple[list[Facts], Broken]] = {
         [OPENED, ANNS.reserved(), ANNS.paid(), ANNS.cancelled(END, refund_due_minor=PRICE)],
         {(6, Rule.AFTER_EVENT_ENDED)},
     ),
+    "a hold is cancelled by the organiser at its deadline": (
+        [OPENED, ANNS.reserved(), ANNS.revoked(LATE)],
+        {(4, Rule.CANCELLED_LATE), (5, Rule.CANCELLED_LATE)},
+    ),
+    "the streams tell of another who cancelled": (
+        [OPENED, ANNS.reserved(), [ANNS.revoked()[0], replace(ANNS.revoked()[1], reason="buyer")]],
+        {(5, Rule.STREAMS_DISAGREE)},
+    ),
     "tickets are taken back for a cancellation that never was": (
         [OPENED, ANNS.reserved(), ANNS.withdrawn()],
         {(4, Rule.NOT_CANCELLED)},
@@ -315,6 +323,22 @@ def test_every_way_that_a_purchase_can_take_keeps_the_rules() -> None:
         at(cleos, LATE).cancelled(LATE),
         [event_cancelled(LATE)],
         ANNS_PAIR.withdrawn(LATE, refund_due_minor=ANNS_PAIR.amount_minor),
+    ]
+    assert found_in(stored(*commands)) == []
+
+
+def test_an_organiser_may_cancel_a_reservation_and_then_the_event_after_its_end() -> None:
+    commands: list[Facts] = [
+        OPENED,
+        ANNS.reserved(),
+        BOBS.reserved(),
+        CLEOS.reserved(),
+        ANNS.paid(),
+        BOBS.paid(),
+        CLEOS.revoked(),
+        ANNS.revoked(END, refund_due_minor=PRICE),
+        [event_cancelled(END)],
+        BOBS.withdrawn(END, refund_due_minor=PRICE),
     ]
     assert found_in(stored(*commands)) == []
 

@@ -29,8 +29,10 @@ LIVES = {
     ("held", "sold"),
     ("held", "expired"),
     ("held", "buyer"),
+    ("held", "organiser"),
     ("held", "event-cancelled"),
     ("held", "sold", "buyer"),
+    ("held", "sold", "organiser"),
     ("held", "sold", "event-cancelled"),
 }
 
@@ -148,7 +150,7 @@ class Books:
     def _organise(self, book: EventBook, domain_event: DomainEvent) -> None:
         assert domain_event.actor_id in (str(book.created.organiser_id), str(ADMIN))
         assert not book.is_cancelled
-        assert domain_event.timestamp < book.details.ends_at
+        assert domain_event.timestamp < book.details.ends_at or isinstance(domain_event, EventCancelled)
         before = (book.details, book.window, book.limits, dict(book.capacities), book.is_cancelled)
         match domain_event:
             case EventDetailsChanged(details=details):
@@ -192,18 +194,23 @@ class Books:
         assert released.was == claim.state
         refund_due_minor = claim.amount_minor if released.was == "sold" else 0
         assert (released.refund_due_minor, released.currency) == (refund_due_minor, claim.currency)
-        assert released.actor_id == (str(claim.held.buyer_id) if released.reason == "buyer" else SYSTEM)
+        assert released.actor_id in self._who_may_end(released.reason, claim, book)
         match released.reason, released.was:
             case "expired", was:
                 assert was == "held"
                 assert released.timestamp >= claim.held.hold_expires_at
             case "event-cancelled", _:
                 assert book.is_cancelled
-            case "buyer", "held":
+            case "buyer" | "organiser", "held":
                 assert released.timestamp < claim.held.hold_expires_at
             case "buyer", "sold":
                 assert released.timestamp < book.details.ends_at
         claim.by_event.append(released.reason)
+
+    @staticmethod
+    def _who_may_end(reason: str, claim: Claim, book: EventBook) -> tuple[str, ...]:
+        by_whom = {"buyer": (str(claim.held.buyer_id),), "organiser": (str(book.created.organiser_id), str(ADMIN))}
+        return by_whom.get(reason, (SYSTEM,))
 
     def _claim(self, step: TicketsSold | TicketsReleased) -> Claim:
         claim = self.claims[step.reservation_id]

@@ -24,6 +24,7 @@ STATUS = {
     "sold": "paid",
     "expired": "expired",
     "buyer": "cancelled",
+    "organiser": "cancelled",
     "event-cancelled": "cancelled",
 }
 

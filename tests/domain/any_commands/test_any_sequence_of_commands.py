@@ -20,6 +20,7 @@ from domain.commands import (
     ExpireReservation,
     PayReservation,
     ReserveTickets,
+    RevokeReservation,
     WithdrawReservation,
 )
 from domain.decision import Decision
@@ -206,6 +207,15 @@ class AnySequenceOfCommands(RuleBasedStateMachine):
         reservation_id, event_id, buyer_id = self.reservation(place)
         about = self.about(by or buyer_id, key_text, f"cancel {reservation_id}", None)
         self.send(CancelReservation(event_id=event_id, reservation_id=reservation_id, **about))
+
+    @precondition(lambda self: self.office.books.claims)
+    @rule(place=newest_first, by=organisers, key_text=keys, passes=passing)
+    def revoke(self, place: int, by: UUID, key_text: str | None, passes: timedelta) -> None:
+        """The organiser cancels a reservation."""
+        self.pass_time(passes)
+        reservation_id, event_id, _ = self.reservation(place)
+        about = self.about(by, key_text, f"revoke {reservation_id}", None)
+        self.send(RevokeReservation(event_id=event_id, reservation_id=reservation_id, **about))
 
     @precondition(lambda self: self.office.books.claims)
     @rule(place=newest_first, passes=passing, withdraws=st.booleans())

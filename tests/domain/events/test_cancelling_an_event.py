@@ -1,6 +1,6 @@
 """An organiser calls an event off; then its reservations are ended one by one."""
 
-from domain.errors import EventEnded, EventIsCancelled, EventNotFound, HoldExpired, NotTheOrganiser
+from domain.errors import EventIsCancelled, EventNotFound, HoldExpired, NotTheOrganiser
 from tests.domain.builders import (
     ADMIN,
     ANN,
@@ -38,9 +38,14 @@ def test_an_event_that_is_not_there_cannot_be_cancelled() -> None:
     given().when(cancel_event()).then_refused(EventNotFound())
 
 
-def test_an_event_can_be_cancelled_until_it_ends() -> None:
-    given(created()).when(cancel_event(), at=END).then_refused(EventEnded())
-    given(created()).when(cancel_event(), at=END - INSTANT).then(event_cancelled(END - INSTANT))
+def test_an_event_can_be_cancelled_also_after_its_end() -> None:
+    for at in (END - INSTANT, END, after(days=9)):
+        given(created()).when(cancel_event(), at=at).then(event_cancelled(at))
+
+
+def test_what_was_paid_for_an_event_that_is_cancelled_after_its_end_is_to_be_refunded() -> None:
+    scenario = given(created(), ANNS.reserved(), ANNS.paid()).when(cancel_event(), at=END).then(event_cancelled(END))
+    scenario.when(ANNS.withdraw(), at=END).then(ANNS.withdrawn(END, refund_due_minor=2500))
 
 
 def test_nothing_is_held_after_it() -> None:
