@@ -16,6 +16,12 @@ class InvalidCredentials(Refusal):
     code = "invalid-credentials"
 
 
+class InvalidRefreshToken(Refusal):
+    """The refresh token is none of ours, or its session is over, ended, or was ended by using a token twice. Log in."""
+
+    code = "invalid-refresh-token"
+
+
 class EmailTaken(Refusal):
     """There is an account with this e-mail already. Log in, or register with another e-mail."""
 

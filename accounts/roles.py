@@ -13,7 +13,7 @@ from eventstore.postgres.connections import Connection, connect_as_owner
 async def roles_of(connection: Connection, account: Account) -> frozenset[str]:
     """The roles that count now: what was granted counts at once, and what was revoked no more. Raises `AccountClosed`.
 
-    A token says the roles of its login, which may be an hour ago: that is for clients to know.
+    A token says the roles that there were when it was made: that is for clients to know.
     """
     roles = await account_queries.roles(connection, account.account_id)
     if roles is None:

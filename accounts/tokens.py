@@ -1,9 +1,9 @@
-"""Access tokens: JWT signed with HS256, good for one hour."""
+"""Access tokens: JWT signed with HS256, good for a quarter of an hour; the session continues with a refresh token."""
 
 import time
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import jwt
@@ -13,21 +13,25 @@ from accounts.errors import NotAuthenticated
 from domain.commands import Actor
 
 AUDITOR, ANALYST, ADMIN = ROLES = ("auditor", "analyst", "admin")
-TOKEN_SECONDS = 3600
+TOKEN_SECONDS = 900
 # How far the clock of another process that made a token may be ahead of ours. An end counts to the second.
 LEEWAY_SECONDS = 30
 ISSUER = "tixxety"
 AUDIENCE = "tixxety"
 ALGORITHM = "HS256"
 
-# Buyers come more than once: they look, reserve, pay. At most 90 MB.
+# Buyers come more than once: they look, reserve, pay. At most 115 MB.
 REMEMBERED_TOKENS = 131_072
 
 
 class Account(NamedTuple):
-    """Who asks, as the token says. What the account may do beyond its own, `accounts.roles` reads when it is used."""
+    """Who asks, as the token says. What the account may do beyond its own, `accounts.roles` reads when it is used.
+
+    The login is the session that the token belongs to; None in tokens of our versions before there were sessions.
+    """
 
     account_id: UUID
+    login_id: UUID | None = None
 
     @property
     def actor(self) -> Actor:
@@ -44,17 +48,21 @@ class Tokens:
         self._secret = secret
         self._verified = lru_cache(REMEMBERED_TOKENS)(self._verify)
 
-    def make(self, account_id: UUID, roles: list[str]) -> str:
-        """A token for an account that has just logged in. Its roles are for clients, and for our versions before 3."""
+    def make(
+        self, account_id: UUID, roles: list[str], session_id: UUID | None = None, seconds: int = TOKEN_SECONDS
+    ) -> str:
+        """A token for an account that is logged in. Its roles are for clients, and for our versions before 3."""
         now = datetime.now(UTC)
-        claims = {
+        claims: dict[str, Any] = {
             "iss": ISSUER,
             "aud": AUDIENCE,
             "sub": str(account_id),
             "iat": now,
-            "exp": now + timedelta(seconds=TOKEN_SECONDS),
+            "exp": now + timedelta(seconds=seconds),
             "roles": roles,
         }
+        if session_id is not None:
+            claims["sid"] = str(session_id)
         token = jwt.encode(claims, self._secret, ALGORITHM)
         self.check(token)  # so that it is known when its account comes back
         return token
@@ -83,4 +91,5 @@ class Tokens:
             leeway=LEEWAY_SECONDS,
             options={"require": ["iss", "aud", "sub", "exp"]},
         )
-        return Account(UUID(claims["sub"])), int(claims["exp"])
+        session_id = UUID(claims["sid"]) if "sid" in claims else None
+        return Account(UUID(claims["sub"]), session_id), int(claims["exp"])

@@ -6,9 +6,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from fastapi import Depends, FastAPI
 
 from accounts.passwords import Passwords
+from accounts.sessions import Sessions
 from accounts.tokens import Tokens
 from api import health
 from api.accounts import routes as accounts
+from api.accounts import session_routes
 from api.analytics import routes as analytics
 from api.audit import domain_event_routes
 from api.audit import routes as audit
@@ -61,6 +63,7 @@ def create_app(config: ApiConfig) -> FastAPI:
     problems.install(app)
     rooms = (
         accounts,
+        session_routes,
         events,
         reservation_routes,
         reservations,
@@ -99,6 +102,7 @@ async def _open_services(stack: AsyncExitStack, config: ApiConfig, tokens: Token
         checkpoint_watcher=watcher,
         passwords=passwords,
         tokens=tokens,
+        sessions=Sessions(config.jwt_secret),
         rate_limits=RateLimits(on=config.rate_limits, trusted_proxies=config.trusted_proxies),
         projector_presence=ProjectorPresence(),
         failure_log=failure_log,

@@ -20,6 +20,7 @@ from api.events.routes import first_page_key, list_events, read_event
 from api.http.idempotency_keys import HEADER, KEY_PATTERN
 from api.http.inputs import USUAL_PAGE, Cancellation
 from api.http.middleware import answered, new_request_id, with_own_headers
+from api.plumbing.authentication import expect_logged_in
 from api.plumbing.read_your_writes import Reader
 from api.plumbing.services import Services
 from api.reservations.routes import cancel_reservation, list_reservations, pay_reservation, read_reservation, reserve
@@ -73,6 +74,10 @@ class Asked:
             raise NotAuthenticated
         return self.services.tokens.check(self._token[len(SCHEME) :].decode("latin-1").strip())
 
+    async def logged_in(self) -> Account:
+        """The same for what can't be undone. Raises `NotAuthenticated`, also where the session has ended."""
+        return await expect_logged_in(self.services, self.account())
+
     def reader(self) -> Reader:
         """Who reads, if anybody known."""
         return Reader(self.account() if self._token is not None else None, self.services, None)
@@ -119,12 +124,22 @@ def _reserve(asked: Asked) -> Answering:
 
 def _pay(asked: Asked) -> Answering:
     payment, key = asked.body_if_any(Payment), asked.key()
-    return lambda: pay_reservation(asked.id, asked.account(), asked.services, asked.request_id, payment, key)
+
+    async def answering() -> Response:
+        account = await asked.logged_in()
+        return await pay_reservation(asked.id, account, asked.services, asked.request_id, payment, key)
+
+    return answering
 
 
 def _cancel(asked: Asked) -> Answering:
     cancellation, key = asked.body_if_any(Cancellation), asked.key()
-    return lambda: cancel_reservation(asked.id, asked.account(), asked.services, asked.request_id, cancellation, key)
+
+    async def answering() -> Response:
+        account = await asked.logged_in()
+        return await cancel_reservation(asked.id, account, asked.services, asked.request_id, cancellation, key)
+
+    return answering
 
 
 # By method and path, without the root path; each reads what it needs, and then answers.

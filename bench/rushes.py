@@ -14,7 +14,7 @@ from accounts.tokens import Tokens
 from bench.comparison import Measured
 from bench.load import Clients, Load, request
 from bench.processor_time import each_us
-from bench.testbed import ROOT, SECRET, Testbed, connect
+from bench.testbed import ROOT, SECRET, TOKEN_SECONDS, Testbed, connect
 from bench.waiting_until_quiet import until_folded, until_quiet
 from tests.proof.proof import faults
 
@@ -212,4 +212,4 @@ def seen_of(load: Load, buyers: int, refusals_expected: bool) -> dict[str, float
 def unseen_tokens(testbed: Testbed) -> list[str]:
     """New tokens of all buyers, that no process has verified yet."""
     tokens = Tokens(SECRET)
-    return [tokens.make(buyer, ["analyst"]) for buyer in testbed.buyers]
+    return [tokens.make(buyer, ["analyst"], seconds=TOKEN_SECONDS) for buyer in testbed.buyers]

@@ -30,6 +30,8 @@ SECRET = "a secret of the bench, and of nothing else"
 READY_SECONDS_MAX = 60
 OUR_WORKER = ("-m", "tixxety", "worker")
 TEMPLATE = "bench_template"
+# A whole bench takes an hour.
+TOKEN_SECONDS = 86_400
 REGISTER = "COPY accounts (account_id, email, password_hash, name) FROM STDIN"
 
 
@@ -51,7 +53,7 @@ class Testbed:
         self.wrk = wrk
         self.buyers = [uuid4() for _ in range(buyers)]
         tokens = Tokens(SECRET)
-        self.tokens = [tokens.make(buyer, []) for buyer in self.buyers]
+        self.tokens = [tokens.make(buyer, [], seconds=TOKEN_SECONDS) for buyer in self.buyers]
         self._numbers = iter(range(1_000_000))
         url = self._create(TEMPLATE)
         migrate(url)

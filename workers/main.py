@@ -11,7 +11,7 @@ from eventstore.writing.group_commit import GroupCommit
 from projections.projector.checkpoint_watcher import CheckpointWatcher
 from projections.projector.projector import Projector
 from workers.job_runner import Job, Jobs
-from workers.periodic_jobs import RefusalRetention, Sealing, Snapshots
+from workers.periodic_jobs import EndedLogins, RefusalRetention, Sealing, Snapshots
 from workers.reservation_sweep import ReservationSweep
 
 # Small, so that the buyers who wait for the same event are never held up for long.
@@ -32,7 +32,13 @@ async def run(box_office: BoxOffice | str, refusals_kept_days: int) -> None:
             GroupCommit(box_office, group_commands=GROUP_COMMANDS) as commands,
             CheckpointWatcher(box_office) as watcher,
         ):
-            yield [ReservationSweep(commands, watcher), Snapshots(), Sealing(), RefusalRetention(refusals_kept_days)]
+            yield [
+                ReservationSweep(commands, watcher),
+                Snapshots(),
+                Sealing(),
+                RefusalRetention(refusals_kept_days),
+                EndedLogins(),
+            ]
 
     log.info("worker started")
     await first_to_end(Projector(box_office).run(), Jobs(box_office, jobs).run())

@@ -1,10 +1,11 @@
-"""What a worker does on a clock in a few lines each: snapshots of long streams, seals, forgetting old refusals."""
+"""What a worker does on a clock in a few lines each: snapshots of long streams, seals, forgetting what is over."""
 
 from uuid import UUID
 
 import psycopg
 import structlog
 
+from accounts import sessions
 from domain.domain_event import KeptAggregate
 from eventstore import reading, snapshots
 from eventstore.postgres.connections import Connection
@@ -76,3 +77,13 @@ class RefusalRetention(Job):
     async def work(self, connection: Connection) -> None:
         while await refused_attempts.forget(connection, self._refusals_kept_days):
             pass
+
+
+class EndedLogins(Job):
+    """What is over is good for nothing before it is dropped."""
+
+    name = "ended logins"
+    interval_seconds = 600
+
+    async def work(self, connection: Connection) -> None:
+        await sessions.forget(connection)

@@ -1,1 +1,1 @@
-"""Accounts over HTTP: register, log in, look at oneself, leave."""
+"""Accounts over HTTP: register, log in and out, look at oneself, leave."""

@@ -13,6 +13,7 @@ from api.http.inputs import Body, Instant, Place, Text
 from api.http.text import LONGEST_DECOMPOSITION
 
 LONGEST_EMAIL = 254
+LONGEST_SECRET = 1_000
 
 Email = Annotated[str, Field(json_schema_extra={"format": "email"}, examples=["ada@example.com"])]
 
@@ -58,9 +59,20 @@ class AccountAnswer(BaseModel):
     created_at: Instant
 
 
+class Refresh(Body):
+    """The newest refresh token of a session."""
+
+    refresh_token: Annotated[str, Text(1, LONGEST_SECRET, as_typed=True)]
+
+
 class TokenAnswer(BaseModel):
-    """Send `access_token` as `Authorization: Bearer …` for `expires_in` seconds."""
+    """Send `access_token` as `Authorization: Bearer …` for `expires_in` seconds, then refresh it.
+
+    `refresh_token` is for `POST /auth/refresh` alone, once. The session ends after `refresh_expires_in` seconds.
+    """
 
     access_token: str
     token_type: str
     expires_in: int
+    refresh_token: str
+    refresh_expires_in: int

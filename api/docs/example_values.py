@@ -21,6 +21,8 @@ BY_NAME: dict[str, Any] = {
     "roles": [],
     "access_token": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIwMTlhIn0.c2lnbmF0dXJl",
     "expires_in": 900,
+    "refresh_token": "tixxety_refresh_019a00000000400080000000000000aa_c2hvd24gaW4gdGhlIGRvY3VtZW50YXRpb24gb25seQ",
+    "refresh_expires_in": 2_592_000,
     "token_type": "bearer",
     # events
     "event_id": SOME_EVENT,

@@ -52,6 +52,7 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "malformed-json": ProblemType(400, "The body is not JSON", http.MalformedJson()),
     "not-authenticated": ProblemType(401, "Not logged in", accounts.NotAuthenticated()),
     "invalid-credentials": ProblemType(401, "Wrong e-mail or password", accounts.InvalidCredentials()),
+    "invalid-refresh-token": ProblemType(401, "Refresh token not good", accounts.InvalidRefreshToken()),
     "forbidden": ProblemType(403, "Not allowed", domain.NotTheOrganiser(), (http.AuditorsOnly(),)),
     "not-found": ProblemType(404, "Not found", http.NotFound()),
     "event-not-found": ProblemType(404, "No such event", domain.EventNotFound()),

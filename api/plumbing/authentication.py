@@ -5,26 +5,62 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends
+from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
 
 from accounts.errors import NotAuthenticated
 from accounts.tokens import Account
 from api.plumbing.services import Services, TheServices
 from domain.errors import AccountClosed
+from eventstore.postgres import binary_parameters as binary
 from eventstore.postgres.connections import Connection
+from eventstore.postgres.round_trips import Statement
 
 Lent = Callable[[], AbstractAsyncContextManager[Connection]]
 
+LOGIN_LIVES = Statement("login_lives", "SELECT EXISTS (SELECT FROM sessions WHERE session_id = $1::uuid)")
 ACCOUNT_LIVES = "SELECT EXISTS (SELECT FROM accounts WHERE account_id = %(account_id)s)"
+
+# Where it need not be asked at once whether the login goes on: a hold ends by itself, and `Reader` asks as it reads.
+BY_TOKEN_ALONE = {
+    ("POST", "/reservations"),
+    ("GET", "/reservations"),
+    ("GET", "/reservations/{reservation_id}"),
+    ("GET", "/events"),
+    ("GET", "/events/for-you"),
+    ("GET", "/events/{event_id}"),
+    ("GET", "/analytics/events/{event_id}/sales"),
+}
 
 _bearer = OAuth2PasswordBearer("/auth/login", scheme_name="login", auto_error=False)
 BearerToken = Annotated[str | None, Depends(_bearer)]
 
 
-async def account_if_any(token: BearerToken, services: TheServices) -> Account | None:
-    """Who asks, as the token says; None without one. Raises `NotAuthenticated` for a token that is not ours."""
-    return None if token is None else services.tokens.check(token)
+async def account_if_any(request: Request, token: BearerToken, services: TheServices) -> Account | None:
+    """Who asks, as the token says; None without one.
+
+    Raises `NotAuthenticated` for a token that is not ours, and, but for `BY_TOKEN_ALONE`, whose session has ended.
+    """
+    if token is None:
+        return None
+    account = services.tokens.check(token)
+    if (request.method, request.scope["route"].path) not in BY_TOKEN_ALONE:
+        await expect_logged_in(services, account)
+    return account
+
+
+async def expect_logged_in(services: Services, account: Account) -> Account:
+    """The account again. Raises `NotAuthenticated` once its session has ended, and `TooManyAtOnce`."""
+    if account.login_id is None:
+        return account
+    await services.read_turns.begin(account.account_id)
+    try:
+        [[(lives,)]] = await services.reads.ask((LOGIN_LIVES, [binary.uuid(account.login_id)]))
+    finally:
+        services.read_turns.end(account.account_id)
+    if not lives:
+        raise NotAuthenticated
+    return account
 
 
 AccountIfAny = Annotated[Account | None, Depends(account_if_any)]

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from fastapi import Depends
 
+from accounts.errors import NotAuthenticated
 from accounts.tokens import Account
 from api.http.errors import ProjectionBehind
 from api.http.inputs import MinPosition
@@ -26,11 +27,12 @@ USUAL_PATIENCE_SECONDS = 0.25
 ASKED_PATIENCE_SECONDS = 2.0
 
 
-# Whether the account lives, how far the history is, and how far the projections are: all at one moment.
+# Whether the account lives and its login too, how far the history is and the projections are: all at one moment.
 STANDING = Statement(
     "standing",
     """
 SELECT EXISTS (SELECT FROM accounts WHERE account_id = $1::uuid),
+       $2::uuid IS NULL OR EXISTS (SELECT FROM sessions WHERE session_id = $2::uuid),
        (SELECT coalesce(max(notification_id), 0) FROM stored_events), (SELECT position FROM checkpoint)
 """,
 )
@@ -41,7 +43,7 @@ class Reader(NamedTuple):
 
     Whatever is read shows what the account wrote before this request: it is waited for at most 250 ms; with
     `min_position` at most 2 s, then `ProjectionBehind` is raised, or `BeyondTheEnd` at once. Without an account nothing
-    waits unless `min_position` asks. All raise `AccountClosed` and `TooManyAtOnce`, too.
+    waits unless `min_position` asks. All raise `AccountClosed`, `NotAuthenticated` and `TooManyAtOnce`, too.
     """
 
     account: Account | None
@@ -83,10 +85,12 @@ class Reader(NamedTuple):
     async def _standing(self, *asked: Asked) -> tuple[int, int, list[Rows]]:
         """The positions of the history and of the projections, and what these statements give."""
         assert self.account is not None  # noqa: S101
-        its_id = binary.uuid(self.account.account_id)
-        ((lives, head, position),), *rows = await self._in_turn(self.account, (STANDING, [its_id]), *asked)
+        ids = binary.uuid(self.account.account_id), binary.uuid_if_any(self.account.login_id)
+        ((lives, logged_in, head, position),), *rows = await self._in_turn(self.account, (STANDING, ids), *asked)
         if not lives:
             raise AccountClosed
+        if not logged_in:
+            raise NotAuthenticated
         return head, position, rows
 
     async def _in_turn(self, account: Account, *asked: Asked) -> list[Rows]:

@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from psycopg_pool import AsyncConnectionPool
 
 from accounts.passwords import Passwords
+from accounts.sessions import Sessions
 from accounts.tokens import Tokens
 from api.http.failure_log import FailureLog
 from api.http.rate_limits import RateLimits
@@ -52,6 +53,7 @@ class Services:
     checkpoint_watcher: CheckpointWatcher
     passwords: Passwords
     tokens: Tokens
+    sessions: Sessions
     rate_limits: RateLimits
     projector_presence: ProjectorPresence
     failure_log: FailureLog

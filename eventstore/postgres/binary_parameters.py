@@ -31,6 +31,11 @@ def uuid(one: UUID) -> bytes:
     return one.bytes
 
 
+def uuid_if_any(one: UUID | None) -> bytes | None:
+    """A `uuid`, or NULL."""
+    return None if one is None else one.bytes
+
+
 def timestamptz(instant: datetime) -> bytes:
     """A `timestamptz`: microseconds since 2000."""
     return _bigint((instant - _EPOCH) // _MICROSECOND)

@@ -23,6 +23,9 @@ AUDITORS, ANALYSTS = (AUDITOR, ADMIN), (ORGANISER, ANALYST, ADMIN)
 MAY_CALL: dict[Route, tuple[str, ...]] = {
     ("POST", "/auth/register"): EVERYBODY,
     ("POST", "/auth/login"): EVERYBODY,
+    ("POST", "/auth/refresh"): EVERYBODY,
+    ("POST", "/auth/logout"): WITH_ACCOUNT,
+    ("POST", "/auth/logout-everywhere"): WITH_ACCOUNT,
     ("GET", "/auth/me"): WITH_ACCOUNT,
     ("DELETE", "/auth/me"): WITH_ACCOUNT,
     ("GET", "/events"): EVERYBODY,
@@ -78,13 +81,15 @@ def test_every_route_says_who_may_call_it(app: FastAPI) -> None:
 class Stage:
     """An event with a reservation, and everybody who might ask about it."""
 
-    def __init__(self, accounts: list[LoggedIn], event: dict[str, Any], reservation: dict[str, Any]) -> None:
+    def __init__(
+        self, accounts: list[LoggedIn], event: dict[str, Any], reservation: dict[str, Any], refresh_token: str
+    ) -> None:
         tokens = Tokens(JWT_SECRET)
         self.people: dict[str, LoggedIn | None] = {NOBODY: None}
         for name, account in zip(WITH_ACCOUNT, accounts, strict=True):
             roles = [name] if name in (AUDITOR, ANALYST, ADMIN) else []
             self.people[name] = account._replace(token=tokens.make(UUID(account.id), roles))
-        self.event, self.reservation = event, reservation
+        self.event, self.reservation, self.refresh_token = event, reservation, refresh_token
 
     def asked(self, route: Route, known: LoggedIn) -> dict[str, Any]:
         """A request that is all right but for who sends it."""
@@ -97,6 +102,7 @@ class Stage:
         bodies: dict[Route, dict[str, Any]] = {
             ("POST", "/auth/register"): {"json": login},
             ("POST", "/auth/login"): {"data": {"username": known.email, "password": login["password"]}},
+            ("POST", "/auth/refresh"): {"json": {"refresh_token": self.refresh_token}},
             ("POST", "/events"): {"json": event_body()},
             ("PATCH", "/events/{event_id}"): {"json": {"max_per_buyer": 50}},
             ("POST", "/reservations"): {"json": {"event_id": self.event["id"]}},
@@ -115,7 +121,9 @@ async def set_stage(app: FastAPI, client: httpx2.AsyncClient) -> Stage:
     response = await reserve(client, people[BUYER], event)
     position = response.headers["tixxety-position"]
     assert (await client.get("/events", params={"min_position": position})).status_code == 200
-    return Stage(accounts, event, response.json())
+    async with app.state.services.pool.connection() as connection:
+        session = await app.state.services.sessions.begin(connection, UUID(people[BUYER].id), [])
+    return Stage(accounts, event, response.json(), session.refresh_token)
 
 
 async def test_a_route_answers_those_who_may_call_it_and_nobody_else(

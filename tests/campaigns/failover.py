@@ -118,7 +118,7 @@ class BoxOffice:
     def _post(self, path: str, body: dict[str, object]) -> httpx2.Response:
         account_id = uuid4()
         self._database.execute(REGISTER, ([account_id],))
-        token = self._tokens.make(account_id, [])
+        token = self._tokens.make(account_id, [], seconds=86_400)
         return self._client.post(path, json=body, headers={"Authorization": f"Bearer {token}"})
 
 

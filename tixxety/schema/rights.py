@@ -37,7 +37,7 @@ PUBLIC_HALVES = "SELECT (key_id, public_key, created_at, retired_at)"
 PERSON = "email, name, street, city, state, country"
 
 # Every table and view of the history's schema. An account is registered without roles, and its password is only ever
-# read through the function `credentials`. Who meets a snapshot that can't be read drops it; taking one is the worker's.
+# read and changed through functions. Who meets a snapshot that can't be read drops it; taking one is the worker's.
 HISTORY_RIGHTS = {
     "stored_events": Rights("SELECT, INSERT", "SELECT, INSERT"),
     "history": Rights("SELECT", "SELECT"),
@@ -45,9 +45,15 @@ HISTORY_RIGHTS = {
     "event_names": Rights("SELECT, INSERT, UPDATE, DELETE", ""),
     "snapshots": Rights("SELECT, DELETE", "SELECT, INSERT, UPDATE, DELETE"),
     "accounts": Rights(
-        f"SELECT (account_id, roles, created_at, {PERSON}), INSERT (account_id, password_hash, {PERSON}), DELETE",
+        f"SELECT (account_id, roles, created_at, {PERSON}), INSERT (account_id, password_hash, {PERSON}), "
+        f"UPDATE ({PERSON}), DELETE",
         "SELECT (account_id)",
     ),
+    "sessions": Rights(
+        "SELECT, INSERT, UPDATE (token_hash, previous_hash, refreshed_at), DELETE", "SELECT (expires_at), DELETE"
+    ),
+    "api_keys": Rights("SELECT, INSERT, UPDATE (last_used_at), DELETE", "SELECT (expires_at), DELETE"),
+    "password_resets": Rights("", "SELECT (expires_at), DELETE"),
     "refused_together": Rights("SELECT, INSERT", "SELECT, DELETE"),
     "refusals": Rights("SELECT", ""),
     "seals": Rights("SELECT", "SELECT, INSERT"),
@@ -63,6 +69,9 @@ FUNCTION_RIGHTS = {
     "end_silent_holders": Rights("EXECUTE", "EXECUTE"),
     "wait_for_standbys": Rights("EXECUTE", "EXECUTE"),
     "credentials": Rights("EXECUTE", ""),
+    "change_password": Rights("EXECUTE", ""),
+    "password_reset_email": Rights("EXECUTE", ""),
+    "reset_password": Rights("EXECUTE", ""),
     "refuse_change": Rights("", ""),
 }
 

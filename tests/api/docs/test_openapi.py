@@ -16,6 +16,9 @@ from tests.api.conftest import JWT_SECRET
 METHODS_AND_PATHS = {
     "POST /auth/register": {201, 409, 408, 413, 422, 429, 500, 503, 400, 415},
     "POST /auth/login": {200, 401, 408, 413, 422, 429, 500, 503, 415},
+    "POST /auth/refresh": {200, 400, 401, 408, 413, 415, 422, 429, 500, 503},
+    "POST /auth/logout": {204, 401, 413, 422, 429, 500, 503},
+    "POST /auth/logout-everywhere": {204, 401, 413, 422, 429, 500, 503},
     "GET /auth/me": {200, 401, 413, 422, 429, 500, 503},
     "DELETE /auth/me": {204, 401, 413, 422, 429, 500, 503},
     "POST /events": {201, 400, 401, 409, 408, 413, 422, 429, 500, 503, 415},
