@@ -1,11 +1,14 @@
 """Finds the stories that auditors ask for: one pass over an event's stream, and what was refused meanwhile."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import NamedTuple
 from uuid import UUID
 
 from auditing.replay import streams
 from auditing.replay.errors import NoStory, NoSuchReservation
 from auditing.replay.streams import ConnectionSource
+from auditing.stories.event_story import EventStoryEntry, EventStoryWriter
 from auditing.stories.story import Entry, StoryWriter
 from domain.errors import EventNotFound
 from domain.reservation import ReservationPlaced
@@ -60,6 +63,20 @@ async def of_buyer(connections: ConnectionSource, event_id: UUID, buyer_id: UUID
     if not (entries := writer.entries()):
         raise NoStory
     return Story(event_id, buyer_id, None, entries, len(attempts) <= MOST_REFUSALS)
+
+
+async def of_event(connections: ConnectionSource, event_id: UUID) -> AsyncGenerator[EventStoryEntry, None]:
+    """What happened to an event, entry by entry. Raises `EventNotFound`.
+
+    One pass over its stream at constant memory, as `of_reservation`; who has seen enough closes it.
+    """
+    writer = EventStoryWriter()
+    async with aclosing(streams.of_event(connections, event_id)) as parts:
+        async for recorded in parts:
+            for entry in writer.fold(recorded):
+                yield entry
+    for entry in writer.end():
+        yield entry
 
 
 async def _tell(connections: ConnectionSource, event_id: UUID, writer: StoryWriter) -> None:

@@ -42,6 +42,7 @@ MAY_CALL: dict[Route, tuple[str, ...]] = {
     ("POST", "/reservations/{reservation_id}/cancel"): ITS_BUYER,
     ("GET", "/audit/domain-events"): AUDITORS,
     ("GET", "/audit/events/{event_id}/as-of"): AUDITORS,
+    ("GET", "/audit/events/{event_id}/story"): AUDITORS,
     ("GET", "/audit/reservations/{reservation_id}"): AUDITORS,
     ("GET", "/audit/events/{event_id}/buyers/{buyer_id}"): AUDITORS,
     ("GET", "/audit/seals"): AUDITORS,

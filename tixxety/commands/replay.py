@@ -1,4 +1,4 @@
-"""`tixxety replay`: an event as it was at a past moment, or its whole on-sale as a line in time."""
+"""`tixxety replay`: an event as it was at a past moment, its story, or its whole on-sale as a line in time."""
 
 from __future__ import annotations
 
@@ -31,23 +31,28 @@ def replay(
         typer.Option("--position", metavar="N", min=0, max=MAX_POSITION, help="As it was at that position."),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Play all that happened, a line for each command.")] = False,
+    story: Annotated[
+        bool, typer.Option("--story", help="Who changed what from what to what, and the sales between in sums.")
+    ] = False,
     speed: Annotated[
         float | None,
         typer.Option(
             "--speed", metavar="X", min=0.001, max=1_000_000, help="With --follow: X times as fast as it was recorded."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON; with --follow an object a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON; with --follow or --story an object a line.")] = False,
     home: Home = None,
 ) -> None:
-    """Show an event as it was, from the history alone, or play its whole on-sale."""
-    if (at is not None) + (position is not None) + follow != 1:
-        raise WrongArgument("Give exactly one of --at, --position and --follow.")
+    """Show an event as it was, from the history alone, tell its story, or play its whole on-sale."""
+    if (at is not None) + (position is not None) + follow + story != 1:
+        raise WrongArgument("Give exactly one of --at, --position, --story and --follow.")
     if speed is not None and not follow:
         raise WrongArgument("--speed goes with --follow only.")
     with box_office(home) as url:
         if follow:
             run(play(url, event, speed, as_json=as_json))
+        elif story:
+            run(tell(url, event, as_json=as_json))
         else:
             show(run(look(url, event, at, position or 0)), as_json=as_json)
 
@@ -74,6 +79,26 @@ def show(moment: Moment, *, as_json: bool) -> None:
         from tixxety.terminal.replay_tables import print_moment
 
         print_moment(moment)
+
+
+async def tell(database_url: str, event_id: UUID, *, as_json: bool) -> None:
+    """Print the event's story, entry by entry: a sentence each, or what the route of the API has in its pages.
+
+    Raises EventNotFound.
+    """
+    from auditing.replay.streams import same_connection
+    from auditing.stories.story_sources import of_event
+    from eventstore.postgres.connections import connect
+    from tixxety.terminal.replay_tables import story_line
+
+    render = story_line
+    if as_json:
+        from api.audit.event_story_routes import json_line_of_entry
+
+        render = json_line_of_entry
+    async with await connect(database_url) as connection:
+        async for entry in of_event(same_connection(connection), event_id):
+            sys.stdout.write(render(entry))
 
 
 async def play(database_url: str, event_id: UUID, speed: float | None, *, as_json: bool) -> None:

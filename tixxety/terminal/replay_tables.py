@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from rich.text import Text
 from auditing.replay.as_of import Moment
 from auditing.replay.formatting import plain
 from auditing.replay.timeline import Step
+from auditing.stories.event_story import EventStoryEntry
 from domain.errors import spoken
 
 WIDTH_ELSEWHERE = 140
@@ -74,8 +76,8 @@ def line_of(step: Step) -> str:
     capacity = sum(row.capacity for row in step.ticket_types)
     paid = sum(row.paid for row in step.ticket_types)
     taken = paid + sum(row.reserved for row in step.ticket_types)
-    at = f"{step.at:%Y-%m-%d %H:%M:%S}.{step.at.microsecond // 1000:03}Z"
-    return f"{step.position:>9,}  {at}  [{bar(paid, taken, capacity)}]  {step.what}; {taken:,} of {capacity:,} taken"
+    place = f"{step.position:>9,}  {_to_the_millisecond(step.at)}"
+    return f"{place}  [{bar(paid, taken, capacity)}]  {step.what}; {taken:,} of {capacity:,} taken"
 
 
 def bar(paid: int, taken: int, capacity: int) -> str:
@@ -106,6 +108,15 @@ def json_line(step: Step) -> str:
         ],
     }
     return _json.encode(told).decode() + "\n"
+
+
+def story_line(entry: EventStoryEntry) -> str:
+    """Position, time, and the sentence; of sales those of the last."""
+    return f"{entry.position:>9,}  {_to_the_millisecond(entry.at)}  {entry.sentence}\n"
+
+
+def _to_the_millisecond(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03}Z"
 
 
 def _console() -> Console:

@@ -29,6 +29,7 @@ PATHS = [
     "/audit/domain-events",
     f"/audit/events/{UNKNOWN_ID}/as-of?position=0",
     f"/audit/events/{UNKNOWN_ID}/buyers/{UNKNOWN_ID}",
+    f"/audit/events/{UNKNOWN_ID}/story",
     f"/audit/reservations/{UNKNOWN_ID}",
     "/audit/seals?limit=3",
 ]

@@ -49,6 +49,23 @@ def test_a_moment_is_shown_for_people_and_for_machines(event_id: UUID, capsys: p
 
 
 @pytest.mark.usefixtures("at_home")
+def test_a_story_is_told_in_sentences_and_as_lines_of_json(event_id: UUID, capsys: pytest.CaptureFixture[str]) -> None:
+    replay(event_id, story=True)
+    created, sales = capsys.readouterr().out.splitlines()
+    assert created.startswith("        1  ")
+    assert "Z  The organiser created the event “" in created
+    at = f"{YESTERDAY + timedelta(seconds=4):%Y-%m-%d %H:%M:%S}.000Z"
+    told = "Standing 4 held, 2 paid for 50.00 EUR, with 4 of 10 then taken."
+    assert sales == f"       12  {at}  In 3.0 s: {told}"
+    replay(event_id, story=True, as_json=True)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(one["type"], one["first_position"], one["position"]) for one in lines] == [
+        ("EventCreated", 1, 1),
+        ("sales", 2, 12),
+    ]
+
+
+@pytest.mark.usefixtures("at_home")
 def test_a_whole_on_sale_is_played_as_lines(event_id: UUID, capsys: pytest.CaptureFixture[str]) -> None:
     replay(event_id, follow=True, speed=1000)
     lines = capsys.readouterr().out.splitlines()
@@ -79,6 +96,7 @@ def test_what_can_not_be_shown_is_one_sentence(database_url: str, event_id: UUID
         {},
         {"at": YESTERDAY, "position": 1},
         {"position": 1, "follow": True},
+        {"story": True, "follow": True},
         {"position": 1, "speed": 2.0},
     ],
 )
