@@ -18,6 +18,8 @@ READ = """
 SELECT account_id AS id, email, name, street, city, state, country, roles, created_at
 FROM accounts WHERE account_id = %(account_id)s
 """
+PERSON_OF = "SELECT account_id AS id, email, name FROM accounts WHERE account_id = %(account_id)s"
+PERSON_WITH = "SELECT account_id AS id, email, name FROM accounts WHERE email = %(email)s"
 CREDENTIALS = "SELECT account_id, password_hash, roles FROM credentials(%(email)s)"
 ROLES = "SELECT roles FROM accounts WHERE account_id = %(account_id)s"
 DELETE = "DELETE FROM accounts WHERE account_id = %(account_id)s RETURNING account_id"
@@ -44,6 +46,14 @@ class AccountRow(NamedTuple):
     created_at: datetime
 
 
+class Person(NamedTuple):
+    """Whose an account is."""
+
+    id: UUID
+    email: str
+    name: str
+
+
 class Credentials(NamedTuple):
     """What a login is checked against."""
 
@@ -62,6 +72,18 @@ async def read(connection: Connection, account_id: UUID) -> AccountRow | None:
     """The account; None once it was deleted."""
     async with connection.cursor(row_factory=class_row(AccountRow)) as cursor:
         return await (await cursor.execute(READ, {"account_id": account_id})).fetchone()
+
+
+async def person_of(connection: Connection, account_id: UUID) -> Person | None:
+    """Whose an account is; None once it was deleted."""
+    async with connection.cursor(row_factory=class_row(Person)) as cursor:
+        return await (await cursor.execute(PERSON_OF, {"account_id": account_id})).fetchone()
+
+
+async def person_with(connection: Connection, email: str) -> Person | None:
+    """Whose account an e-mail is the address of, in the spelling that is stored; None when it is nobody's."""
+    async with connection.cursor(row_factory=class_row(Person)) as cursor:
+        return await (await cursor.execute(PERSON_WITH, {"email": email})).fetchone()
 
 
 async def credentials(connection: Connection, email: str) -> Credentials | None:

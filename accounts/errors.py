@@ -4,6 +4,12 @@ from domain.errors import Refusal
 from eventstore.errors import Failure, Overloaded
 
 
+class NoSuchAccount(Refusal):
+    """There is no such account. It may have been deleted: then nothing leads from its id to a person any more."""
+
+    code = "not-found"
+
+
 class NotAuthenticated(Refusal):
     """Log in at POST /auth/login and send the access token as "Authorization: Bearer …"."""
 

@@ -24,10 +24,13 @@ class Auditor:
     request_id: RequestId
     _services: Services
 
-    async def reads(self) -> Lent:
-        """Keep that this is read, for ever, and lend what to read with. Raises `AccountClosed`, `TooManyAtOnce`."""
+    async def reads(self, what: str | None = None) -> Lent:
+        """Keep that this is read, for ever, and lend what to read with. Raises `AccountClosed`, `TooManyAtOnce`.
+
+        `what` is kept in the place of path and query, where these say more than may be kept for ever.
+        """
         async with lent(self._services, self.account.account_id) as connection:
-            if not await reads.record(connection, self.request_id, self.account.account_id, self.what):
+            if not await reads.record(connection, self.request_id, self.account.account_id, what or self.what):
                 raise AccountClosed
         return partial(lent, self._services, self.account.account_id)
 

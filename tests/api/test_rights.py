@@ -40,6 +40,7 @@ MAY_CALL: dict[Route, tuple[str, ...]] = {
     ("GET", "/reservations/{reservation_id}"): ITS_BUYER,
     ("POST", "/reservations/{reservation_id}/pay"): ITS_BUYER,
     ("POST", "/reservations/{reservation_id}/cancel"): ITS_BUYER,
+    ("GET", "/audit/accounts"): AUDITORS,
     ("GET", "/audit/domain-events"): AUDITORS,
     ("GET", "/audit/events/{event_id}/as-of"): AUDITORS,
     ("GET", "/audit/events/{event_id}/story"): AUDITORS,
@@ -107,6 +108,7 @@ class Stage:
             ("POST", "/events"): {"json": event_body()},
             ("PATCH", "/events/{event_id}"): {"json": {"max_per_buyer": 50}},
             ("POST", "/reservations"): {"json": {"event_id": self.event["id"]}},
+            ("GET", "/audit/accounts"): {"params": {"email": known.email}},
             ("GET", "/audit/events/{event_id}/as-of"): {"params": {"at": self.reservation["placed_at"]}},
         }
         return request | bodies.get(route, {})

@@ -26,6 +26,7 @@ from tests.api.programme import (
 )
 
 PATHS = [
+    f"/audit/accounts?id={UNKNOWN_ID}",
     "/audit/domain-events",
     f"/audit/events/{UNKNOWN_ID}/as-of?position=0",
     f"/audit/events/{UNKNOWN_ID}/buyers/{UNKNOWN_ID}",
