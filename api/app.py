@@ -12,7 +12,7 @@ from api import health
 from api.accounts import routes as accounts
 from api.accounts import session_routes
 from api.analytics import routes as analytics
-from api.audit import account_routes, domain_event_routes, event_story_routes
+from api.audit import account_routes, domain_event_routes, event_story_routes, record_routes
 from api.audit import routes as audit
 from api.docs import browser_pages, openapi, problem_pages
 from api.events import reservation_routes
@@ -70,6 +70,7 @@ def create_app(config: ApiConfig) -> FastAPI:
         account_routes,
         domain_event_routes,
         event_story_routes,
+        record_routes,
         audit,
         analytics,
         health,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import Depends, Request
 
@@ -40,8 +41,9 @@ async def auditor(request: Request, account: CurrentAccount, services: TheServic
     async with services.pool.connection() as connection:
         if not await roles_of(connection, account) & {AUDITOR, ADMIN}:
             raise AuditorsOnly
-    query: bytes = request.scope["query_string"]
-    what = request.scope["path"] + (f"?{query.decode('latin-1')}" if query else "")
+    # Anew, so that what it is about is found however it was written.
+    query = urlencode(request.query_params.multi_items(), safe=":/,")
+    what = request.scope["path"] + (f"?{query}" if query else "")
     return Auditor(account, what, request_id, services)
 
 

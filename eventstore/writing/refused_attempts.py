@@ -43,11 +43,12 @@ ON CONFLICT DO NOTHING
 )
 # For a group that records nothing else: nobody is told that a refusal is durable, so its commit need not be waited for.
 LOSABLE = Statement("losable", "SET LOCAL synchronous_commit = off")
-ATTEMPTS = """
-SELECT request_id, refused_at, account_id, command, event_id, reservation_id, ticket_type_id, quantity,
-       code, facts::text AS facts, capacity, reserved, paid, position, last_kept
+ATTEMPT_COLUMNS = """request_id, refused_at, account_id, command, event_id, reservation_id, ticket_type_id, quantity,
+       code, facts::text AS facts, capacity, reserved, paid, position, last_kept"""
+ATTEMPTS = f"""
+SELECT {ATTEMPT_COLUMNS}
 FROM refused_together, unnest(request_ids, account_ids) AS attempt (request_id, account_id)
-"""
+"""  # noqa: S608
 OF_BUYER = f"""
 {ATTEMPTS}
 WHERE event_id = %(event_id)s AND account_ids @> ARRAY[%(account_id)s::uuid] AND account_id = %(account_id)s::uuid

@@ -44,6 +44,8 @@ MAY_CALL: dict[Route, tuple[str, ...]] = {
     ("GET", "/audit/domain-events"): AUDITORS,
     ("GET", "/audit/events/{event_id}/as-of"): AUDITORS,
     ("GET", "/audit/events/{event_id}/story"): AUDITORS,
+    ("GET", "/audit/reads"): AUDITORS,
+    ("GET", "/audit/refused-attempts"): AUDITORS,
     ("GET", "/audit/reservations/{reservation_id}"): AUDITORS,
     ("GET", "/audit/events/{event_id}/buyers/{buyer_id}"): AUDITORS,
     ("GET", "/audit/seals"): AUDITORS,

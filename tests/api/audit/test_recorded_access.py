@@ -31,6 +31,8 @@ PATHS = [
     f"/audit/events/{UNKNOWN_ID}/as-of?position=0",
     f"/audit/events/{UNKNOWN_ID}/buyers/{UNKNOWN_ID}",
     f"/audit/events/{UNKNOWN_ID}/story",
+    "/audit/reads",
+    f"/audit/refused-attempts?event_id={UNKNOWN_ID}",
     f"/audit/reservations/{UNKNOWN_ID}",
     "/audit/seals?limit=3",
 ]

@@ -40,6 +40,8 @@ METHODS_AND_PATHS = {
     "GET /audit/events/{event_id}/as-of": {200, 401, 403, 404, 413, 422, 429, 500, 503},
     "GET /audit/events/{event_id}/buyers/{buyer_id}": {200, 401, 403, 404, 413, 422, 429, 500, 503},
     "GET /audit/events/{event_id}/story": {200, 401, 403, 404, 413, 422, 429, 500, 503},
+    "GET /audit/reads": {200, 401, 403, 413, 422, 429, 500, 503},
+    "GET /audit/refused-attempts": {200, 401, 403, 413, 422, 429, 500, 503},
     "GET /audit/reservations/{reservation_id}": {200, 401, 403, 404, 413, 422, 429, 500, 503},
     "GET /audit/seals": {200, 401, 403, 413, 422, 429, 500, 503},
     "GET /analytics/events/{event_id}/sales": {200, 401, 403, 404, 413, 422, 429, 500, 503},
