@@ -34,7 +34,7 @@ from domain.event_facts import (
     SalesWindowChanged,
 )
 from domain.inventory import Stock
-from domain.ticketed_event import EventRecord, TicketedEvent, created_record
+from domain.ticketed_event import TicketedEvent, created_record
 
 Values = TypeVar("Values", bound=msgspec.Struct)
 
@@ -124,6 +124,7 @@ def change(command: ChangeEvent, read: Read, at: datetime) -> Decision:
         freed = _make_room(draft, event, event.stock[ticket_type_id], capacity)
         before = stock[ticket_type_id]
         stock[ticket_type_id] = before._replace(capacity=capacity, held=before.held - freed)
+    taken_back = {ended.originator_id for ended in draft.domain_events}
     if details != event.details:
         draft.add(EventDetailsChanged, event.id, event.version, details=details)
     if sales_window != event.sales_window:
@@ -133,7 +134,8 @@ def change(command: ChangeEvent, read: Read, at: datetime) -> Decision:
     for ticket_type_id, capacity in capacities.items():
         if capacity != event.stock[ticket_type_id].capacity:
             draft.add(CapacityChanged, event.id, event.version, ticket_type_id=ticket_type_id, capacity=capacity)
-    record = EventRecord(event.created, details, sales_window, limits, tuple(stock.values()), event.cancelled)
+    record = event.record._replace(details=details, sales_window=sales_window, limits=limits)
+    record = record._replace(stock=tuple(stock.values()), first_hold_ends_at=event.first_hold_ends_at(taken_back))
     return draft.decision(record, event.id, event.version)
 
 

@@ -30,6 +30,7 @@ from domain.errors import (
 )
 from domain.event_facts import TicketsHeld, TicketsReleased, TicketsSold
 from domain.inventory import Stock
+from domain.on_sale import sales_phase
 from domain.reservation import (
     CancelReason,
     Reservation,
@@ -233,15 +234,15 @@ def _stock_asked_for(event: TicketedEvent, ticket_type_id: UUID | None) -> Stock
 
 
 def _check_on_sale(event: TicketedEvent, at: datetime) -> None:
-    if event.cancelled:
-        raise EventIsCancelled
-    if at >= event.ends_at:
-        raise EventEnded
-    sales_open_at, sales_close_at = event.sales_window.sales_open_at, event.sales_window.sales_close_at
-    if sales_open_at and at < sales_open_at:
-        raise SalesNotOpen(sales_open_at)
-    if sales_close_at and at >= sales_close_at:
-        raise SalesClosed
+    match sales_phase(at, event.cancelled is not None, event.ends_at, event.sales_window):
+        case "cancelled":
+            raise EventIsCancelled
+        case "ended":
+            raise EventEnded
+        case "not-yet":
+            raise SalesNotOpen(event.sales_window.sales_open_at or at)
+        case "closed":
+            raise SalesClosed
 
 
 def _check_buyer(command: PayReservation | CancelReservation, reservation: Reservation) -> None:

@@ -1,6 +1,6 @@
 """An event that people attend: the inventory folded from its domain events."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple, Self, cast
 from uuid import UUID
@@ -25,6 +25,7 @@ from domain.event_facts import (
     TicketsSold,
 )
 from domain.inventory import Buyer, Hold, Stock, TicketType
+from domain.on_sale import Sale, SaleFacts, sale_at
 
 REMEMBERED_CHANGES = 100
 # Measured sizes of what grows in an event, in bytes.
@@ -46,7 +47,10 @@ class StockRecord(NamedTuple):
 
 
 class EventRecord(NamedTuple):
-    """An event as its organiser sees it at one version of its stream."""
+    """An event as its organiser sees it at one version of its stream.
+
+    `first_hold_ends_at` is when the first of its open holds ends, due ones included; None: there are none.
+    """
 
     created: EventCreated
     details: EventDetails
@@ -54,6 +58,13 @@ class EventRecord(NamedTuple):
     limits: Limits
     stock: tuple[StockRecord, ...]
     cancelled: EventCancelled | None = None
+    first_hold_ends_at: datetime | None = None
+
+    def sale_at(self, at: datetime) -> Sale:
+        """Whether it is on sale."""
+        available = sum(max(0, stock.capacity - stock.held - stock.sold) for stock in self.stock)
+        is_cancelled, ends_at = self.cancelled is not None, self.details.ends_at
+        return sale_at(at, SaleFacts(is_cancelled, ends_at, self.sales_window, available, self.first_hold_ends_at))
 
 
 def created_record(created: EventCreated) -> EventRecord:
@@ -113,7 +124,8 @@ class TicketedEvent(KeptAggregate):
     def record(self) -> EventRecord:
         """The event as its organiser sees it now."""
         stock = tuple(StockRecord(s.offer, s.capacity, s.held, s.sold) for s in self.stock.values())
-        return EventRecord(self.created, self.details, self.sales_window, self.limits, stock, self.cancelled)
+        facts = self.created, self.details, self.sales_window, self.limits, stock, self.cancelled
+        return EventRecord(*facts, self.first_hold_ends_at())
 
     @property
     def size_bytes(self) -> int:
@@ -167,6 +179,11 @@ class TicketedEvent(KeptAggregate):
         deadlines = self.stock[ticket_type_id].deadlines
         running = deadlines.bisect_right((at, LAST_ID))
         return deadlines[running][0] if running < len(deadlines) else None
+
+    def first_hold_ends_at(self, but: Collection[UUID] = ()) -> datetime | None:
+        """When the first of the open holds ends, due ones included, but for those of some reservations."""
+        firsts = (next((ends_at for ends_at, i in s.deadlines if i not in but), None) for s in self.stock.values())
+        return min((ends_at for ends_at in firsts if ends_at), default=None)
 
     def due_holds_of_buyer(self, buyer_id: UUID, at: datetime) -> list[UUID]:
         """Reservations of one buyer whose hold is over, oldest deadline first."""
