@@ -8,7 +8,7 @@ import msgspec
 from pydantic import BaseModel, Field
 
 from api.docs.example_values import SOME_BUYER, SOME_EVENT, SOME_REQUEST, SOME_RESERVATION, SOME_TICKET_TYPE
-from api.events.answers import ListedEvent, TicketTypeAnswer, render_listed, render_ticket_type
+from api.events.answers import RecordedEvent, TicketTypeAnswer, render_recorded, render_ticket_type
 from api.http.cursors import Page
 from api.http.inputs import Instant
 from auditing.replay import audit_trail_pages
@@ -133,7 +133,7 @@ class AsOfAnswer(BaseModel):
 
     position: Annotated[int, Field(description="The end of the last command of this event that counts.")]
     at: Annotated[Instant, Field(description="When that command was recorded.")]
-    event: ListedEvent
+    event: RecordedEvent
     ticket_types: list[TicketTypeAnswer]
     holds: list[HoldAnswer]
 
@@ -143,7 +143,7 @@ def json_of_moment(moment: Moment) -> bytes:
     answer = {
         "position": moment.position,
         "at": spoken(moment.at),
-        "event": render_listed(moment.event),
+        "event": render_recorded(moment.event),
         "ticket_types": [render_ticket_type(row) for row in moment.ticket_types],
         "holds": [
             {

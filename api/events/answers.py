@@ -1,5 +1,8 @@
 """What anyone sees of an event: the same shape from its domain events and from the projections."""
 
+import math
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
@@ -9,12 +12,22 @@ from pydantic import BaseModel, Field
 from api.docs.example_values import SOME_EVENT, SOME_TICKET_TYPE
 from api.http.cursors import Page
 from api.http.inputs import Instant
-from api.http.ready_json import encode, renderer
+from api.http.ready_json import renderer
 from api.http.time_zones import LocalTime, local
+from api.plumbing.kept_answers import Rendering
+from domain.on_sale import OnSale
 from domain.ticketed_event import EventRecord, StockRecord
-from projections.queries.events_queries import EventWithTicketTypes
+from projections.queries.events_queries import ShownEvent
 from projections.tables.events import EventRow
 
+ON_SALE_DESCRIBED = (
+    "What a buyer would meet: sales are `not-yet` open, `now` open, `sold-out` (not one ticket of any type is left) or "
+    "`closed`; or the event is `ended` or `cancelled`."
+)
+CHANGES_AT_DESCRIBED = (
+    "When `on_sale` changes next if nobody does anything: sales open or close, the event ends, or the first of the "
+    "unpaid reservations runs out. Null: nothing is known to change it."
+)
 LOCAL_TIMES = ("starts_at", "ends_at", "sales_open_at", "sales_close_at")
 
 
@@ -68,8 +81,8 @@ class EventFacts(BaseModel):
     cancelled_at: Instant | None
 
 
-class ListedEvent(EventFacts):
-    """An event in a list, with its instants also as a clock in its time zone shows them."""
+class RecordedEvent(EventFacts):
+    """An event with its instants also as a clock in its time zone shows them."""
 
     starts_at_local: LocalTime
     ends_at_local: LocalTime
@@ -77,16 +90,25 @@ class ListedEvent(EventFacts):
     sales_close_at_local: LocalTime | None
 
 
+class ListedEvent(RecordedEvent):
+    """An event in a list, with its ticket types in the organiser's order."""
+
+    description: Annotated[str | None, Field(description="In lists only with `with_description=true`.")] = None
+    ticket_types: list[TicketTypeAnswer]
+    on_sale: Annotated[OnSale, Field(description=ON_SALE_DESCRIBED, examples=["now"])]
+    on_sale_changes_at: Annotated[Instant | None, Field(description=CHANGES_AT_DESCRIBED)]
+
+
 class EventAnswer(ListedEvent):
     """An event as it stands, with its ticket types in the organiser's order."""
 
-    ticket_types: list[TicketTypeAnswer]
+    description: str | None
 
     @classmethod
-    def of_record(cls, record: EventRecord) -> Self:
-        """An event as its own domain events tell it."""
+    def of_record(cls, record: EventRecord, at: datetime) -> Self:
+        """An event as its own domain events tell it, and whether it was on sale at an instant."""
         created, cancelled, details = record.created, record.cancelled, record.details
-        sales_window = msgspec.structs.asdict(record.sales_window)
+        sales_window, sale = msgspec.structs.asdict(record.sales_window), record.sale_at(at)
         return cls(
             id=created.originator_id,
             organiser_id=created.organiser_id,
@@ -94,6 +116,8 @@ class EventAnswer(ListedEvent):
             created_at=created.timestamp,
             cancelled_at=cancelled.timestamp if cancelled else None,
             ticket_types=[TicketTypeAnswer.of_record(stock) for stock in record.stock],
+            on_sale=sale.on_sale,
+            on_sale_changes_at=sale.changes_at,
             **msgspec.structs.asdict(details),
             **sales_window,
             **msgspec.structs.asdict(record.limits),
@@ -110,16 +134,30 @@ render_ticket_type = renderer(TicketTypeAnswer, id="ticket_type_id")
 _render_facts = renderer(EventFacts, id="event_id")
 
 
-def render_listed(row: EventRow) -> dict[str, Any]:
-    """A `ListedEvent` on its way out."""
+def render_recorded(row: EventRow) -> dict[str, Any]:
+    """A `RecordedEvent` on its way out."""
     facts = msgspec.structs.asdict(_render_facts(row))
     return facts | _local_times(facts)
 
 
-def json_of_rows(rows: EventWithTicketTypes) -> bytes:
-    """An `EventAnswer` as the projections have it, as ready JSON."""
-    ticket_types = [render_ticket_type(row) for row in rows.ticket_types]
-    return encode(render_listed(rows.event) | {"ticket_types": ticket_types})
+def render_event(shown: ShownEvent) -> dict[str, Any]:
+    """An `EventAnswer` on its way out."""
+    ticket_types, sale = [render_ticket_type(row) for row in shown.ticket_types], shown.sale
+    rest = {"ticket_types": ticket_types, "on_sale": sale.on_sale, "on_sale_changes_at": sale.changes_at}
+    return render_recorded(shown.event) | rest
+
+
+def render_listed(shown: ShownEvent) -> dict[str, Any]:
+    """A `ListedEvent` on its way out, without its description."""
+    rendered = render_event(shown)
+    del rendered["description"]
+    return rendered
+
+
+def rendering(body: bytes, shown: Sequence[ShownEvent]) -> Rendering:
+    """What shows these events, until the first of their sales changes by time alone."""
+    changes = [(changes_at - one.at).total_seconds() for one in shown if (changes_at := one.sale.changes_at)]
+    return Rendering(body, min(changes, default=math.inf))
 
 
 def _local_times(facts: dict[str, Any]) -> dict[str, Any]:

@@ -4,22 +4,23 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Header, Query, Response
 
 from accounts import account_queries
 from accounts.roles import actor_of
 from api.docs.example_values import shown
-from api.events.answers import EventAnswer, EventPage, json_of_rows, render_listed
+from api.events.answers import EventAnswer, EventPage, render_event, render_listed, rendering
 from api.events.schemas import EventChange, NewEvent
 from api.http.cursors import Cursor, after_cursor, page_json
 from api.http.errors import SearchesOverloaded, SearchTooSlow
 from api.http.idempotency_keys import IdempotencyKey, idempotency_of
-from api.http.inputs import USUAL_PAGE, Cancellation, Id, Instant, PageLimit, Place, Text
+from api.http.inputs import USUAL_PAGE, Cancellation, Id, Instant, PageLimit, Place, Text, YesOrNo
 from api.http.json_bodies import StrictJsonRoute
 from api.http.problems import COMMAND_FAILURES, refusals
-from api.http.ready_json import ready_json
+from api.http.ready_json import encode, ready_json
 from api.http.write_responses import LOCATION_DOCUMENTED, POSITION_DOCUMENTED, REPLAYED_DOCUMENTED, written
 from api.plumbing.authentication import CurrentAccount
+from api.plumbing.kept_answers import Rendering
 from api.plumbing.read_your_writes import TheReader
 from api.plumbing.services import RequestId, TheServices
 from domain.commands import CancelEvent
@@ -39,7 +40,7 @@ from domain.ticketed_event import EventRecord
 from eventstore.postgres.shared_reads import Ask
 from eventstore.writing.group_transaction import Outcome
 from projections.queries import events_queries
-from projections.tables.events import EventRow
+from projections.queries.events_queries import ShownEvent
 
 ETAG_DOCUMENTED = {
     "ETag": {"description": "Changes with the answer; an event's with every sale, too.", "schema": {"type": "string"}}
@@ -49,6 +50,7 @@ NOT_MODIFIED_DOCUMENTED: dict[int | str, dict[str, Any]] = {
     304: {"description": "The answer is still the one with this ETag.", "headers": ETAG_DOCUMENTED},
 }
 
+WithDescription = Annotated[YesOrNo, Query(description="Whether each event comes with its description.")]
 IfNoneMatch = Annotated[str | None, Header(description="ETags of answers that you have already.")]
 
 NO_FILTER = ("events", *[None] * 6)
@@ -82,7 +84,10 @@ async def create_event(
     idempotency = idempotency_of(key, account.account_id, "POST /events", body=new)
     command = new.command(account.actor, request_id, idempotency)
     outcome = await services.commands.submit(command)
-    return written(outcome, _json(outcome), 201, f"{services.config.root_path}/events/{command.event_id}")
+    # Also when it is sent again: whether it was on sale when it was created.
+    decided_at = outcome.answer[0].timestamp
+    body = _json(outcome._replace(decided_at=decided_at))
+    return written(outcome, body, 201, f"{services.config.root_path}/events/{command.event_id}")
 
 
 @router.get(
@@ -100,6 +105,7 @@ async def list_events(
     starts_before: Instant | None = None,
     limit: PageLimit = USUAL_PAGE,
     cursor: Cursor = None,
+    with_description: WithDescription = False,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Events by their start. Each word of `q` occurs in title or description; places are equal but for case.
@@ -110,13 +116,15 @@ async def list_events(
     filters = ("events", q, city, state, country, starts_after, starts_before)
     after = after_cursor(cursor, filters, tuple[datetime, UUID])
 
-    def page(rows: list[EventRow]) -> bytes:
-        return page_json(rows, limit, filters, lambda row: (row.starts_at, row.event_id), render_listed)
+    def page(rows: list[ShownEvent]) -> bytes:
+        render = render_event if with_description else render_listed
+        return page_json(rows, limit, filters, lambda row: (row.event.starts_at, row.event.event_id), render)
 
-    if filters == NO_FILTER and after is None:
+    if filters == NO_FILTER and after is None and not with_description:
 
-        async def first(ask: Ask) -> bytes:
-            return page(await events_queries.first_events(ask, limit + 1))
+        async def first(ask: Ask) -> Rendering:
+            rows = await events_queries.first_events(ask, limit + 1)
+            return rendering(page(rows), rows)
 
         return await reader.kept(first_page_key(limit), first, if_none_match=if_none_match)
     async with reader.connection(for_search=q is not None) as connection:
@@ -129,6 +137,7 @@ async def list_events(
             starts_after=starts_after,
             starts_before=starts_before,
             after=after,
+            with_description=with_description,
             limit=limit + 1,
         )
     return ready_json(page(rows))
@@ -136,7 +145,11 @@ async def list_events(
 
 @router.get("/for-you", response_model=EventPage)
 async def list_events_for_you(
-    account: CurrentAccount, reader: TheReader, limit: PageLimit = USUAL_PAGE, cursor: Cursor = None
+    account: CurrentAccount,
+    reader: TheReader,
+    limit: PageLimit = USUAL_PAGE,
+    cursor: Cursor = None,
+    with_description: WithDescription = False,
 ) -> Response:
     """Upcoming events near you: your city first, then your state, then your country; without one, anywhere."""
     async with reader.connection() as connection:
@@ -146,15 +159,22 @@ async def list_events_for_you(
         filters = ("events for", account.account_id, home.city, home.state, home.country)
         after = after_cursor(cursor, filters, tuple[int, datetime, UUID])
         rows = await events_queries.events_for(
-            connection, city=home.city, state=home.state, country=home.country, after=after, limit=limit + 1
+            connection,
+            city=home.city,
+            state=home.state,
+            country=home.country,
+            after=after,
+            with_description=with_description,
+            limit=limit + 1,
         )
+    render = render_event if with_description else render_listed
     return ready_json(
         page_json(
             rows,
             limit,
             filters,
-            lambda nearby: (nearby.rank, nearby.event.starts_at, nearby.event.event_id),
-            lambda nearby: render_listed(nearby.event),
+            lambda nearby: (nearby.rank, nearby.shown.event.starts_at, nearby.shown.event.event_id),
+            lambda nearby: render(nearby.shown),
         )
     )
 
@@ -171,11 +191,11 @@ async def read_event(
 ) -> Response:
     """An event with its ticket types and how many tickets are left."""
 
-    async def one(ask: Ask) -> bytes:
-        rows = await events_queries.event(ask, event_id)
-        if rows is None:
+    async def one(ask: Ask) -> Rendering:
+        shown = await events_queries.event(ask, event_id)
+        if shown is None:
             raise EventNotFound
-        return json_of_rows(rows)
+        return rendering(encode(render_event(shown)), [shown])
 
     return await reader.kept(event_id, one, event_id, if_none_match)
 
@@ -244,5 +264,6 @@ async def cancel_event(
 
 
 def _json(outcome: Outcome) -> bytes:
-    assert isinstance(outcome.answer, EventRecord)  # noqa: S101 - commands about events are answered so
-    return EventAnswer.of_record(outcome.answer).model_dump_json().encode()
+    record = outcome.answer
+    assert isinstance(record, EventRecord)  # noqa: S101 - commands about events are answered so
+    return EventAnswer.of_record(record, outcome.decided_at).model_dump_json().encode()

@@ -114,6 +114,13 @@ def _digits_only(value: Any) -> Any:
     return value
 
 
+def _true_or_false(value: Any) -> Any:
+    """Of the ways to say yes in a query only `true`: `1`, `on` and `Yes` are none."""
+    if isinstance(value, str) and value not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return value
+
+
 def _in_use(currency: str) -> str:
     if currency != NO_CURRENCY and currency not in IN_USE:
         raise ValueError("must be a currency of ISO 4217 that is in use")
@@ -136,6 +143,7 @@ Currency = Annotated[
 ]
 Place = Annotated[str, Text(1, 200)]
 
+YesOrNo = Annotated[bool, BeforeValidator(_true_or_false)]
 PageSize = Annotated[int, Field(ge=1, le=LARGEST_PAGE), BeforeValidator(_digits_only)]
 PageLimit = Annotated[PageSize, Query(description="Items of a page, 1 to 200.")]
 PageLimitIfAny = Annotated[PageSize | None, Query(description="Items of a page, 1 to 200; 50 unless you say.")]

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import math
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
@@ -17,17 +18,35 @@ KEPT_BYTES_MAX = 32 * 1024 * 1024
 # Whoever stands between, a browser or a network of caches, may keep it for as long as anybody may see what has changed.
 SHARED = (b"cache-control", b"public, max-age=1"), (b"vary", b"authorization")
 
+# In its last second it is for who has asked.
+NOT_SHARED = (b"cache-control", b"no-cache"), (b"vary", b"authorization")
+SHARED_SECONDS = 1.0
+# The database's clock and ours, by which what changes in time is kept, go apart in longer times.
+LONGEST_SECONDS = 60.0
+
+
+class Rendering(NamedTuple):
+    """An answer's bytes, and for how long they are true if nothing is recorded, from the moment of reading on."""
+
+    body: bytes
+    true_for_seconds: float = math.inf
+
+
 # Renders an answer from what it asks.
-Render = Callable[[Ask], Awaitable[bytes]]
+Render = Callable[[Ask], Awaitable[Rendering]]
 
 
 class KeptAnswer(NamedTuple):
-    """An answer as the projections showed it in an `epoch` of the watcher, at `position` or later."""
+    """An answer as the projections showed it in an `epoch` of the watcher, at `position` or later.
+
+    It is told before `ends_at_seconds`, by the event loop's clock.
+    """
 
     body: bytes
     etag: bytes
     epoch: int
     position: int
+    ends_at_seconds: float
     headers: list[tuple[bytes, bytes]]
     shared_headers: list[tuple[bytes, bytes]]
 
@@ -43,7 +62,8 @@ class KeptAnswers:
     """At most 32 MB of them, those that were asked for last.
 
     None is older than the projections, but for the moment that a NOTIFY takes: each batch names the events that it has
-    changed. While the checkpoint is not heard of, for a second at most, nothing is answered from here.
+    changed. What time alone changes is told until then and no longer. While the checkpoint is not heard of, for a
+    second at most, nothing is answered from here.
     """
 
     def __init__(self, reads: SharedReads, watcher: CheckpointWatcher) -> None:
@@ -76,7 +96,8 @@ class KeptAnswers:
     def at_hand(self, key: object, event_id: UUID | None) -> KeptAnswer | None:
         """The same, if it need not be rendered."""
         answer = self._kept.get(key)
-        if answer is None or not self._watcher.is_current:
+        now_seconds = asyncio.get_running_loop().time()
+        if answer is None or now_seconds >= answer.ends_at_seconds or not self._watcher.is_current_at(now_seconds):
             return None
         changed = self._watcher.changed_events
         if answer.epoch != changed.epoch or changed.since(answer.position, event_id):
@@ -93,10 +114,16 @@ class KeptAnswers:
             positions.append(position)
             return rows
 
-        body = await render(ask)
+        # Before anything is read: it ends too early by the time that this takes, never too late.
+        asked_at_seconds = asyncio.get_running_loop().time()
+        body, true_for_seconds = await render(ask)
         etag = b'"%b"' % hashlib.sha256(body).hexdigest()[:32].encode()
         headers = json_headers(body, (b"etag", etag))
-        return KeptAnswer(body, etag, epoch, min(positions), headers, [*headers, *SHARED])
+        is_shared = true_for_seconds > SHARED_SECONDS
+        kept_for_seconds = min(true_for_seconds - SHARED_SECONDS * is_shared, LONGEST_SECONDS)
+        ends_at_seconds = asked_at_seconds + (kept_for_seconds if true_for_seconds < math.inf else math.inf)
+        shared_headers = [*headers, *(SHARED if is_shared else NOT_SHARED)]
+        return KeptAnswer(body, etag, epoch, min(positions), ends_at_seconds, headers, shared_headers)
 
     def _keep(self, key: object, answer: KeptAnswer) -> None:
         self._bytes += len(answer.body)

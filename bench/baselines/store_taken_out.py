@@ -42,7 +42,7 @@ class NothingRecorded:
             currency="XXX",
             hold_expires_at=now + timedelta(seconds=120),
         )
-        return Outcome(ReservationRecord(placed), 1, replayed=False)
+        return Outcome(ReservationRecord(placed), 1, replayed=False, decided_at=placed.timestamp)
 
 
 def create_app() -> ExpressLane:

@@ -47,11 +47,15 @@ GROUP_SECONDS = 0.5
 
 
 class Outcome(NamedTuple):
-    """The answer to a command, the position at which the history makes it true, and how much it added to it."""
+    """The answer to a command, the position at which the history makes it true, and how much it added to it.
+
+    `decided_at` is the instant that it was decided for, by the database's clock.
+    """
 
     answer: Answer
     position: int
     replayed: bool
+    decided_at: datetime
     recorded_bytes: int = 0
 
 
@@ -118,7 +122,7 @@ class Group:
         positions = await self._append(decided, now)
         self.refusals.settle()
         return [
-            Outcome(one.decision.answer, position, one.decision.replayed, one.recorded_bytes)
+            Outcome(one.decision.answer, position, one.decision.replayed, now, one.recorded_bytes)
             if isinstance(one, GroupDecision)
             else one
             for one, position in zip(decided, positions, strict=True)

@@ -20,9 +20,10 @@ from projections.checkpoint import Checkpoint
 from projections.errors import FoldFailed
 from projections.projector.folding import Folding, Rows, failed
 from projections.recent_changes import RecentChanges
-from projections.tables import events, ticket_types
+from projections.tables import events, reservations, ticket_types
 from projections.tables.all_tables import TABLES
 from projections.tables.events import EventRow
+from projections.tables.reservations import ReservationRow
 from projections.tables.table import Key, Row, Table
 from projections.tables.ticket_types import TicketTypeRow
 
@@ -176,8 +177,10 @@ class Batches:
 def _looks_changed(batch: Batch) -> dict[UUID, int]:
     """The events of which a batch has changed what anybody is shown, each with the position of its last change."""
     changed: dict[UUID, int] = {}
-    for row in (*batch.changed[events.TABLE.name].values(), *batch.changed[ticket_types.TABLE.name].values()):
-        assert isinstance(row, EventRow | TicketTypeRow)  # noqa: S101 - those are the rows of these tables
+    # Of reservations it is shown when the first hold ends.
+    shown = [batch.changed[table.TABLE.name] for table in (events, ticket_types, reservations)]
+    for row in (row for rows in shown for row in rows.values()):
+        assert isinstance(row, EventRow | TicketTypeRow | ReservationRow)  # noqa: S101 - those are the rows of these
         changed[row.event_id] = max(row.position, changed.get(row.event_id, 0))
     return changed
 

@@ -25,7 +25,7 @@ QUEUE_USAGE = "SELECT pg_notification_queue_usage()"
 class CheckpointWatcher:
     """One per process. `position` is what the projections have reached; 0 while the database is away.
 
-    `changed_events` is what looks different up to there, to be trusted while `is_current`.
+    `changed_events` is what looks different up to there, to be trusted while `is_current_at`.
 
     A waiter costs a future and an entry in a set, for as long as it waits, and no connection.
     """
@@ -49,10 +49,9 @@ class CheckpointWatcher:
         """How many wait at the moment."""
         return len(self._waiters)
 
-    @property
-    def is_current(self) -> bool:
-        """Whether the database has been heard of within the last second."""
-        return asyncio.get_running_loop().time() - self._heard_at_seconds < CURRENT_SECONDS
+    def is_current_at(self, now_seconds: float) -> bool:
+        """Whether the database has been heard of within the last second, by the event loop's clock."""
+        return now_seconds - self._heard_at_seconds < CURRENT_SECONDS
 
     async def wait_for(self, position: int, patience_seconds: float) -> bool:
         """Whether the projections have reached `position`, now or within `patience_seconds`."""

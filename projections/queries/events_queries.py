@@ -1,12 +1,14 @@
 """The catalogue's queries: one event with its ticket types, searching for events, and events near somebody."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from psycopg.rows import args_row
 
+from domain.event_facts import SalesWindow
+from domain.on_sale import Sale, SaleFacts, sale_at
 from eventstore.postgres import binary_parameters as binary
 from eventstore.postgres.connections import Connection
 from eventstore.postgres.round_trips import Statement, numbered
@@ -16,13 +18,22 @@ from projections.tables.table import columns
 from projections.tables.ticket_types import TicketTypeRow
 
 COLUMNS = columns(EventRow)
-EVENT = f"""
-SELECT {COLUMNS},
+LISTED_COLUMNS = COLUMNS.replace(
+    "description::text", "CASE WHEN %(with_description)s::boolean THEN description END::text"
+)
+# Which of its holds ends first matters only where no ticket is left.
+ITS_TICKETS = f"""
        (SELECT json_agg(t ORDER BY t.place)::text
-        FROM (SELECT {columns(TicketTypeRow)} FROM ticket_types WHERE event_id = e.event_id) AS t) AS ticket_types
-FROM events AS e WHERE event_id = %(event_id)s
+        FROM (SELECT {columns(TicketTypeRow)} FROM ticket_types WHERE event_id = e.event_id) AS t),
+       CASE WHEN (SELECT max(available) FROM ticket_types AS t WHERE t.event_id = e.event_id) <= 0 THEN
+           (SELECT hold_expires_at FROM reservations AS r WHERE r.event_id = e.event_id AND r.status = 'reserved'
+            ORDER BY hold_expires_at LIMIT 1) END,
+       statement_timestamp()
 """  # noqa: S608
+EVENT = f"SELECT {COLUMNS}, {ITS_TICKETS} FROM events AS e WHERE event_id = %(event_id)s"  # noqa: S608
 EVENTS = f"""
+SELECT {LISTED_COLUMNS}, {ITS_TICKETS}
+FROM (
 SELECT {COLUMNS}
 FROM events
 WHERE (%(patterns)s::text[] IS NULL
@@ -35,6 +46,7 @@ WHERE (%(patterns)s::text[] IS NULL
   AND (%(after_starts_at)s::timestamptz IS NULL
        OR (starts_at, event_id) > (%(after_starts_at)s::timestamptz, %(after_event_id)s::uuid))
 ORDER BY starts_at, event_id LIMIT %(limit)s
+) AS e ORDER BY starts_at, event_id
 """  # noqa: S608
 # Three searches in the order of an index each. A place that the account does not name is no match, but a country that
 # it does not name is any; so is the state that tells cities of one name apart.
@@ -69,41 +81,61 @@ WITH near AS (
      ORDER BY starts_at, event_id LIMIT %(limit)s)
     ORDER BY rank, starts_at, event_id LIMIT %(limit)s
 )
-SELECT rank, {COLUMNS}
-FROM (SELECT rank, event_id FROM near) AS ranked JOIN events USING (event_id) ORDER BY rank, starts_at, event_id
+SELECT rank, {LISTED_COLUMNS}, {ITS_TICKETS}
+FROM (SELECT rank, event_id FROM near) AS ranked JOIN events AS e USING (event_id) ORDER BY rank, starts_at, event_id
 """  # noqa: S608
 
 ONE = Statement("event", numbered(EVENT, "event_id"))
 FILTERS = ("patterns", "city", "state", "country", "starts_after", "starts_before", "after_starts_at", "after_event_id")
-FIRST = Statement("first_events", numbered(EVENTS, "limit", *FILTERS))
+FIRST = Statement("first_events", numbered(EVENTS, "limit", "with_description", *FILTERS))
 
 _ticket_types = msgspec.json.Decoder(list[TicketTypeRow])
 
 
-class EventWithTicketTypes(NamedTuple):
-    """An event and its ticket types, in the organiser's order, all at one position."""
+class ShownEvent(NamedTuple):
+    """An event and its ticket types, in the organiser's order, all at one position, as they were read `at` an instant.
+
+    `first_hold_ends_at` is when the first of the open holds ends, due ones included; None while tickets are left.
+    """
 
     event: EventRow
     ticket_types: list[TicketTypeRow]
+    first_hold_ends_at: datetime | None
+    at: datetime
+
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> "ShownEvent":
+        """What a query gives of an event."""
+        *event, ticket_types, first_hold_ends_at, at = row
+        return cls(EventRow(*event), _ticket_types.decode(ticket_types), first_hold_ends_at, at)
+
+    @property
+    def sale(self) -> Sale:
+        """Whether it was on sale when it was read, by the database's clock."""
+        it = self.event
+        window = SalesWindow(sales_open_at=it.sales_open_at, sales_close_at=it.sales_close_at)
+        available = sum(max(0, row.available) for row in self.ticket_types)
+        facts = SaleFacts(it.status == "cancelled", it.ends_at, window, available, self.first_hold_ends_at)
+        return sale_at(self.at, facts)
 
 
 class EventNearby(NamedTuple):
     """`rank` is 0 in the account's city, 1 in its state, 2 elsewhere in its country (or anywhere, when it has none)."""
 
     rank: int
-    event: EventRow
+    shown: ShownEvent
 
 
-async def event(ask: Ask, event_id: UUID) -> EventWithTicketTypes | None:
+async def event(ask: Ask, event_id: UUID) -> ShownEvent | None:
     """One event with its ticket types; None when there is none."""
     (rows,) = await ask((ONE, [binary.uuid(event_id)]))
-    return EventWithTicketTypes(EventRow(*rows[0][:-1]), _ticket_types.decode(rows[0][-1])) if rows else None
+    return ShownEvent.of(rows[0]) if rows else None
 
 
-async def first_events(ask: Ask, limit: int) -> list[EventRow]:
+async def first_events(ask: Ask, limit: int) -> list[ShownEvent]:
     """What `events` gives without any filter."""
-    (rows,) = await ask((FIRST, [binary.bigint(limit), *[None] * len(FILTERS)]))
-    return [EventRow(*row) for row in rows]
+    (rows,) = await ask((FIRST, [binary.bigint(limit), *[None] * (1 + len(FILTERS))]))
+    return [ShownEvent.of(row) for row in rows]
 
 
 async def events(
@@ -116,12 +148,14 @@ async def events(
     starts_after: datetime | None = None,
     starts_before: datetime | None = None,
     after: tuple[datetime, UUID] | None = None,
+    with_description: bool = False,
     limit: int,
-) -> list[EventRow]:
+) -> list[ShownEvent]:
     """Events by (`starts_at`, `event_id`), those that come behind `after`; cancelled and past ones too.
 
     Each word of `q` has to occur in title or description, anywhere in it, in whatever case; `%` and `_` mean
-    themselves. Places are equal but for case. From `starts_after` on, and before `starts_before`. With `q` and little
+    themselves. Places are equal but for case. From `starts_after` on, and before `starts_before`. Without
+    `with_description` no event has one. With `q` and little
     to find the cost grows with the number of events that the other filters leave; without it, with `limit` alone.
     """
     after_starts_at, after_event_id = after or (None, None)
@@ -134,12 +168,12 @@ async def events(
         "starts_before": starts_before,
         "after_starts_at": after_starts_at,
         "after_event_id": after_event_id,
+        "with_description": with_description,
         "limit": limit,
     }
-    async with connection.cursor(binary=True, row_factory=args_row(EventRow)) as cursor:
-        # Never prepared, so that each combination of filters gets a plan of its own.
-        await cursor.execute(EVENTS, values, prepare=False)
-        return await cursor.fetchall()
+    # Never prepared, so that each combination of filters gets a plan of its own.
+    cursor = await connection.execute(EVENTS, values, prepare=False, binary=True)
+    return [ShownEvent.of(row) for row in await cursor.fetchall()]
 
 
 async def events_for(
@@ -149,6 +183,7 @@ async def events_for(
     state: str | None,
     country: str | None,
     after: tuple[int, datetime, UUID] | None = None,
+    with_description: bool = False,
     limit: int,
 ) -> list[EventNearby]:
     """Scheduled events that have not begun, near an account: its city first, then its state, then its country.
@@ -163,10 +198,11 @@ async def events_for(
         "after_rank": after_rank,
         "after_starts_at": after_starts_at,
         "after_event_id": after_event_id,
+        "with_description": with_description,
         "limit": limit,
     }
     cursor = await connection.execute(EVENTS_FOR, values, prepare=False, binary=True)
-    return [EventNearby(row[0], EventRow(*row[1:])) for row in await cursor.fetchall()]
+    return [EventNearby(row[0], ShownEvent.of(row[1:])) for row in await cursor.fetchall()]
 
 
 def _escaped(word: str) -> str:

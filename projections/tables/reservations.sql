@@ -52,4 +52,4 @@ COMMENT ON COLUMN reservations.position IS 'The position in the history of the d
 
 CREATE INDEX reservations_of_buyer ON reservations (buyer_id, placed_at DESC, reservation_id DESC);
 CREATE INDEX reservations_due ON reservations (hold_expires_at) WHERE status = 'reserved';
-CREATE INDEX reservations_open ON reservations (event_id) WHERE status IN ('reserved', 'paid');
+CREATE INDEX reservations_open ON reservations (event_id, status, hold_expires_at) WHERE status IN ('reserved', 'paid');

@@ -23,14 +23,16 @@ class Programme:
         self.office = BoxOffice(1)
         self.pending: list[Command] = []
 
-    def announce(self, title: str, starts_at: datetime = NOON + timedelta(days=1), **details: Any) -> UUID:
-        """An event with 1,000 free tickets; a start in the past is announced in its own time."""
+    def announce(
+        self, title: str, starts_at: datetime = NOON + timedelta(days=1), capacity: int = 1_000, **details: Any
+    ) -> UUID:
+        """An event with free tickets; a start in the past is announced in its own time."""
         create = self.office.create()
         self.office.now = min(NOON, starts_at - timedelta(days=1))
         values = {"title": title, "starts_at": starts_at, "ends_at": starts_at + timedelta(hours=2)}
         blank = dict.fromkeys(("description", "street", "city", "state", "country"))
         offer = TicketType(
-            ticket_type_id=self.office.new_id(), name="Standing", capacity=1_000, amount_minor=0, currency="XXX"
+            ticket_type_id=self.office.new_id(), name="Standing", capacity=capacity, amount_minor=0, currency="XXX"
         )
         self.pending.append(
             self.office.submit(

@@ -121,7 +121,7 @@ async def test_whatever_changes_an_event_is_seen_by_who_wrote_it_at_once_and_by_
             for process in (client, other_process):
                 await same(process, path, after)
                 listed = (await process.get("/events")).json()["items"]
-                assert [one | {"ticket_types": after["ticket_types"]} for one in listed] == [after]
+                assert [one | {"description": after["description"]} for one in listed] == [after]
 
 
 async def test_of_many_who_ask_for_what_has_changed_one_has_it_rendered(

@@ -5,10 +5,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from msgspec.structs import replace
 
 from eventstore.postgres.connections import WORKER_ROLE, connect
 from eventstore.postgres.shared_reads import SharedReads
 from projections.queries import events_queries
+from projections.queries.events_queries import ShownEvent
+from projections.tables.events import EventRow
 from tests.projections.histories import NOON, BoxOffice, append
 from tests.projections.programme import Programme
 
@@ -41,9 +44,49 @@ async def test_an_event_comes_with_its_ticket_types_in_order(database_url: str) 
             ]
             assert [t.place for t in found.ticket_types] == list(range(1, len(counts) + 1))
         assert await events_queries.event(reads.ask, uuid4()) is None
-        everything = await events_queries.events(connection, limit=ALL)
-        assert await events_queries.first_events(reads.ask, ALL) == everything
-        assert await events_queries.first_events(reads.ask, 3) == everything[:3]
+        everything = _rows(await events_queries.events(connection, limit=ALL))
+        assert _rows(await events_queries.first_events(reads.ask, ALL)) == everything
+        assert _rows(await events_queries.first_events(reads.ask, 3)) == everything[:3]
+
+
+async def test_every_listed_event_comes_with_its_tickets_and_with_its_description_where_that_is_asked_for(
+    database_url: str,
+) -> None:
+    office = BoxOffice(2)
+    commands = office.commands(200)
+    async with (
+        await connect(database_url, role=WORKER_ROLE) as connection,
+        SharedReads(database_url) as reads,
+    ):
+        await append(connection, commands)
+        await Programme().fold(connection)
+        alone = {i: await events_queries.event(reads.ask, i) for i in office.events}
+        for with_description in (False, True):
+            listed = await events_queries.events(connection, with_description=with_description, limit=ALL)
+            assert len(listed) == len(alone)
+            for one in listed:
+                same = alone[one.event.event_id]
+                assert same is not None
+                event = same.event if with_description else replace(same.event, description=None)
+                assert one._replace(at=same.at) == same._replace(event=event)
+
+
+async def test_where_nothing_is_left_the_first_hold_is_told_that_ends_due_or_not(database_url: str) -> None:
+    programme, now = Programme(), NOON
+    event_id = programme.announce("Two tickets", capacity=2)
+    ends = []
+    async with (
+        await connect(database_url, role=WORKER_ROLE) as connection,
+        SharedReads(database_url) as reads,
+    ):
+        for told, minutes in ((0, 0), (1, 1)):
+            placed_at = now + timedelta(minutes=minutes)
+            reservation_id = programme.reserve(event_id, programme.office.new_id(), placed_at)
+            ends.append(programme.office.aggregates[reservation_id].record.placed.hold_expires_at)
+            await programme.fold(connection)
+            found = await events_queries.event(reads.ask, event_id)
+            assert found is not None
+            assert found.first_hold_ends_at == (ends[0] if told else None)
 
 
 async def test_events_come_by_start_page_by_page_even_when_many_start_at_once(database_url: str) -> None:
@@ -52,12 +95,12 @@ async def test_events_come_by_start_page_by_page_even_when_many_start_at_once(da
         programme.announce(f"Event {n}", NOON + timedelta(days=1 + n % 3))
     async with await connect(database_url, role=WORKER_ROLE) as connection:
         await programme.fold(connection)
-        everything = await events_queries.events(connection, limit=ALL)
+        everything = _rows(await events_queries.events(connection, limit=ALL))
         assert len(everything) == 30
         assert everything == sorted(everything, key=lambda row: (row.starts_at, row.event_id))
         for size in (1, 7, 30):
             pages, after = [], None
-            while page := await events_queries.events(connection, after=after, limit=size):
+            while page := _rows(await events_queries.events(connection, after=after, limit=size)):
                 assert len(page) <= size
                 pages += page
                 after = (page[-1].starts_at, page[-1].event_id)
@@ -89,7 +132,9 @@ async def test_a_search_finds_every_event_with_all_its_words(database_url: str) 
     programme.announce("Plain", description="with\nAccordions")
     async with await connect(database_url, role=WORKER_ROLE) as connection:
         await programme.fold(connection)
-        found = {q: {row.title for row in await events_queries.events(connection, q=q, limit=ALL)} for q in SEARCHES}
+        found = {
+            q: {row.title for row in _rows(await events_queries.events(connection, q=q, limit=ALL))} for q in SEARCHES
+        }
     assert found == SEARCHES
 
 
@@ -105,7 +150,7 @@ async def test_filters_narrow_together_and_mind_no_case(database_url: str) -> No
         await programme.fold(connection)
 
         async def titles(**filters: Any) -> str:
-            return "".join(row.title for row in await events_queries.events(connection, limit=ALL, **filters))
+            return "".join(row.title for row in _rows(await events_queries.events(connection, limit=ALL, **filters)))
 
         assert await titles() == "abcd"
         assert await titles(city="gEnt") == "ab"
@@ -117,6 +162,10 @@ async def test_filters_narrow_together_and_mind_no_case(database_url: str) -> No
         assert await titles(starts_after=day[2]) == "bcd"
         assert await titles(starts_before=day[2]) == "a"
         assert await titles(starts_after=day[2], starts_before=day[3], q="B", city="gent") == "b"
+
+
+def _rows(found: list[ShownEvent]) -> list[EventRow]:
+    return [one.event for one in found]
 
 
 def near(programme: Programme) -> None:
@@ -156,13 +205,15 @@ async def test_events_for_an_account_come_from_near_to_far(
     async with await connect(database_url, role=WORKER_ROLE) as connection:
         await programme.fold(connection)
         home = {"city": city, "state": state, "country": country}
-        everything = await events_queries.events_for(connection, **home, limit=ALL)
-        assert "".join(one.event.title for one in everything) == expected
+        everything = [
+            (one.rank, one.shown.event) for one in await events_queries.events_for(connection, **home, limit=ALL)
+        ]
+        assert "".join(event.title for _, event in everything) == expected
         for size in (1, 2, 5):
             pages, after = [], None
             while page := await events_queries.events_for(connection, **home, after=after, limit=size):
-                pages += page
-                after = (page[-1].rank, page[-1].event.starts_at, page[-1].event.event_id)
+                pages += [(one.rank, one.shown.event) for one in page]
+                after = (page[-1].rank, page[-1].shown.event.starts_at, page[-1].shown.event.event_id)
             assert pages == everything
 
 

@@ -64,10 +64,12 @@ KEYS: dict[str | tuple[str, ...], list[Any]] = {
     ("event_id", "minute", "ticket_type_id"): [(UUID(int=n), NOON, UUID(int=n)) for n in range(40)],
 }
 IDS = [UUID(int=n) for n in range(40)]
-NO_FILTER: dict[str, Any] = dict.fromkeys(
+NO_FILTER: dict[str, Any] = {"with_description": False} | dict.fromkeys(
     ("patterns", "city", "state", "country", "starts_after", "starts_before", "after_starts_at", "after_event_id")
 )
-NO_PLACE: dict[str, Any] = dict.fromkeys(("city", "state", "country", "after_starts_at", "after_event_id"))
+NO_PLACE: dict[str, Any] = dict.fromkeys(
+    ("city", "state", "country", "after_starts_at", "after_event_id", "with_description")
+)
 AFTER = {"after_starts_at": NOON + timedelta(days=9), "after_event_id": UUID(int=1)}
 OF_BUYER: dict[str, Any] = dict.fromkeys(("status", "event_id", "after_placed_at", "after_reservation_id"))
 OF_EVENT: dict[str, Any] = {"event_id": UUID(int=1), "after_begins_at": NOON, "after_ticket_type_id": UUID(int=1)}
