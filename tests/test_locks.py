@@ -1,5 +1,6 @@
 """The locks: one set of versions for the clone and the image, with hashes, without addresses, and nothing in vain."""
 
+import json
 import re
 import tomllib
 from importlib.metadata import requires
@@ -12,8 +13,11 @@ from packaging.utils import canonicalize_name
 from tests.running import ROOT
 
 CLONE, IMAGE, PARQUET = "requirements.lock", "requirements-image.lock", "requirements-parquet.lock"
-LOCKS = (CLONE, IMAGE, PARQUET)
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+# Of versions of its own: these packages are never installed beside the others.
+CLIENTS, TYPESCRIPT = "requirements-clients.lock", ROOT / "tests/campaigns/clients/typescript"
+LOCKS = (CLONE, IMAGE, PARQUET, CLIENTS)
+DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = DECLARED["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 
 
@@ -83,6 +87,23 @@ def test_the_clone_has_all_that_the_project_asks_for() -> None:
     for text in (*PROJECT["dependencies"], *(each for extra in EXTRAS.values() for each in extra)):
         requirement = Requirement(text)
         assert requirement.specifier.contains(clone[canonicalize_name(requirement.name)].version), text
+
+
+def test_what_makes_clients_is_locked_as_it_is_asked_for() -> None:
+    clients = locked(CLIENTS)
+    for text in DECLARED["dependency-groups"]["clients"]:
+        requirement = Requirement(text)
+        assert requirement.specifier.contains(clients[canonicalize_name(requirement.name)].version), text
+
+
+def test_the_lock_of_packages_for_typescript_has_hashes_and_no_addresses() -> None:
+    asked = json.loads((TYPESCRIPT / "package.json").read_text())["devDependencies"]
+    lock = json.loads((TYPESCRIPT / "package-lock.json").read_text())["packages"]
+    assert lock.pop("")["devDependencies"] == asked
+    assert {name: lock[f"node_modules/{name}"]["version"] for name in asked} == asked
+    for name, package in lock.items():
+        assert package["integrity"].startswith("sha512-"), name
+        assert "resolved" not in package, name
 
 
 @pytest.mark.parametrize(
