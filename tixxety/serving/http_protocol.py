@@ -1,22 +1,20 @@
 """HTTP as our processes speak it: bounded in size and time; what is no HTTP gets a problem document."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine
 from typing import Any
 
 import httptools
-import msgspec
-import uuid_utils.compat
 from starlette.responses import Response
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.express_lane import EXPRESS_LANE, ExpressLane
 from api.http.errors import HeadersTooLarge, MalformedRequest, RequestTimeout
-from api.http.middleware import REQUEST_ID_HEADER, give_up
-from api.http.problems import MEDIA_TYPE, document
+from api.http.middleware import give_up
 from domain.errors import Refusal
 from eventstore.errors import Failure
 from tixxety.serving import joined_writes
+from tixxety.serving.answer_bytes import CLOSING, head_of, last_answer
 from tixxety.serving.http_connections import Connections
 
 # A request line with its headers, or a body's trailers, may have this many bytes, give or take a slice.
@@ -31,7 +29,6 @@ LEFT_SECONDS = 1
 # So many requests may wait on one connection for the answer to the one before.
 PIPELINED_MAX = 32
 GIVEN_ONCE = (b"host", b"authorization", b"content-type", b"content-length", b"transfer-encoding")
-CLOSING = (b"connection", b"close")
 # Answered even where there is no room for anything else.
 HEALTH = b"/health/"
 
@@ -201,7 +198,7 @@ class HttpProtocol(HttpToolsProtocol):
         headers = [*self.server_state.default_headers, *answer.raw_headers]
         if not cycle.keep_alive:
             headers.append(CLOSING)
-        self.transport.write(_head(answer.status_code, headers) + answer.body)
+        self.transport.write(head_of(answer.status_code, headers) + answer.body)
         if not cycle.keep_alive:
             self.transport.close()
         self.on_response_complete()
@@ -267,7 +264,7 @@ class HttpProtocol(HttpToolsProtocol):
                 return
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        self.transport.write(self._answer(refusal))
+        self.transport.write(last_answer(refusal, self.root_path, self.server_state.default_headers))
         # Closed at once, on a client that still sends, the connection would be reset and the answer lost.
         self.transport.write_eof()
         self.loop.call_later(LAST_WORDS_SECONDS, self.transport.close)
@@ -276,22 +273,3 @@ class HttpProtocol(HttpToolsProtocol):
         """Close once the requests that are there have been answered."""
         self.cycle.keep_alive = False
         self._is_last = True
-
-    def _answer(self, refusal: Refusal | Failure) -> bytes:
-        request_id = uuid_utils.compat.uuid7()
-        problem = document(refusal, request_id, self.root_path)
-        body = msgspec.json.encode(problem)
-        headers = [
-            *self.server_state.default_headers,
-            (b"content-type", MEDIA_TYPE.encode()),
-            (b"content-length", str(len(body)).encode()),
-            (REQUEST_ID_HEADER, str(request_id).encode()),
-            CLOSING,
-        ]
-        if "retry_after_seconds" in problem:
-            headers.append((b"retry-after", str(problem["retry_after_seconds"]).encode()))
-        return _head(problem["status"], headers) + body
-
-
-def _head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    return b"%b%b\r\n" % (STATUS_LINE[status], b"".join([b"%b: %b\r\n" % header for header in headers]))
