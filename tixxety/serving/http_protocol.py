@@ -51,6 +51,11 @@ class HttpProtocol(HttpToolsProtocol):
         self._lane: ExpressLane | None = self.app_state.get(EXPRESS_LANE)
         # The request whose head was parsed last, until it is known whether its body comes with it.
         self._parsed: tuple[Any, Any] | None = None
+        # The last look that came alone: its bytes, what they say, and who answers it. The same is not parsed again.
+        self._look: tuple[bytes, Any, Any] = b"", None, None
+        # What is begun, and answered with what is at hand, within one call.
+        self._begun = 0
+        self._looked: Any = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is here."""
@@ -77,8 +82,13 @@ class HttpProtocol(HttpToolsProtocol):
             give_up(self.cycle.scope)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what arrived, slice by slice, until something in it is refused."""
+        """Parse what arrived, slice by slice, until something in it is refused, unless it is the last look again."""
+        is_idle, (request, cycle, at_hand) = self._is_idle(), self._look
+        if is_idle and data == request and (answer := at_hand(cycle.scope)) is not None:
+            self._send(cycle, answer)
+            return
         self._unset_keepalive_if_required()
+        self._begun, self._looked = 0, None
         for start in range(0, len(data), SLICE_BYTES):
             if self._is_last:
                 return
@@ -87,6 +97,8 @@ class HttpProtocol(HttpToolsProtocol):
             self._parse(part)
             if self._head_bytes > LARGEST_HEAD_BYTES:
                 self._refuse(HeadersTooLarge())
+        if self._looked is not None and is_idle and self._begun == 1 and self._is_idle() and len(data) <= SLICE_BYTES:
+            self._look = data, *self._looked
         if self._parsed is not None and not self._is_last:
             super()._start_asgi_task(*self._parsed)
         self._parsed = None
@@ -112,6 +124,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._objection = self._head_objection()
         if self._objection is not None:
             raise ValueError("nothing more is parsed")
+        self._begun += 1
         self._parsing = True
         try:
             super().on_headers_complete()
@@ -173,6 +186,7 @@ class HttpProtocol(HttpToolsProtocol):
         elif self._lane is None or cycle.more_body:
             super()._start_asgi_task(cycle, app)
         elif (answer := self._lane.at_hand(cycle.scope)) is not None:
+            self._looked = cycle, self._lane.at_hand
             self._send(cycle, answer)
         elif (answering := self._lane.begin(cycle.scope, bytes(cycle.body))) is not None:
             task = self.loop.create_task(self._answer_by_lane(cycle, answering))
@@ -225,6 +239,11 @@ class HttpProtocol(HttpToolsProtocol):
         if coding is not None and (coding.strip().lower() != b"chunked" or version == "1.0"):
             return MalformedRequest()
         return None if self.url.startswith(HEALTH) else self._admission.refusal
+
+    def _is_idle(self) -> bool:
+        """Whether a request begins with the next byte, and may be answered at once."""
+        is_between = not (self._head_bytes or self._within_body or self._is_last or self.pipeline)
+        return is_between and not self._is_behind and not self.flow.write_paused and self._is_answered()
 
     def _is_answered(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
