@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from auditing.export import checker
 from auditing.export.errors import FileBroken
 from auditing.verify.file.verify_file import verify_file
 from eventstore.postgres.connections import WORKER_ROLE, connect
@@ -116,12 +117,21 @@ def what_is_found(path: Path) -> str | None:
     return report.findings[0].sentence if report.findings else None
 
 
+def what_the_checker_finds(path: Path) -> str | None:
+    """The same of the checker that goes with an export."""
+    try:
+        faults = checker.check_file(path, None).faults
+    except checker.NotReadable as broken:
+        return str(broken)
+    return faults[0] if faults else None
+
+
 def one_round(made: Exports, path: Path, dice: random.Random) -> tuple[str, str | None]:
-    """Tamper once with one of the exports; what was done, and what was found."""
+    """Tamper once with one of the exports; what was done, and what was found by verification and by the checker."""
     kind = dice.choice([any_change, forgery])
     what, content = kind(dice.choice(made), dice)
     path.write_bytes(content)
-    return what, what_is_found(path)
+    return what, what_is_found(path) and what_the_checker_finds(path)
 
 
 def main() -> None:
@@ -159,7 +169,8 @@ def _new_exports(home: Path, seed: int) -> Exports:
     for content in made:
         path = home.parent / "untouched"
         path.write_bytes(content)
-        assert what_is_found(path) is None, f"something was found in an untouched export (seed {seed})"
+        found = what_is_found(path) or what_the_checker_finds(path)
+        assert found is None, f"something was found in an untouched export (seed {seed}): {found}"
     return made
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 from uuid import UUID
@@ -21,6 +22,7 @@ from tixxety.terminal.progress import progress_bar
 if TYPE_CHECKING:
     from auditing.export.write_export import Writer
 
+CHECKER_ENDING = ".checker.py"
 FORMATS = ("ndjson", "parquet", "cloudevents")
 TABLE_FORMATS = ("ndjson", "parquet", "csv")
 
@@ -29,24 +31,38 @@ TableName = Annotated[
     str | None,
     typer.Option("--table", metavar="NAME", help="A table or view of the projections instead of the history."),
 ]
+WithChecker = Annotated[
+    bool,
+    typer.Option("--with-checker", help="Also a program that checks the file with nothing but Python and one package."),
+]
 Format = Annotated[
     str, typer.Option("--format", metavar="FORMAT", help="ndjson or parquet; also cloudevents, or csv for a table.")
 ]
 
 
 def export(
-    event: EventId = None, table: TableName = None, form: Format = "ndjson", to: To = None, home: Home = None
+    event: EventId = None,
+    table: TableName = None,
+    form: Format = "ndjson",
+    to: To = None,
+    with_checker: WithChecker = False,
+    home: Home = None,
 ) -> None:
     """Write the history with its seals, or one event's part of it, or a table or view, as it is at this moment.
 
-    The history as NDJSON can be checked anywhere with tixxety verify --file; other formats prove nothing.
+    The history as NDJSON can be checked anywhere with tixxety verify --file, and with what --with-checker writes beside
+    it, FILE.checker.py; other formats prove nothing.
     """
     if table is not None and event is not None:
         raise WrongArgument("Give --event or --table: a table is exported as a whole.")
+    if with_checker and (table is not None or form != "ndjson" or to is None):
+        raise WrongArgument("--with-checker goes with the history as NDJSON in a file: the rest proves nothing.")
     if table is not None:
         export_table(table, form, to, home)
     else:
         export_history(event, form, to, home)
+    if with_checker and to is not None:
+        write_checker(to)
 
 
 def export_history(event_id: UUID | None, form: str, to: Path | None, home: str | None) -> None:
@@ -61,6 +77,14 @@ def export_history(event_id: UUID | None, form: str, to: Path | None, home: str 
     if to is not None:
         proof = f"{end.seals:,} seals" if form == "ndjson" else "nothing that proves them"
         typer.echo(f"{to} has {end.domain_events:,} domain events and {proof}.", err=True)
+
+
+def write_checker(export_file: Path) -> None:
+    """Write what checks the export beside it, under its name with an ending."""
+    beside = export_file.with_name(export_file.name + CHECKER_ENDING)
+    with written_whole(beside) as file:
+        file.write(resources.files("auditing.export").joinpath("checker.py").read_bytes())
+    typer.echo(f"{beside} checks it: python3 {beside} {export_file}", err=True)
 
 
 def export_table(name: str, form: str, to: Path | None, home: str | None) -> None:

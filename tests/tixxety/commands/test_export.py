@@ -52,6 +52,22 @@ def test_what_is_exported_is_verified_where_there_is_no_database(sealed_url: str
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_the_checker_that_is_written_beside_an_export_checks_it(sealed_url: str, tmp_path: Path) -> None:
+    file, beside = tmp_path / "history.ndjson", tmp_path / "history.ndjson.checker.py"
+    done = tixxety("export", "--with-checker", "--to", str(file), DATABASE_URL=sealed_url)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.endswith(f"{beside} checks it: python3 {beside} {file}\n")
+    assert sorted(tmp_path.iterdir()) == [file, beside]
+
+    def checked() -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(beside), str(file)]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+
+    assert (checked().returncode, checked().stderr) == (0, "")
+    file.write_text(file.read_text().replace('"quantity":', '"quantity":1'))
+    assert (checked().returncode, checked().stderr) == (1, "")
+
+
 def test_parquet_is_for_analysis_and_verify_says_what_proves(sealed_url: str, tmp_path: Path) -> None:
     file = tmp_path / "history.parquet"
     done = tixxety("export", "--format", "parquet", "--to", str(file), DATABASE_URL=sealed_url)
@@ -110,6 +126,9 @@ def test_a_view_is_exported_like_a_table(
         ({"table": "accounts"}, "There is no table or view accounts: choose one of events"),
         ({"table": "events", "form": "cloudevents"}, "There is no format cloudevents for this: choose one of ndjson"),
         ({"table": "events", "event": uuid4()}, "Give --event or --table"),
+        ({"with_checker": True, "table": "events"}, "--with-checker goes with the history as NDJSON in a file"),
+        ({"with_checker": True, "form": "cloudevents"}, "--with-checker goes with the history as NDJSON in a file"),
+        ({"with_checker": True, "to": None}, "--with-checker goes with the history as NDJSON in a file"),
         ({"to": Path("/nowhere/at/all")}, "There is no folder /nowhere/at to write all to."),
         ({"to": Path("/")}, "/ is a folder: name a file in it."),
     ],
