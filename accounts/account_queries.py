@@ -1,11 +1,14 @@
 """The accounts table: the only place with personal data."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from psycopg.errors import UniqueViolation
 from psycopg.rows import class_row
 
+from accounts.errors import EmailTaken
 from eventstore.postgres.connections import Connection
 
 INSERT = """
@@ -22,6 +25,21 @@ PERSON_OF = "SELECT account_id AS id, email, name FROM accounts WHERE account_id
 PERSON_WITH = "SELECT account_id AS id, email, name FROM accounts WHERE email = %(email)s"
 CREDENTIALS = "SELECT account_id, password_hash, roles FROM credentials(%(email)s)"
 ROLES = "SELECT roles FROM accounts WHERE account_id = %(account_id)s"
+CHANGE = """
+UPDATE accounts SET
+    name = CASE WHEN 'name' = ANY(%(changed)s::text[]) THEN %(name)s ELSE name END,
+    street = CASE WHEN 'street' = ANY(%(changed)s::text[]) THEN %(street)s ELSE street END,
+    city = CASE WHEN 'city' = ANY(%(changed)s::text[]) THEN %(city)s ELSE city END,
+    state = CASE WHEN 'state' = ANY(%(changed)s::text[]) THEN %(state)s ELSE state END,
+    country = CASE WHEN 'country' = ANY(%(changed)s::text[]) THEN %(country)s ELSE country END
+WHERE account_id = %(account_id)s
+RETURNING account_id AS id, email, name, street, city, state, country, roles, created_at
+"""
+CHANGE_EMAIL = """
+UPDATE accounts SET email = %(email)s WHERE account_id = %(account_id)s
+RETURNING account_id AS id, email, name, street, city, state, country, roles, created_at
+"""
+CHANGE_HASH = "SELECT change_password(%(account_id)s, %(old_hash)s, %(new_hash)s, %(kept_session_id)s)"
 DELETE = "DELETE FROM accounts WHERE account_id = %(account_id)s RETURNING account_id"
 GRANT = """
 UPDATE accounts SET roles = ARRAY(SELECT DISTINCT unnest(roles || %(role)s::text) ORDER BY 1)
@@ -84,6 +102,35 @@ async def person_with(connection: Connection, email: str) -> Person | None:
     """Whose account an e-mail is the address of, in the spelling that is stored; None when it is nobody's."""
     async with connection.cursor(row_factory=class_row(Person)) as cursor:
         return await (await cursor.execute(PERSON_WITH, {"email": email})).fetchone()
+
+
+async def change(connection: Connection, account_id: UUID, changes: Mapping[str, str | None]) -> AccountRow | None:
+    """The account after these of its name and address were changed; None once it was deleted."""
+    values = dict.fromkeys(("name", "street", "city", "state", "country")) | dict(changes)
+    async with connection.cursor(row_factory=class_row(AccountRow)) as cursor:
+        given = values | {"account_id": account_id, "changed": list(changes)}
+        return await (await cursor.execute(CHANGE, given)).fetchone()
+
+
+async def change_email(connection: Connection, account_id: UUID, email: str) -> AccountRow | None:
+    """The account with its new e-mail; None once it was deleted. Raises `EmailTaken`."""
+    async with connection.cursor(row_factory=class_row(AccountRow)) as cursor:
+        try:
+            changed = await cursor.execute(CHANGE_EMAIL, {"account_id": account_id, "email": email})
+        except UniqueViolation:
+            raise EmailTaken from None
+        return await changed.fetchone()
+
+
+async def change_password(
+    connection: Connection, account_id: UUID, old_hash: str, new_hash: str, kept_session_id: UUID | None
+) -> bool:
+    """Set the password and end all sessions but one; False where its hash is not the old one any more."""
+    values = {
+        "account_id": account_id, "old_hash": old_hash, "new_hash": new_hash, "kept_session_id": kept_session_id
+    }  # fmt: skip
+    row = await (await connection.execute(CHANGE_HASH, values)).fetchone()
+    return row is not None and bool(row[0])
 
 
 async def credentials(connection: Connection, email: str) -> Credentials | None:

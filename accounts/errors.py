@@ -28,6 +28,18 @@ class InvalidRefreshToken(Refusal):
     code = "invalid-refresh-token"
 
 
+class WrongPassword(Refusal):
+    """The current password is wrong, and nothing was changed. If it is forgotten, ask an operator for a token."""
+
+    code = "wrong-password"
+
+
+class InvalidResetToken(Refusal):
+    """The token is none of ours, was used, or is over. Ask an operator for another: tixxety reset-password."""
+
+    code = "invalid-reset-token"
+
+
 class EmailTaken(Refusal):
     """There is an account with this e-mail already. Log in, or register with another e-mail."""
 

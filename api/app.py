@@ -9,8 +9,8 @@ from accounts.passwords import Passwords
 from accounts.sessions import Sessions
 from accounts.tokens import Tokens
 from api import health
+from api.accounts import password_routes, session_routes
 from api.accounts import routes as accounts
-from api.accounts import session_routes
 from api.analytics import routes as analytics
 from api.audit import account_routes, domain_event_routes, event_story_routes, record_routes
 from api.audit import routes as audit
@@ -64,6 +64,7 @@ def create_app(config: ApiConfig) -> FastAPI:
     rooms = (
         accounts,
         session_routes,
+        password_routes,
         events,
         reservation_routes,
         reservations,

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 
 from accounts import account_queries
 from accounts.errors import EmailTaken
-from api.accounts.schemas import AccountAnswer, Registration
+from api.accounts.schemas import AccountAnswer, AccountChange, Registration
 from api.http.json_bodies import StrictJsonRoute
 from api.http.problems import refusals
 from api.plumbing.authentication import CurrentAccount
@@ -38,6 +38,16 @@ async def read_account(account: CurrentAccount, services: TheServices) -> dict[s
     """The account that the token belongs to."""
     async with services.pool.connection() as connection:
         row = await account_queries.read(connection, account.account_id)
+    if row is None:
+        raise AccountClosed
+    return row._asdict()
+
+
+@router.patch("/me", response_model=AccountAnswer, responses=refusals(Overloaded))
+async def change_account(change: AccountChange, account: CurrentAccount, services: TheServices) -> dict[str, Any]:
+    """Change name or address; `PUT /auth/email` and `PUT /auth/password` are for the rest."""
+    async with services.pool.connection() as connection:
+        row = await account_queries.change(connection, account.account_id, change.changes)
     if row is None:
         raise AccountClosed
     return row._asdict()

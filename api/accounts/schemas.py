@@ -24,15 +24,21 @@ def _prepared(password: Any) -> Any:
     return prepared(password) if short else password
 
 
+PlainPassword = Annotated[str, Text(SHORTEST_PASSWORD, LONGEST_PASSWORD, as_typed=True), BeforeValidator(_prepared)]
+Secret = Annotated[str, Text(1, LONGEST_SECRET, as_typed=True)]
+NewEmail = Annotated[Email, Text(3, LONGEST_EMAIL), AfterValidator(normalised_email)]
+Name = Annotated[str, Text(1, 200), Field(examples=["Ada"])]
+
+
 class Registration(Body):
     """A new account. E-mails compare without regard to case; the address serves to find events nearby.
 
-    A password that is among the most common ones, is the e-mail or only repeats or counts is refused.
+    A password that is among the most common ones, contains the e-mail's name or only repeats or counts is refused.
     """
 
-    email: Annotated[Email, Text(3, LONGEST_EMAIL), AfterValidator(normalised_email)]
-    password: Annotated[str, Text(SHORTEST_PASSWORD, LONGEST_PASSWORD, as_typed=True), BeforeValidator(_prepared)]
-    name: Annotated[str, Text(1, 200), Field(examples=["Ada"])]
+    email: NewEmail
+    password: PlainPassword
+    name: Name
     street: Place | None = None
     city: Place | None = None
     state: Place | None = None
@@ -43,6 +49,42 @@ class Registration(Body):
     def _is_strong(cls, password: str, info: ValidationInfo) -> str:
         expect_strong(password, info.data.get("email"))
         return password
+
+
+class AccountChange(Body):
+    """What is left out stays as it is; null takes a part of the address away."""
+
+    name: Name = Field(default_factory=str)
+    street: Place | None = None
+    city: Place | None = None
+    state: Place | None = None
+    country: Place | None = None
+
+    @property
+    def changes(self) -> dict[str, str | None]:
+        """What was sent and nothing else."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class PasswordChange(Body):
+    """The rules for `password` are those of registering."""
+
+    current_password: Secret
+    password: PlainPassword
+
+
+class EmailChange(Body):
+    """The e-mail to log in with from now on."""
+
+    email: NewEmail
+    current_password: Secret
+
+
+class PasswordReset(Body):
+    """The rules for `password` are those of registering."""
+
+    token: Secret
+    password: PlainPassword
 
 
 class AccountAnswer(BaseModel):
@@ -62,7 +104,7 @@ class AccountAnswer(BaseModel):
 class Refresh(Body):
     """The newest refresh token of a session."""
 
-    refresh_token: Annotated[str, Text(1, LONGEST_SECRET, as_typed=True)]
+    refresh_token: Secret
 
 
 class TokenAnswer(BaseModel):

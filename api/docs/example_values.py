@@ -13,6 +13,8 @@ SOME_REQUEST = "019a0000-0000-7000-8000-000000000006"
 BY_NAME: dict[str, Any] = {
     # accounts
     "password": "correct horse battery",
+    "current_password": "a battery of horses",
+    "token": "tixxety_reset_c2hvd24gaW4gdGhlIGRvY3VtZW50YXRpb24gb25seQ",
     "username": "ada@example.com",
     "street": "Doma laukums 1",
     "city": "Riga",

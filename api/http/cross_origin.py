@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 from api.http.idempotency_keys import HEADER as IDEMPOTENCY_KEY
 from api.http.write_responses import POSITION, REPLAYED
 
-METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 SENT = ("Authorization", "Content-Type", "If-None-Match", "If-Match", IDEMPOTENCY_KEY)
 EXPOSED = (POSITION, REPLAYED, "Location", "Retry-After", "X-Request-Id", "ETag", "Link")
 # Browsers keep what they were told for so long; Chromium for two hours at most.

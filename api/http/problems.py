@@ -53,6 +53,8 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "not-authenticated": ProblemType(401, "Not logged in", accounts.NotAuthenticated()),
     "invalid-credentials": ProblemType(401, "Wrong e-mail or password", accounts.InvalidCredentials()),
     "invalid-refresh-token": ProblemType(401, "Refresh token not good", accounts.InvalidRefreshToken()),
+    "invalid-reset-token": ProblemType(401, "Reset token not good", accounts.InvalidResetToken()),
+    "wrong-password": ProblemType(403, "Wrong password", accounts.WrongPassword()),
     "forbidden": ProblemType(403, "Not allowed", domain.NotTheOrganiser(), (http.AuditorsOnly(),)),
     "not-found": ProblemType(404, "Not found", http.NotFound()),
     "event-not-found": ProblemType(404, "No such event", domain.EventNotFound()),

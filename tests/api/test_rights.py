@@ -8,7 +8,8 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from accounts.tokens import Tokens
-from tests.api.conftest import JWT_SECRET, LoggedIn, LogIn
+from tests.api.conftest import JWT_SECRET, PASSWORD, LoggedIn, LogIn
+from tests.api.logins import reset_tokens, set_passwords
 from tests.api.programme import TOMORROW, crowd, event_body, folding, instant, new_event, reserve, set_roles
 
 Route = tuple[str, str]
@@ -26,7 +27,11 @@ MAY_CALL: dict[Route, tuple[str, ...]] = {
     ("POST", "/auth/refresh"): EVERYBODY,
     ("POST", "/auth/logout"): WITH_ACCOUNT,
     ("POST", "/auth/logout-everywhere"): WITH_ACCOUNT,
+    ("POST", "/auth/password-reset"): EVERYBODY,
     ("GET", "/auth/me"): WITH_ACCOUNT,
+    ("PATCH", "/auth/me"): WITH_ACCOUNT,
+    ("PUT", "/auth/password"): WITH_ACCOUNT,
+    ("PUT", "/auth/email"): WITH_ACCOUNT,
     ("DELETE", "/auth/me"): WITH_ACCOUNT,
     ("GET", "/events"): EVERYBODY,
     ("POST", "/events"): WITH_ACCOUNT,
@@ -86,14 +91,14 @@ class Stage:
     """An event with a reservation, and everybody who might ask about it."""
 
     def __init__(
-        self, accounts: list[LoggedIn], event: dict[str, Any], reservation: dict[str, Any], refresh_token: str
+        self, accounts: list[LoggedIn], event: dict[str, Any], reservation: dict[str, Any], logins: dict[str, Any]
     ) -> None:
         tokens = Tokens(JWT_SECRET)
         self.people: dict[str, LoggedIn | None] = {NOBODY: None}
         for name, account in zip(WITH_ACCOUNT, accounts, strict=True):
             roles = [name] if name in (AUDITOR, ANALYST, ADMIN) else []
             self.people[name] = account._replace(token=tokens.make(UUID(account.id), roles))
-        self.event, self.reservation, self.refresh_token = event, reservation, refresh_token
+        self.event, self.reservation, self.logins = event, reservation, logins
 
     def asked(self, route: Route, known: LoggedIn) -> dict[str, Any]:
         """A request that is all right but for who sends it."""
@@ -106,13 +111,19 @@ class Stage:
         bodies: dict[Route, dict[str, Any]] = {
             ("POST", "/auth/register"): {"json": login},
             ("POST", "/auth/login"): {"data": {"username": known.email, "password": login["password"]}},
-            ("POST", "/auth/refresh"): {"json": {"refresh_token": self.refresh_token}},
+            ("POST", "/auth/refresh"): {"json": {"refresh_token": self.logins["refresh_token"]}},
+            ("POST", "/auth/password-reset"): {"json": {"token": "x", "password": "a battery of horses"}},
+            ("PATCH", "/auth/me"): {"json": {"city": "Riga"}},
+            ("PUT", "/auth/password"): {"json": {"current_password": PASSWORD, "password": "a battery of horses"}},
+            ("PUT", "/auth/email"): {"json": {"current_password": PASSWORD, "email": login["email"]}},
             ("POST", "/events"): {"json": event_body()},
             ("PATCH", "/events/{event_id}"): {"json": {"max_per_buyer": 50}},
             ("POST", "/reservations"): {"json": {"event_id": self.event["id"]}},
             ("GET", "/audit/accounts"): {"params": {"email": known.email}},
             ("GET", "/audit/events/{event_id}/as-of"): {"params": {"at": self.reservation["placed_at"]}},
         }
+        if path == "/auth/password-reset":
+            bodies[route]["json"]["token"] = self.logins["reset_tokens"].pop()
         return request | bodies.get(route, {})
 
 
@@ -126,9 +137,11 @@ async def set_stage(app: FastAPI, client: httpx2.AsyncClient) -> Stage:
     response = await reserve(client, people[BUYER], event)
     position = response.headers["tixxety-position"]
     assert (await client.get("/events", params={"min_position": position})).status_code == 200
+    await set_passwords(app, accounts)
     async with app.state.services.pool.connection() as connection:
         session = await app.state.services.sessions.begin(connection, UUID(people[BUYER].id), [])
-    return Stage(accounts, event, response.json(), session.refresh_token)
+    logins = {"refresh_token": session.refresh_token, "reset_tokens": await reset_tokens(app, len(EVERYBODY))}
+    return Stage(accounts, event, response.json(), logins)
 
 
 async def test_a_route_answers_those_who_may_call_it_and_nobody_else(

@@ -16,7 +16,7 @@ from tixxety.settings import Settings
 README = (ROOT / "README.md").read_text()
 TEXTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 HOLD_SECONDS = 5
-ROUTE_ROW = re.compile(r"^\| `(GET|POST|PATCH|DELETE) (/[^`]*)` \|", re.MULTILINE)
+ROUTE_ROW = re.compile(r"^\| `(GET|POST|PUT|PATCH|DELETE) (/[^`]*)` \|", re.MULTILINE)
 COMMAND_ROW = re.compile(r"^\| `tixxety ([a-z-]+)([^`]*)` \|", re.MULTILINE)
 OPTION = re.compile(r"--[a-z][a-z-]*")
 VARIABLE_ROW = re.compile(r"^\| `([A-Z_]+)` \|", re.MULTILINE)

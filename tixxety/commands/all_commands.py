@@ -20,6 +20,7 @@ COMMANDS = {
     "rebuild": "Fold all tables for reading anew from the whole history, while they serve; then swap.",
     "grant": "Give an account a role; it counts at once.",
     "revoke": "Take a role from an account; it counts at once.",
+    "reset-password": "Print a token, or a link, by which the account's password can be set once.",
     "verify": "Prove the history and all that is made of it, or an export of it.",
     "analyst-url": (
         "Make a login that reads the projections alone, or give it a new password, and print its connection string."
@@ -35,7 +36,7 @@ COMMANDS = {
     ),
 }
 # The others have a module of their own name.
-MODULES = {"grant": "roles", "revoke": "roles"}
+MODULES = {"grant": "accounts", "revoke": "accounts", "reset-password": "accounts"}
 # Their `main` reads what follows by itself, and returns the exit code.
 READ_BY_THEMSELVES = ("test", "secrets")
 UNREAD = {"allow_extra_args": True, "ignore_unknown_options": True}

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from structlog.testing import capture_logs
 
 from accounts.sessions import REPEATED_SECONDS, SESSION_DAYS, SESSIONS_MAX
-from eventstore.postgres.connections import connect_as_owner
+from eventstore.postgres.connections import WORKER_ROLE, connect, connect_as_owner
 from tests.api.conftest import PASSWORD, LoggedIn, LogIn, problem_of
 from tests.api.programme import cancel, event_body, folding, new_event, pay, reserve, reserved, set_roles
 from workers.periodic_jobs import EndedLogins
@@ -149,7 +149,7 @@ async def test_the_worker_drops_what_is_over(client: httpx2.AsyncClient, app: Fa
     await begin(client, over)
     await as_owner(app, "UPDATE sessions SET expires_at = clock_timestamp() - interval '1 second'")
     await begin(client, lasting)
-    async with app.state.services.pool.connection() as connection:
+    async with await connect(app.state.services.config.box_office, role=WORKER_ROLE) as connection:
         await EndedLogins().work(connection)
     for account, left in ((over, 0), (lasting, 1)):
         assert await as_owner(app, IN_THE_DATABASE, account_id=account.id) == [(left,)]

@@ -130,7 +130,7 @@ async def test_an_unknown_address_is_not_found(client: httpx2.AsyncClient) -> No
 
 async def test_where_a_method_is_not_allowed_all_that_are_stand_in_the_answer(client: httpx2.AsyncClient) -> None:
     for path, allowed in (
-        ("/auth/me", "GET, HEAD, DELETE"),
+        ("/auth/me", "GET, HEAD, PATCH, DELETE"),
         ("/events", "GET, HEAD, POST"),
         (f"/events/{uuid4()}", "GET, HEAD, PATCH"),
         ("/auth/login", "POST"),

@@ -29,6 +29,7 @@ ASKING_THE_DATABASE = {
     "analyst-url": [],
     "export": [],
     "grant": ["ann@example.com", "admin"],
+    "reset-password": ["ann@example.com"],
     "migrate": [],
     "newest-seal": [],
     "rebuild": [],

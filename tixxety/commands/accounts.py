@@ -1,4 +1,4 @@
-"""`tixxety grant` and `tixxety revoke`: what an account may do beyond its own."""
+"""What operators do for accounts: `tixxety grant` and `revoke` roles, `tixxety reset-password`."""
 
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import typer
 from psycopg.errors import InsufficientPrivilege
 
-from accounts import roles
+from accounts import password_resets, roles
+from accounts.password_resets import GOOD_MINUTES
 from accounts.tokens import ROLES
 from tixxety.errors import Failure
 from tixxety.options import Home, box_office
@@ -15,6 +16,13 @@ from tixxety.processes.stop_signals import run
 Email = Annotated[str, typer.Argument(help="The account's e-mail.")]
 Role = Annotated[str, typer.Argument(help=f"One of {', '.join(ROLES)}.")]
 
+Page = Annotated[
+    str | None,
+    typer.Option("--page", metavar="URL", help="Your page that takes a new password: print a link to it."),
+]
+
+MAY_NOT_RESET = "This login may not let passwords be set: set MIGRATE_DATABASE_URL to the one that migrates."
+GOOD = f"It is good once, for {GOOD_MINUTES} minutes, at POST /auth/password-reset. Whoever has it, has the account."
 MAY_NOT_GRANT = "This login may not change roles: set MIGRATE_DATABASE_URL to the one that migrates."
 
 
@@ -26,6 +34,17 @@ def grant(email: Email, role: Role, home: Home = None) -> None:
 def revoke(email: Email, role: Role, home: Home = None) -> None:
     """Take a role from an account; it counts at once."""
     change_roles(home, roles.revoke, email, role)
+
+
+def reset_password(email: Email, page: Page = None, home: Home = None) -> None:
+    """Print a token, or a link, by which the account's password can be set once."""
+    with box_office(home, as_owner=True) as url:
+        try:
+            token = run(password_resets.make(url, email))
+        except InsufficientPrivilege:
+            raise Failure(MAY_NOT_RESET) from None
+    typer.echo(token if page is None else f"{page}#{token}")
+    typer.echo(GOOD, err=True)
 
 
 def change_roles(
