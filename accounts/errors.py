@@ -11,7 +11,7 @@ class NoSuchAccount(Refusal):
 
 
 class NotAuthenticated(Refusal):
-    """Log in at POST /auth/login and send the access token as "Authorization: Bearer …"."""
+    """Log in at POST /auth/login and send the access token, or send an API key, as "Authorization: Bearer …"."""
 
     code = "not-authenticated"
 
@@ -38,6 +38,26 @@ class InvalidResetToken(Refusal):
     """The token is none of ours, was used, or is over. Ask an operator for another: tixxety reset-password."""
 
     code = "invalid-reset-token"
+
+
+class ScopeMissing(Refusal):
+    """This key may not do that: it has not the scope {needed_scope}. Make one that has it at POST /auth/api-keys."""
+
+    code = "scope-missing"
+    needed_scope: str
+
+
+class NotForKeys(Refusal):
+    """No key may do that. Log in at POST /auth/login, and send the access token."""
+
+    code = "not-for-keys"
+
+
+class TooManyKeys(Refusal):
+    """Your account has {most} keys, and may not have more. Revoke one that is not used."""
+
+    code = "too-many-keys"
+    most: int
 
 
 class EmailTaken(Refusal):

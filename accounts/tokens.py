@@ -27,11 +27,13 @@ REMEMBERED_TOKENS = 131_072
 class Account(NamedTuple):
     """Who asks, as the token says. What the account may do beyond its own, `accounts.roles` reads when it is used.
 
-    The login is the session that the token belongs to; None in tokens of our versions before there were sessions.
+    The login is the session that the token belongs to; None in tokens of our versions before there were sessions. For a
+    key it is that, and the scopes are what it may do; None is all of it.
     """
 
     account_id: UUID
     login_id: UUID | None = None
+    scopes: frozenset[str] | None = None
 
     @property
     def actor(self) -> Actor:

@@ -5,11 +5,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import Depends, FastAPI
 
+from accounts.api_keys import KnownKeys
 from accounts.passwords import Passwords
 from accounts.sessions import Sessions
 from accounts.tokens import Tokens
 from api import health
-from api.accounts import password_routes, session_routes
+from api.accounts import api_key_routes, password_routes, session_routes
 from api.accounts import routes as accounts
 from api.analytics import routes as analytics
 from api.audit import account_routes, domain_event_routes, event_story_routes, record_routes
@@ -65,6 +66,7 @@ def create_app(config: ApiConfig) -> FastAPI:
         accounts,
         session_routes,
         password_routes,
+        api_key_routes,
         events,
         reservation_routes,
         reservations,
@@ -92,11 +94,12 @@ async def _open_services(stack: AsyncExitStack, config: ApiConfig, tokens: Token
     commands = await stack.enter_async_context(GroupCommit(office))
     reads = await stack.enter_async_context(SharedReads(office))
     watcher = await stack.enter_async_context(CheckpointWatcher(office))
+    pool = await stack.enter_async_context(connections.pool(office, config.pool_connections))
     passwords = Passwords()
     stack.callback(passwords.close)
     return Services(
         config=config,
-        pool=await stack.enter_async_context(connections.pool(office, config.pool_connections)),
+        pool=pool,
         health_pool=await stack.enter_async_context(health_pool),
         searches=await stack.enter_async_context(Searches(office)),
         reads=reads,
@@ -107,6 +110,7 @@ async def _open_services(stack: AsyncExitStack, config: ApiConfig, tokens: Token
         passwords=passwords,
         tokens=tokens,
         sessions=Sessions(config.jwt_secret),
+        api_keys=await stack.enter_async_context(KnownKeys(reads, pool)),
         rate_limits=RateLimits(on=config.rate_limits, trusted_proxies=config.trusted_proxies),
         projector_presence=ProjectorPresence(),
         failure_log=failure_log,

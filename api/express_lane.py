@@ -14,6 +14,7 @@ from fastapi import FastAPI, Response
 from pydantic import BaseModel, ValidationError
 from starlette.types import Message, Receive, Scope, Send
 
+from accounts.api_keys import PREFIX
 from accounts.errors import NotAuthenticated
 from accounts.tokens import Account
 from api.events.routes import first_page_key, list_events, read_event
@@ -60,9 +61,7 @@ class Asked:
         self.request_id = scope["state"]["request_id"] = new_request_id()
         self._headers = headers = _given_once(scope)
         self._body = body
-        self._token = headers.get(AUTHORIZATION)
-        if self._token is not None and not self._token.startswith(SCHEME):
-            raise Unusual
+        self._token = _token(headers.get(AUTHORIZATION))
         if CONTENT_ENCODING in headers:
             raise Unusual
         if scope["method"] == "GET" and (CONTENT_LENGTH in headers or TRANSFER_ENCODING in headers):
@@ -72,7 +71,7 @@ class Asked:
         """Who asks. Raises `NotAuthenticated`."""
         if self._token is None:
             raise NotAuthenticated
-        return self.services.tokens.check(self._token[len(SCHEME) :].decode("latin-1").strip())
+        return self.services.tokens.check(self._token)
 
     async def logged_in(self) -> Account:
         """The same for what can't be undone. Raises `NotAuthenticated`, also where the session has ended."""
@@ -259,6 +258,16 @@ def _given_once(scope: Scope) -> dict[bytes, bytes]:
     if len(headers) != len(scope["headers"]):
         raise Unusual
     return headers
+
+
+def _token(authorization: bytes | None) -> str | None:
+    """The access token. Raises `Unusual` for what is none, as an API key: what that may do is for the framework."""
+    if authorization is None:
+        return None
+    token = authorization[len(SCHEME) :].decode("latin-1").strip()
+    if not authorization.startswith(SCHEME) or token.startswith(PREFIX):
+        raise Unusual
+    return token
 
 
 def _again(first: Message, receive: Receive) -> Receive:

@@ -5,7 +5,7 @@ from uuid import UUID
 import psycopg
 import structlog
 
-from accounts import password_resets, sessions
+from accounts import api_keys, password_resets, sessions
 from domain.domain_event import KeptAggregate
 from eventstore import reading, snapshots
 from eventstore.postgres.connections import Connection
@@ -88,3 +88,4 @@ class EndedLogins(Job):
     async def work(self, connection: Connection) -> None:
         await sessions.forget(connection)
         await password_resets.forget(connection)
+        await api_keys.forget(connection)

@@ -1,14 +1,15 @@
 """What people send and get of their accounts."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationInfo, field_validator
 
+from accounts.api_keys import SCOPES
 from accounts.email_spelling import normalised_email
 from accounts.passwords import LONGEST_PASSWORD, prepared
 from accounts.weak_passwords import SHORTEST_PASSWORD, expect_strong
-from api.docs.example_values import SOME_BUYER
+from api.docs.example_values import SOME_BUYER, SOME_KEY
 from api.http.inputs import Body, Instant, Place, Text
 from api.http.text import LONGEST_DECOMPOSITION
 
@@ -24,6 +25,7 @@ def _prepared(password: Any) -> Any:
     return prepared(password) if short else password
 
 
+ApiScope = Literal["read", "reserve", "organise", "analyse", "audit"]
 PlainPassword = Annotated[str, Text(SHORTEST_PASSWORD, LONGEST_PASSWORD, as_typed=True), BeforeValidator(_prepared)]
 Secret = Annotated[str, Text(1, LONGEST_SECRET, as_typed=True)]
 NewEmail = Annotated[Email, Text(3, LONGEST_EMAIL), AfterValidator(normalised_email)]
@@ -85,6 +87,44 @@ class PasswordReset(Body):
 
     token: Secret
     password: PlainPassword
+
+
+class NewApiKey(Body):
+    """A key for a program: each of its scopes lets it do a part of what the account may, and nothing beyond that."""
+
+    name: Annotated[str, Text(1, 200), Field(examples=["door scanner"])]
+    scopes: Annotated[list[ApiScope], Field(min_length=1, max_length=len(SCOPES), examples=[["read", "reserve"]])]
+    expires_at: Annotated[Instant, Field(description="Null or left out: never.")] | None = None
+
+    @field_validator("scopes")
+    @classmethod
+    def _differ(cls, scopes: list[str]) -> list[str]:
+        if len(set(scopes)) < len(scopes):
+            raise ValueError("must not have the same scope twice")
+        return scopes
+
+
+class ApiKeyAnswer(BaseModel):
+    """A key without its secret."""
+
+    id: Annotated[UUID, Field(examples=[SOME_KEY])]
+    name: Annotated[str, Field(examples=["door scanner"])]
+    scopes: Annotated[list[str], Field(examples=[["read", "reserve"]])]
+    created_at: Instant
+    expires_at: Annotated[Instant, Field(description="When it ends by itself.")] | None
+    last_used_at: Annotated[Instant, Field(description="To some minutes; null: never.")] | None
+
+
+class MadeApiKeyAnswer(ApiKeyAnswer):
+    """A new key with its secret, which is shown this once."""
+
+    key: str
+
+
+class ApiKeysAnswer(BaseModel):
+    """All keys of an account that were not revoked; what has been over for 30 days is dropped."""
+
+    items: list[ApiKeyAnswer]
 
 
 class AccountAnswer(BaseModel):

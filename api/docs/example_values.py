@@ -7,6 +7,7 @@ SOME_TICKET_TYPE = "019a0000-0000-7000-8000-000000000002"
 SOME_RESERVATION = "019a0000-0000-7000-8000-000000000003"
 SOME_ORGANISER = "019a0000-0000-7000-8000-000000000004"
 SOME_BUYER = "019a0000-0000-7000-8000-000000000005"
+SOME_KEY = "019a0000-0000-7000-8000-000000000007"
 SOME_REQUEST = "019a0000-0000-7000-8000-000000000006"
 
 # One word, one meaning: Ann has just reserved two tickets for Olga's concert.
@@ -15,6 +16,10 @@ BY_NAME: dict[str, Any] = {
     "password": "correct horse battery",
     "current_password": "a battery of horses",
     "token": "tixxety_reset_c2hvd24gaW4gdGhlIGRvY3VtZW50YXRpb24gb25seQ",
+    "key": "tixxety_key_c2hvd24gaW4gdGhlIGRvY3VtZW50YXRpb24gb25seQ",
+    "key_id": SOME_KEY,
+    "expires_at": "2031-01-01T00:00:00Z",
+    "last_used_at": "2030-05-01T19:20:00Z",
     "username": "ada@example.com",
     "street": "Doma laukums 1",
     "city": "Riga",

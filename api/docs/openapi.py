@@ -12,13 +12,15 @@ from api.docs.examples import add_examples
 from api.docs.problem_pages import component_schemas
 from api.http.problems import MEDIA_TYPE, add_problem
 from api.plumbing.authentication import account_if_any, current_account
+from api.plumbing.scopes import ANY, NEEDS, NO_KEY
 
 ABOUT: dict[str, Any] = {
     "title": "Tixxety",
     "version": "1",
     "description": (
         "Reserve tickets, pay within the hold, never oversold.\n\n"
-        "Log in at `POST /auth/login` and send the token as `Authorization: Bearer …`. Every error is a problem "
+        "Log in at `POST /auth/login` and send the token as `Authorization: Bearer …`; programs send an API key in its "
+        "place (`POST /auth/api-keys`). Every error is a problem "
         "document (RFC 9457) whose `type` is the address of its documentation, listed at [/problems](/problems). "
         "Writes answer with `Tixxety-Position`; reading with `min_position` waits until that write shows. "
         "POSTs that write take an `Idempotency-Key`: the same key and body give the same answer and record nothing."
@@ -70,7 +72,8 @@ def _document(app: FastAPI, open_to_all: set[str], root_path: str) -> dict[str, 
         routes=app.routes,
     )
     for path, operations in document["paths"].items():
-        for operation in operations.values():
+        for method, operation in operations.items():
+            _document_scope(method.upper(), path, operation)
             _document_problems(path, operation)
             _document_headers(operation)
             _describe_body(operation)
@@ -100,6 +103,16 @@ def _calls(dependant: Dependant) -> set[Any]:
     return {dependant.call}.union(*map(_calls, dependant.dependencies))
 
 
+def _document_scope(method: str, path: str, operation: dict[str, Any]) -> None:
+    """Say what a key needs for it."""
+    need = NEEDS.get((method, path), NO_KEY)
+    if "security" not in operation or need.scope == ANY:
+        return
+    add_problem(operation["responses"], "not-for-keys" if need.scope is None else "scope-missing")
+    said = "No API key may do this." if need.scope is None else f"An API key needs the scope `{need.scope}`."
+    operation["description"] = f"{operation.get('description', '')}\n\n{said}".strip()
+
+
 def _document_problems(path: str, operation: dict[str, Any]) -> None:
     """Add what follows from the kind of route: its body, its token, its parameters, its path."""
     responses = operation["responses"]
@@ -113,7 +126,7 @@ def _document_problems(path: str, operation: dict[str, Any]) -> None:
     if "application/json" in body:
         codes.append("malformed-json")
     if "security" in operation:
-        codes += ["not-authenticated", "too-many-at-once", "database-away"]
+        codes += ["not-authenticated", "rate-limited", "too-many-at-once", "database-away"]
     if path.startswith("/auth/"):
         codes += ["rate-limited", "database-away"]
     if "503" in responses and "overloaded" in str(responses["503"]):

@@ -1,4 +1,4 @@
-"""How often one address may knock: requests to `/auth/*`, and failed logins of one account. Counted per process."""
+"""How often one address may knock: requests to `/auth/*`, failed logins of one account, unknown keys. Per process."""
 
 import re
 import time
@@ -15,6 +15,7 @@ from api.http.errors import RateLimited
 
 REQUESTS = RateLimitItemPerMinute(300, namespace="requests")
 FAILED_LOGINS = RateLimitItemPerMinute(10, 5, namespace="failed logins")
+UNKNOWN_KEYS = RateLimitItemPerMinute(60, namespace="unknown keys")
 
 NO_ADDRESS = "local"
 IPV6_NETWORK_BITS = 64
@@ -45,6 +46,16 @@ class RateLimits:
         """One more failed login. Address and account are one key, so that nobody can lock out another."""
         if self._on and not await self._windows.hit(FAILED_LOGINS, address, email):
             raise await self._refusal(FAILED_LOGINS, address, email)
+
+    async def check_unknown_keys(self, address: str) -> None:
+        """Refused after 60 unknown API keys in a minute from this address; not for keys met a moment ago."""
+        if self._on and not await self._windows.test(UNKNOWN_KEYS, address):
+            raise await self._refusal(UNKNOWN_KEYS, address)
+
+    async def count_unknown_key(self, address: str) -> None:
+        """One more key that there is not."""
+        if self._on and not await self._windows.hit(UNKNOWN_KEYS, address):
+            raise await self._refusal(UNKNOWN_KEYS, address)
 
     def address_of(self, scope: Scope) -> str:
         """Where a request comes from; `X-Forwarded-For` counts only as far as trusted proxies wrote it.

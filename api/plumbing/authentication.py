@@ -8,8 +8,10 @@ from uuid import UUID
 from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
 
-from accounts.errors import NotAuthenticated
+from accounts.api_keys import PREFIX
+from accounts.errors import NotAuthenticated, NotForKeys, ScopeMissing
 from accounts.tokens import Account
+from api.plumbing.scopes import ANY, need_of
 from api.plumbing.services import Services, TheServices
 from domain.errors import AccountClosed
 from eventstore.postgres import binary_parameters as binary
@@ -18,39 +20,54 @@ from eventstore.postgres.round_trips import Statement
 
 Lent = Callable[[], AbstractAsyncContextManager[Connection]]
 
-LOGIN_LIVES = Statement("login_lives", "SELECT EXISTS (SELECT FROM sessions WHERE session_id = $1::uuid)")
+LOGIN_LIVES = Statement(
+    "login_lives",
+    """
+SELECT EXISTS (SELECT FROM sessions WHERE session_id = $1::uuid)
+    OR EXISTS (SELECT FROM api_keys WHERE key_id = $1::uuid)
+""",
+)
 ACCOUNT_LIVES = "SELECT EXISTS (SELECT FROM accounts WHERE account_id = %(account_id)s)"
-
-# Where it need not be asked at once whether the login goes on: a hold ends by itself, and `Reader` asks as it reads.
-BY_TOKEN_ALONE = {
-    ("POST", "/reservations"),
-    ("GET", "/reservations"),
-    ("GET", "/reservations/{reservation_id}"),
-    ("GET", "/events"),
-    ("GET", "/events/for-you"),
-    ("GET", "/events/{event_id}"),
-    ("GET", "/analytics/events/{event_id}/sales"),
-}
 
 _bearer = OAuth2PasswordBearer("/auth/login", scheme_name="login", auto_error=False)
 BearerToken = Annotated[str | None, Depends(_bearer)]
 
 
 async def account_if_any(request: Request, token: BearerToken, services: TheServices) -> Account | None:
-    """Who asks, as the token says; None without one.
+    """Who asks, as the token or the key says; None without one.
 
-    Raises `NotAuthenticated` for a token that is not ours, and, but for `BY_TOKEN_ALONE`, whose session has ended.
+    Raises `NotAuthenticated` for what is not ours, or has ended where the route asks for that; `ScopeMissing` and
+    `NotForKeys` for a key that may not do this.
     """
     if token is None:
         return None
-    account = services.tokens.check(token)
-    if (request.method, request.scope["route"].path) not in BY_TOKEN_ALONE:
-        await expect_logged_in(services, account)
-    return account
+    need = need_of(request.scope)
+    if token.startswith(PREFIX):
+        account = await _account_of_key(token, request, services)
+        if need.scope is None:
+            raise NotForKeys
+        if need.scope != ANY and need.scope not in (account.scopes or ()):
+            raise ScopeMissing(need.scope)
+    else:
+        account = services.tokens.check(token)
+    return await expect_logged_in(services, account) if need.at_once else account
+
+
+async def _account_of_key(key: str, request: Request, services: Services) -> Account:
+    """Raises `NotAuthenticated`, and `RateLimited` once too many unknown keys came from there."""
+    if (known := services.api_keys.at_hand(key)) is not None:
+        return known
+    address = services.rate_limits.address_of(request.scope)
+    await services.rate_limits.check_unknown_keys(address)
+    found = await services.api_keys.find(key)
+    if found is None:
+        await services.rate_limits.count_unknown_key(address)
+        raise NotAuthenticated
+    return found
 
 
 async def expect_logged_in(services: Services, account: Account) -> Account:
-    """The account again. Raises `NotAuthenticated` once its session has ended, and `TooManyAtOnce`."""
+    """The account again. Raises `NotAuthenticated` once its session or key has ended, and `TooManyAtOnce`."""
     if account.login_id is None:
         return account
     await services.read_turns.begin(account.account_id)

@@ -32,7 +32,8 @@ STANDING = Statement(
     "standing",
     """
 SELECT EXISTS (SELECT FROM accounts WHERE account_id = $1::uuid),
-       $2::uuid IS NULL OR EXISTS (SELECT FROM sessions WHERE session_id = $2::uuid),
+       $2::uuid IS NULL OR EXISTS (SELECT FROM sessions WHERE session_id = $2::uuid)
+           OR EXISTS (SELECT FROM api_keys WHERE key_id = $2::uuid),
        (SELECT coalesce(max(notification_id), 0) FROM stored_events), (SELECT position FROM checkpoint)
 """,
 )

@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import Depends, Request
 from psycopg_pool import AsyncConnectionPool
 
+from accounts.api_keys import KnownKeys
 from accounts.passwords import Passwords
 from accounts.sessions import Sessions
 from accounts.tokens import Tokens
@@ -54,6 +55,7 @@ class Services:
     passwords: Passwords
     tokens: Tokens
     sessions: Sessions
+    api_keys: KnownKeys
     rate_limits: RateLimits
     projector_presence: ProjectorPresence
     failure_log: FailureLog

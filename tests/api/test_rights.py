@@ -7,7 +7,10 @@ import httpx2
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from accounts import api_keys
 from accounts.tokens import Tokens
+from api.plumbing.authentication import account_if_any
+from api.plumbing.scopes import NEEDS
 from tests.api.conftest import JWT_SECRET, PASSWORD, LoggedIn, LogIn
 from tests.api.logins import reset_tokens, set_passwords
 from tests.api.programme import TOMORROW, crowd, event_body, folding, instant, new_event, reserve, set_roles
@@ -29,6 +32,9 @@ MAY_CALL: dict[Route, tuple[str, ...]] = {
     ("POST", "/auth/logout-everywhere"): WITH_ACCOUNT,
     ("POST", "/auth/password-reset"): EVERYBODY,
     ("GET", "/auth/me"): WITH_ACCOUNT,
+    ("GET", "/auth/api-keys"): WITH_ACCOUNT,
+    ("POST", "/auth/api-keys"): WITH_ACCOUNT,
+    ("DELETE", "/auth/api-keys/{key_id}"): ITS_BUYER,
     ("PATCH", "/auth/me"): WITH_ACCOUNT,
     ("PUT", "/auth/password"): WITH_ACCOUNT,
     ("PUT", "/auth/email"): WITH_ACCOUNT,
@@ -87,6 +93,21 @@ def test_every_route_says_who_may_call_it(app: FastAPI) -> None:
     assert routes_of(app) == MAY_CALL.keys()
 
 
+def test_every_route_that_knows_who_asks_says_what_a_key_needs(app: FastAPI) -> None:
+    knowing = {
+        (method, route.path)
+        for route in all_routes(app.routes)
+        for method in route.methods
+        if account_if_any in calls(route.dependant)
+    }
+    assert knowing == NEEDS.keys()
+
+
+def calls(dependant: Any) -> set[Any]:
+    """What is asked before a route answers."""
+    return {dependant.call}.union(*map(calls, dependant.dependencies))
+
+
 class Stage:
     """An event with a reservation, and everybody who might ask about it."""
 
@@ -105,7 +126,12 @@ class Stage:
         method, path = route
         buyer = self.people[BUYER]
         assert buyer is not None
-        ids = {"event_id": self.event["id"], "reservation_id": self.reservation["id"], "buyer_id": buyer.id}
+        ids = {
+            "event_id": self.event["id"],
+            "reservation_id": self.reservation["id"],
+            "buyer_id": buyer.id,
+            "key_id": self.logins["key_id"],
+        }
         request: dict[str, Any] = {"method": method, "url": path.format(**ids, code="sold-out", name="swagger-ui.css")}
         login = {"email": f"{uuid4().hex}@example.com", "password": "correct horse battery", "name": "Ada"}
         bodies: dict[Route, dict[str, Any]] = {
@@ -113,6 +139,7 @@ class Stage:
             ("POST", "/auth/login"): {"data": {"username": known.email, "password": login["password"]}},
             ("POST", "/auth/refresh"): {"json": {"refresh_token": self.logins["refresh_token"]}},
             ("POST", "/auth/password-reset"): {"json": {"token": "x", "password": "a battery of horses"}},
+            ("POST", "/auth/api-keys"): {"json": {"name": "a program", "scopes": ["read"]}},
             ("PATCH", "/auth/me"): {"json": {"city": "Riga"}},
             ("PUT", "/auth/password"): {"json": {"current_password": PASSWORD, "password": "a battery of horses"}},
             ("PUT", "/auth/email"): {"json": {"current_password": PASSWORD, "email": login["email"]}},
@@ -140,7 +167,12 @@ async def set_stage(app: FastAPI, client: httpx2.AsyncClient) -> Stage:
     await set_passwords(app, accounts)
     async with app.state.services.pool.connection() as connection:
         session = await app.state.services.sessions.begin(connection, UUID(people[BUYER].id), [])
-    logins = {"refresh_token": session.refresh_token, "reset_tokens": await reset_tokens(app, len(EVERYBODY))}
+        buyers_key = await api_keys.create(
+            connection, session.account_id, name="a program", scopes=["read"], expires_at=None
+        )
+    assert buyers_key is not None
+    logins = {"refresh_token": session.refresh_token, "key_id": buyers_key[0].id}
+    logins["reset_tokens"] = await reset_tokens(app, len(EVERYBODY))
     return Stage(accounts, event, response.json(), logins)
 
 

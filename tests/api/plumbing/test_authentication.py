@@ -90,7 +90,7 @@ def test_our_own_token_says_who_and_whatever_else_it_says_gives_no_right() -> No
     tokens = Tokens(JWT_SECRET)
     for token in (tokens.make(UUID(ACCOUNT_ID), ["admin"]), signed(), signed(roles=None), signed(roles=7)):
         account = tokens.check(token)
-        assert account == (UUID(ACCOUNT_ID), None)
+        assert account == (UUID(ACCOUNT_ID), None, None)
         assert not account.actor.is_admin
 
 
