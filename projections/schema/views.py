@@ -8,6 +8,7 @@ VIEWS: dict[str, tuple[str, ...]] = {
     "time_to_sell_out": ("event_id", "ticket_type_id"),
     "funnel": ("event_id", "ticket_type_id", "place"),
     "organisers": ("organiser_id", "currency"),
+    "capacity_over_time": ("event_id", "ticket_type_id", "position"),
     "unmet_demand": ("event_id", "minute", "ticket_type_id", "reason"),
     "refused_accounts": ("event_id", "reason", "account_id"),
     "turned_away": ("event_id", "reason"),

@@ -1,6 +1,6 @@
 """The table of contents: every projection there is. A new one is a module, a .sql file and a line here."""
 
-from projections.tables import audit_trail, events, reservations, sales_by_minute, ticket_types
+from projections.tables import audit_trail, capacity_changes, events, reservations, sales_by_minute, ticket_types
 from projections.tables.table import Table
 
 TABLES: tuple[Table, ...] = (
@@ -8,5 +8,6 @@ TABLES: tuple[Table, ...] = (
     ticket_types.TABLE,
     reservations.TABLE,
     sales_by_minute.TABLE,
+    capacity_changes.TABLE,
     audit_trail.TABLE,
 )

@@ -42,6 +42,14 @@ FROM sales_by_minute JOIN ticket_types AS t USING (event_id, ticket_type_id)
 GROUP BY day, t.currency ORDER BY day DESC;
 """,
     ),
+    "capacity_changes": Example(
+        "Who changes capacities after the start of sales, and how often?",
+        """
+SELECT title, count(*) AS changes, max(c.changed_at) AS last_changed_at
+FROM capacity_changes AS c JOIN events USING (event_id)
+WHERE c.changed_at > coalesce(sales_open_at, created_at) GROUP BY event_id, title ORDER BY changes DESC;
+""",
+    ),
     "audit_trail": Example(
         "How many requests of each kind had an effect, and how many accounts made them?",
         """
@@ -99,6 +107,14 @@ FROM funnel GROUP BY place, step ORDER BY place;
         """
 SELECT currency, organiser_id, events, tickets_sold, net_minor / 100.0 AS net, refunds_minor / 100.0 AS refunds
 FROM organisers ORDER BY currency, net_minor DESC;
+""",
+    ),
+    "capacity_over_time": Example(
+        "How many tickets of each kind were for sale, and from when on?",
+        """
+SELECT title, name, o.changed_at, o.capacity, o.withheld, o.for_sale
+FROM capacity_over_time AS o JOIN ticket_types USING (event_id, ticket_type_id) JOIN events USING (event_id)
+ORDER BY title, name, o.position;
 """,
     ),
     "unmet_demand": Example(

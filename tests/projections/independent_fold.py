@@ -17,6 +17,7 @@ TABLES = {
     "ticket_types": (itemgetter("ticket_type_id"), "SELECT * FROM ticket_types"),
     "reservations": (itemgetter("reservation_id"), "SELECT * FROM reservations"),
     "sales_by_minute": (itemgetter("event_id", "minute", "ticket_type_id"), "SELECT * FROM sales_by_minute"),
+    "capacity_changes": (itemgetter("ticket_type_id", "position"), "SELECT * FROM capacity_changes"),
     "audit_trail": (itemgetter("position"), "SELECT * FROM audit_trail"),
 }
 COUNTS = ("placed", "paid", "expired", "cancelled", "returned")
@@ -55,6 +56,7 @@ class Books:
         self.ticket_types: dict[Any, dict[str, Any]] = {}
         self.reservations: dict[Any, dict[str, Any]] = {}
         self.sales_by_minute: dict[Any, dict[str, Any]] = {}
+        self.capacity_changes: dict[Any, dict[str, Any]] = {}
         self.audit_trail: dict[Any, dict[str, Any]] = {}
 
     def read(self, position: int, it: Any) -> None:
@@ -64,7 +66,7 @@ class Books:
         if topic.startswith("Reservation"):
             self.purchase(topic, it, position)
         elif topic in ("TicketsHeld", "TicketsSold", "TicketsReleased", "CapacityChanged"):
-            self.inventory(topic, it)
+            self.inventory(topic, it, position)
             self.ticket_types[it.ticket_type_id]["position"] = position
             if topic != "CapacityChanged":
                 self.sales(topic, it)["position"] = position
@@ -105,10 +107,11 @@ class Books:
         row[f"{verb}_at"], row["position"] = it.timestamp, position
         row["status"] = "reserved" if verb == "placed" else verb
 
-    def inventory(self, topic: str, it: Any) -> None:
+    def inventory(self, topic: str, it: Any, position: int) -> None:
         row = self.ticket_types[it.ticket_type_id]
         if topic == "CapacityChanged":
             row["capacity"] = it.capacity
+            self.capacity_step(row, it, position, capacity=it.capacity)
         if topic == "TicketsHeld":
             row["reserved"] += it.quantity
         if topic == "TicketsSold" or (topic == "TicketsReleased" and it.was == "held"):
@@ -117,6 +120,11 @@ class Books:
             row["paid"] += it.quantity
         if topic == "TicketsReleased" and it.was == "sold":
             row["paid"] -= it.quantity
+
+    def capacity_step(self, ticket_type: dict[str, Any], it: Any, position: int, **step: int) -> None:
+        ids = {name: ticket_type[name] for name in ("ticket_type_id", "event_id")}
+        row = {**ids, "position": position, "changed_at": it.timestamp, "capacity": None, "withheld": 0}
+        self.capacity_changes[ids["ticket_type_id"], position] = row | step
 
     def sales(self, topic: str, it: Any) -> dict[str, Any]:
         into_the_minute = timedelta(seconds=it.timestamp.second, microseconds=it.timestamp.microsecond)
@@ -162,3 +170,4 @@ class Books:
                 "place": place,
                 "position": position,
             }
+            self.capacity_step(self.ticket_types[offer.ticket_type_id], created, position, capacity=offer.capacity)
