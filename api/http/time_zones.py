@@ -1,6 +1,6 @@
 """The time zones that an event may be in, by their IANA names, and what a clock there shows."""
 
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Annotated
@@ -48,9 +48,24 @@ def _zone(name: str) -> tzinfo:
         return UTC
 
 
-def local(at: datetime | None, time_zone: str) -> str | None:
+def on_a_clock(at: datetime, time_zone: str) -> str:
     """The instant as a clock in the time zone shows it, with its offset from UTC."""
-    return None if at is None else at.astimezone(_zone(time_zone)).isoformat()
+    return at.astimezone(_zone(time_zone)).isoformat()
+
+
+def local(at: datetime | None, time_zone: str) -> str | None:
+    """The same, also of an instant that there is none of."""
+    return None if at is None else on_a_clock(at, time_zone)
+
+
+def midnights(first: datetime, last: datetime, time_zone: str) -> list[datetime]:
+    """When the days there begin, from the one of the instant `first` on to the second one after `last`, in UTC.
+
+    Where the clock skips midnight a day begins with what it shows next; where it shows midnight twice, with the first.
+    """
+    zone = _zone(time_zone)
+    day, days = first.astimezone(zone).date(), (last.astimezone(zone).date() - first.astimezone(zone).date()).days
+    return [datetime.combine(day + timedelta(n), time(), zone).astimezone(UTC) for n in range(days + 3)]
 
 
 TimeZone = Annotated[

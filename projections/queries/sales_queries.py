@@ -1,8 +1,9 @@
 """Queries about the sales of one event: buckets of time in order, each bounded by `limit`."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal, NamedTuple
+from typing import Literal, LiteralString, NamedTuple
 from uuid import UUID
 
 from psycopg.rows import args_row
@@ -11,7 +12,11 @@ from eventstore.postgres.connections import Connection
 
 Bucket = Literal["minute", "hour", "day"]
 
-ORGANISER = "SELECT organiser_id FROM events WHERE event_id = %(event_id)s"
+EVENT = """
+SELECT organiser_id, time_zone, (SELECT min(minute) FROM sales_by_minute WHERE event_id = %(event_id)s),
+       (SELECT max(minute) FROM sales_by_minute WHERE event_id = %(event_id)s)
+FROM events WHERE event_id = %(event_id)s
+"""
 # A minute is a row already, found by its key; longer ones are summed up from where the page begins.
 MINUTES = """
 SELECT minute, ticket_type_id, s.placed, s.paid, expired, cancelled, returned, tickets_placed, tickets_paid,
@@ -22,8 +27,8 @@ WHERE event_id = %(event_id)s
        OR (minute, ticket_type_id) > (%(after_begins_at)s::timestamptz, %(after_ticket_type_id)s::uuid))
 ORDER BY minute, ticket_type_id LIMIT %(limit)s
 """
-BUCKETS = """
-SELECT date_trunc(%(bucket)s, minute, 'UTC') AS begins_at, ticket_type_id, sum(s.placed), sum(s.paid), sum(expired),
+HOURS = """
+SELECT date_trunc('hour', minute, 'UTC') AS begins_at, ticket_type_id, sum(s.placed), sum(s.paid), sum(expired),
        sum(cancelled), sum(returned), sum(tickets_placed)::bigint, sum(tickets_paid)::bigint,
        sum(tickets_expired)::bigint, sum(tickets_cancelled)::bigint, sum(tickets_returned)::bigint, sum(revenue_minor),
        sum(refunds_minor), t.currency
@@ -32,10 +37,35 @@ WHERE event_id = %(event_id)s
   AND (%(after_begins_at)s::timestamptz IS NULL OR minute >= %(after_begins_at)s::timestamptz)
 GROUP BY begins_at, ticket_type_id, t.currency
 HAVING %(after_begins_at)s::timestamptz IS NULL
-       OR (date_trunc(%(bucket)s, minute, 'UTC'), ticket_type_id)
+       OR (date_trunc('hour', minute, 'UTC'), ticket_type_id)
           > (%(after_begins_at)s::timestamptz, %(after_ticket_type_id)s::uuid)
 ORDER BY begins_at, ticket_type_id LIMIT %(limit)s
 """
+# When each day begins at the place of the event, the caller says: a server may not know every time zone.
+DAYS = """
+SELECT (%(midnights)s::timestamptz[])[width_bucket(minute, %(midnights)s::timestamptz[])] AS begins_at, ticket_type_id,
+       sum(s.placed), sum(s.paid), sum(expired), sum(cancelled), sum(returned), sum(tickets_placed)::bigint,
+       sum(tickets_paid)::bigint, sum(tickets_expired)::bigint, sum(tickets_cancelled)::bigint,
+       sum(tickets_returned)::bigint, sum(revenue_minor), sum(refunds_minor), t.currency
+FROM sales_by_minute AS s JOIN ticket_types AS t USING (event_id, ticket_type_id)
+WHERE event_id = %(event_id)s
+  AND (%(after_begins_at)s::timestamptz IS NULL OR minute >= %(after_begins_at)s::timestamptz)
+GROUP BY begins_at, ticket_type_id, t.currency
+HAVING %(after_begins_at)s::timestamptz IS NULL
+       OR ((%(midnights)s::timestamptz[])[width_bucket(minute, %(midnights)s::timestamptz[])], ticket_type_id)
+          > (%(after_begins_at)s::timestamptz, %(after_ticket_type_id)s::uuid)
+ORDER BY begins_at, ticket_type_id LIMIT %(limit)s
+"""
+QUERIES: dict[Bucket, LiteralString] = {"minute": MINUTES, "hour": HOURS, "day": DAYS}
+
+
+class SoldEvent(NamedTuple):
+    """Whose event it is, in which time zone, and the first and the last minute of its sales; None without any."""
+
+    organiser_id: UUID
+    time_zone: str
+    first_minute: datetime | None
+    last_minute: datetime | None
 
 
 class Sales(NamedTuple):
@@ -58,27 +88,34 @@ class Sales(NamedTuple):
     currency: str
 
 
-async def organiser(connection: Connection, event_id: UUID) -> UUID | None:
-    """Whose event it is; None when there is none."""
-    row = await (await connection.execute(ORGANISER, {"event_id": event_id})).fetchone()
-    return row[0] if row else None
+async def sold_event(connection: Connection, event_id: UUID) -> SoldEvent | None:
+    """None when there is no such event."""
+    async with connection.cursor(binary=True, row_factory=args_row(SoldEvent)) as cursor:
+        return await (await cursor.execute(EVENT, {"event_id": event_id})).fetchone()
 
 
 async def sales(
-    connection: Connection, event_id: UUID, *, bucket: Bucket, after: tuple[datetime, UUID] | None, limit: int
+    connection: Connection,
+    event_id: UUID,
+    *,
+    bucket: Bucket,
+    midnights: Sequence[datetime],
+    after: tuple[datetime, UUID] | None,
+    limit: int,
 ) -> list[Sales]:
     """Buckets in which anything happened, by (`begins_at`, `ticket_type_id`), those that come behind `after`.
 
+    Each day begins at one of `midnights`, which come in order; the first is not behind the first minute of the sales.
     Hours and days cost as many rows as minutes with sales come behind `after`.
     """
     after_begins_at, after_ticket_type_id = after or (None, None)
     values = {
         "event_id": event_id,
-        "bucket": bucket,
+        "midnights": list(midnights),
         "after_begins_at": after_begins_at,
         "after_ticket_type_id": after_ticket_type_id,
         "limit": limit,
     }
     async with connection.cursor(binary=True, row_factory=args_row(Sales)) as cursor:
-        await cursor.execute(MINUTES if bucket == "minute" else BUCKETS, values, prepare=False)
+        await cursor.execute(QUERIES[bucket], values, prepare=False)
         return await cursor.fetchall()

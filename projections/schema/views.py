@@ -3,6 +3,8 @@
 VIEWS: dict[str, tuple[str, ...]] = {
     "sales_by_hour": ("event_id", "hour", "ticket_type_id"),
     "sales_by_day": ("event_id", "day", "ticket_type_id"),
+    "sales_by_local_day": ("event_id", "day", "ticket_type_id"),
+    "sales_curve": ("event_id", "days_before_start"),
     "conversion": ("event_id", "ticket_type_id"),
     "time_to_pay": ("event_id", "ticket_type_id"),
     "time_to_sell_out": ("event_id", "ticket_type_id"),

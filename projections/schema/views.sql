@@ -38,7 +38,7 @@ FROM sales_by_minute AS s JOIN ticket_types AS t USING (event_id, ticket_type_id
 GROUP BY event_id, day, ticket_type_id, t.currency;
 COMMENT ON VIEW sales_by_day IS 'One row per event, day and ticket type in which anything was reserved, paid or given back: sales_by_minute summed up.';
 COMMENT ON COLUMN sales_by_day.event_id IS 'The event: a row of the table events.';
-COMMENT ON COLUMN sales_by_day.day IS 'The day, in UTC. For days of another time zone group sales_by_minute by (minute AT TIME ZONE ''Europe/Riga'')::date.';
+COMMENT ON COLUMN sales_by_day.day IS 'The day, in UTC. Those at the place of the event are in sales_by_local_day; for another time zone group sales_by_minute by (minute AT TIME ZONE ''Europe/Riga'')::date.';
 COMMENT ON COLUMN sales_by_day.ticket_type_id IS 'The kind of ticket: a row of the table ticket_types.';
 COMMENT ON COLUMN sales_by_day.placed IS 'Reservations placed in the day.';
 COMMENT ON COLUMN sales_by_day.paid IS 'Reservations paid in the day.';

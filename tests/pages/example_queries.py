@@ -72,6 +72,23 @@ SELECT title, day, currency, sum(tickets_paid) AS tickets, sum(revenue_minor) / 
 FROM sales_by_day JOIN events USING (event_id) GROUP BY event_id, title, day, currency ORDER BY day DESC, revenue DESC;
 """,
     ),
+    "sales_by_local_day": Example(
+        "Which days of the week, at the place of each event, sell best?",
+        """
+SELECT to_char(day, 'Day') AS weekday, sum(tickets_paid) AS tickets
+FROM sales_by_local_day GROUP BY weekday, extract(isodow FROM day) ORDER BY extract(isodow FROM day);
+""",
+    ),
+    "sales_curve": Example(
+        "How full was each event a week before its start, and how full is it now?",
+        """
+SELECT title, sum(tickets_paid - tickets_returned) FILTER (WHERE days_before_start >= 7) / capacity AS week_before,
+       sum(tickets_paid - tickets_returned) / capacity AS now
+FROM sales_curve JOIN events USING (event_id)
+JOIN (SELECT event_id, sum(capacity) AS capacity FROM ticket_types GROUP BY event_id) AS halls USING (event_id)
+GROUP BY event_id, title, capacity ORDER BY now DESC;
+""",
+    ),
     "conversion": Example(
         "Where do most reservations run out unpaid?",
         """

@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from operator import itemgetter
 from statistics import quantiles
 from typing import Any
 from uuid import uuid4
@@ -211,23 +210,6 @@ async def test_an_organiser_has_a_row_for_each_currency(database_url: str, comma
             "refunds_minor": refunds,
             "net_minor": revenue - refunds,
         }
-
-
-async def test_capacities_over_time_are_what_each_step_left(database_url: str, commands: list[Command]) -> None:
-    await fill(database_url, commands)
-    tables = expected_of(commands)
-    async with await connect(database_url) as connection:
-        shown = by_ticket_type(await ask(connection, "SELECT * FROM capacity_over_time ORDER BY position"))
-    assert {key[1] for key in shown} == tables["ticket_types"].keys()
-    steps = by_ticket_type(list(tables["capacity_changes"].values()))
-    for key, rows in shown.items():
-        capacity = withheld = 0
-        for row, step in zip(rows, sorted(steps[key], key=itemgetter("position")), strict=True):
-            capacity, withheld = step["capacity"] or capacity, withheld + step["withheld"]
-            assert (row["position"], row["changed_at"]) == (step["position"], step["changed_at"])
-            assert (row["capacity"], row["withheld"], row["for_sale"]) == (capacity, withheld, capacity - withheld)
-        assert rows[-1]["capacity"] == tables["ticket_types"][key[1]]["capacity"]
-    assert max(map(len, shown.values())) > 1
 
 
 async def test_who_was_turned_away_counts_once_and_is_served_with_any_reservation(

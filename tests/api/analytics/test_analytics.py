@@ -1,8 +1,9 @@
 """How an event sells, over HTTP: who may ask, and that the buckets are what was recorded."""
 
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx2
 import pytest
@@ -10,16 +11,17 @@ from fastapi import FastAPI
 from psycopg.rows import dict_row
 
 from accounts.roles import grant, revoke
-from eventstore.postgres.connections import connect
+from eventstore.postgres.connections import WORKER_ROLE, connect
 from tests.api.conftest import LoggedIn, LogIn, log_in, problem_of
 from tests.api.programme import UNKNOWN_ID, cancel, crowd, folding, new_event, pay, reserved, ticket_type
 from tests.projections.histories import BoxOffice
 from tests.projections.independent_fold import COUNTS
 from tests.projections.sold import fill
+from tests.projections.test_views_over_time import LONG_DAY, SHORT_DAY, Sale, around
 
 MOST_EVENTFUL = """
-SELECT event_id, organiser_id FROM sales_by_minute JOIN events USING (event_id)
-GROUP BY event_id, organiser_id ORDER BY count(*) DESC LIMIT 1
+SELECT event_id, time_zone FROM sales_by_minute JOIN events USING (event_id)
+WHERE time_zone <> 'UTC' GROUP BY event_id, time_zone ORDER BY count(*) DESC LIMIT 1
 """
 MINUTES = "SELECT * FROM sales_by_minute WHERE event_id = %(event_id)s ORDER BY minute, ticket_type_id"
 SUMS = (*COUNTS, *(f"tickets_{count}" for count in COUNTS), "revenue_minor", "refunds_minor")
@@ -108,19 +110,52 @@ async def test_pages_of_any_size_are_the_table_summed_up(
 ) -> None:
     await fill(database_url, BoxOffice(3).commands(600))
     async with await connect(database_url, timezone="Asia/Kathmandu") as connection:
-        [(event_id, _)] = await (await connection.execute(MOST_EVENTFUL)).fetchall()
+        [(event_id, time_zone)] = await (await connection.execute(MOST_EVENTFUL)).fetchall()
         async with connection.cursor(row_factory=dict_row) as cursor:
             minutes = await (await cursor.execute(MINUTES, {"event_id": event_id})).fetchall()
     expected: dict[tuple[datetime, str], dict[str, int]] = {}
     for row in minutes:
-        at = row["minute"]
-        begins_at = at - timedelta(seconds=at.timestamp() % {"minute": 60, "hour": 3_600, "day": 86_400}[bucket])
+        at = row["minute"].astimezone(UTC if bucket == "hour" else ZoneInfo(time_zone))
+        begins_at = at.replace(
+            **dict.fromkeys({"minute": (), "hour": ("minute",), "day": ("hour", "minute")}[bucket], 0)
+        )
         sums = expected.setdefault((begins_at, str(row["ticket_type_id"])), dict.fromkeys(SUMS, 0))
         for count in SUMS:
             sums[count] += int(row[count])
     assert len(minutes) > 3
+    lengths = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
     for limit in (1, 2, 3, 200):
         items = await sales(client, analyst, event_id, bucket=bucket, limit=limit)
+        for item in items:
+            begins_at = datetime.fromisoformat(item["begins_at"])
+            assert item["begins_at_local"] == begins_at.astimezone(ZoneInfo(time_zone)).isoformat()
+            assert datetime.fromisoformat(item["ends_at"]) == begins_at + lengths[bucket]
         keys = [(datetime.fromisoformat(item["begins_at"]), item["ticket_type_id"]) for item in items]
         assert keys == sorted(expected)
         assert [{count: item[count] for count in SUMS} for item in items] == [expected[key] for key in keys]
+
+
+async def test_a_day_is_one_of_the_events_calendar_and_has_23_or_25_hours_where_the_clock_is_changed(
+    client: httpx2.AsyncClient, analyst: LoggedIn, database_url: str
+) -> None:
+    sale = Sale("Europe/Riga")
+    for day in (LONG_DAY, SHORT_DAY):
+        for at in around(day, "Europe/Riga"):
+            sale.buy(at)
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
+        await sale.programme.fold(connection)
+    for limit in (1, 200):
+        items = await sales(client, analyst, sale.event_id, bucket="day", limit=limit)
+        assert [(item["begins_at_local"], hours_of(item), item["tickets_paid"]) for item in items] == [
+            ("2035-10-27T00:00:00+03:00", 24, 1),
+            ("2035-10-28T00:00:00+03:00", 25, 2),
+            ("2035-10-29T00:00:00+02:00", 24, 1),
+            ("2036-03-29T00:00:00+02:00", 24, 1),
+            ("2036-03-30T00:00:00+02:00", 23, 2),
+            ("2036-03-31T00:00:00+03:00", 24, 1),
+        ]
+
+
+def hours_of(item: dict[str, Any]) -> float:
+    length = datetime.fromisoformat(item["ends_at"]) - datetime.fromisoformat(item["begins_at"])
+    return length / timedelta(hours=1)
