@@ -26,9 +26,10 @@ GROUP BY a.relname, b.oid ORDER BY a.relname
 COMPARE = sql.SQL("""
 SELECT to_jsonb(live), to_jsonb(fresh), count(*) OVER ()
 FROM (SELECT {columns} FROM {live}) AS live FULL JOIN (SELECT {columns} FROM {fresh}) AS fresh ON {same_key}
-WHERE live IS DISTINCT FROM fresh LIMIT {shown}
+WHERE live IS DISTINCT FROM fresh ORDER BY {key} LIMIT {shown}
 """)
 SAME = sql.SQL("live.{0} = fresh.{0}")
+EITHER = sql.SQL("coalesce(live.{0}, fresh.{0})")
 
 
 class Difference(NamedTuple):
@@ -49,7 +50,7 @@ class Difference(NamedTuple):
 
 
 class Differences(NamedTuple):
-    """Those shown, and how many rows differ in each table that was compared."""
+    """Those shown, by table and key, and how many rows differ in each table that was compared."""
 
     shown: list[Difference]
     rows: dict[str, int]
@@ -70,6 +71,7 @@ async def differences(connection: Connection, live: str, fresh: str) -> Differen
             live=sql.Identifier(live, table),
             fresh=sql.Identifier(fresh, table),
             same_key=sql.SQL(" AND ").join(SAME.format(sql.Identifier(name)) for name in key),
+            key=sql.SQL(", ").join(EITHER.format(sql.Identifier(name)) for name in key),
             shown=sql.Literal(ROWS_SHOWN_MAX),
         )
         rows = await (await connection.execute(query)).fetchall()
