@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import groupby
 from statistics import quantiles
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from psycopg import sql
@@ -18,7 +19,7 @@ from projections.schema.views import VIEWS
 from tests import refused_rows
 from tests.projections.histories import NOON, BoxOffice, Command, append
 from tests.projections.independent_fold import COUNTS, expected_of
-from tests.projections.sold import fill
+from tests.projections.sold import attempts_at, fill
 
 Rows = list[dict[str, Any]]
 
@@ -105,16 +106,17 @@ async def test_time_to_pay_is_from_placing_to_paying(database_url: str, commands
 
 
 def sold_out(commands: list[Command], capacities: dict[Any, int]) -> Iterator[tuple[Any, datetime]]:
-    """Each command after which no ticket of a type was left."""
+    """Each instant after which no ticket of a type was left. Several commands may be of one instant."""
     taken: dict[Any, int] = defaultdict(int)
-    for command in commands:
-        for it in command:
+    for _, same_instant in groupby(commands, lambda command: command[0].timestamp):
+        steps = [it for command in same_instant for it in command]
+        for it in steps:
             match it.TOPIC:
                 case "TicketsHeld":
                     taken[it.ticket_type_id] += it.quantity
                 case "TicketsReleased":
                     taken[it.ticket_type_id] -= it.quantity
-        for it in command:
+        for it in steps:
             if it.TOPIC == "TicketsHeld" and taken[it.ticket_type_id] >= capacities[it.ticket_type_id]:
                 yield it.ticket_type_id, it.timestamp
 
@@ -215,32 +217,41 @@ async def test_an_organiser_has_a_row_for_each_currency(database_url: str, comma
 async def test_who_was_turned_away_counts_once_and_is_served_with_any_reservation(
     database_url: str, commands: list[Command]
 ) -> None:
-    attempts = await fill(database_url, commands)
-    event_id = attempts[0].event_id
-    own = [r for r in expected_of(commands)["reservations"].values() if r["event_id"] == event_id]
-    buyers, payers = {r["buyer_id"] for r in own}, {r["buyer_id"] for r in own if r["paid_at"]}
-    assert payers < buyers
-    held_only, payer = next(iter(buyers - payers)), next(iter(payers))
+    [at_another, *_] = await fill(database_url, commands)
+    event_id, held_only, payer = with_both_kinds_of_buyers(commands, but=at_another.event_id)
+    attempts = [one._replace(request_id=uuid4()) for one in attempts_at(event_id)]
     again = [
         attempts[0]._replace(request_id=uuid4(), account_id=account, quantity=quantity, code="sold-out")
         for account, quantity in ((held_only, 5), (payer, 6), (payer, 1))
     ]
+    elsewhere = attempts[0]._replace(request_id=uuid4(), event_id=at_another.event_id, account_id=held_only)
     async with await connect(database_url) as connection:
         async with connection.transaction():
-            await refused_rows.insert(connection, again)
-        shown = await ask(connection, "SELECT * FROM turned_away ORDER BY reason")
-        accounts = await ask(connection, "SELECT * FROM refused_accounts WHERE reason = 'sold-out'")
+            await refused_rows.insert(connection, [*attempts, *again, elsewhere])
+        shown = await ask(connection, f"SELECT * FROM turned_away WHERE event_id = '{event_id}' ORDER BY reason")
+        accounts = await ask(connection, f"SELECT * FROM refused_accounts WHERE event_id = '{event_id}'")
     assert [tuple(row.values())[1:] for row in shown] == [
         # reason, accounts, never served, never paid, tickets, tickets of those never served
         ("sales-not-open", 1, 1, 1, 1, 1),
         ("sold-out", 4, 2, 3, 2 + 4 + 5 + 6, 2 + 4),
     ]
-    assert {row["event_id"] for row in shown} == {event_id}
-    wishes = {row["account_id"]: (row["attempts"], row["tickets"]) for row in accounts}
+    wishes = {r["account_id"]: (r["attempts"], r["tickets"]) for r in accounts if r["reason"] == "sold-out"}
     twice, later = attempts[0].account_id, attempts[2].account_id
     assert wishes == {twice: (2, 2), later: (2, 4), held_only: (1, 5), payer: (2, 6)}
     [of_later] = [row for row in accounts if row["account_id"] == later]
     assert (of_later["first_refused_at"], of_later["last_refused_at"]) == tuple(a.refused_at for a in attempts[2:4])
+
+
+def with_both_kinds_of_buyers(commands: list[Command], but: UUID) -> tuple[UUID, UUID, UUID]:
+    """Another event, one who only held tickets of it, and one who paid."""
+    own: dict[UUID, tuple[set[UUID], set[UUID]]] = defaultdict(lambda: (set(), set()))
+    for r in expected_of(commands)["reservations"].values():
+        own[r["event_id"]][r["paid_at"] is not None].add(r["buyer_id"])
+    return next(
+        (event_id, next(iter(held - payers)), next(iter(payers)))
+        for event_id, (held, payers) in own.items()
+        if held - payers and payers and event_id != but
+    )
 
 
 async def test_each_view_is_listed_with_what_tells_its_rows_apart(database_url: str, commands: list[Command]) -> None:
