@@ -89,29 +89,6 @@ COMMENT ON COLUMN time_to_pay.paid IS 'How many reservations were paid.';
 COMMENT ON COLUMN time_to_pay.p50_seconds IS 'Half of them were paid within so many seconds.';
 COMMENT ON COLUMN time_to_pay.p90_seconds IS 'Nine in ten of them were paid within so many seconds.';
 
-CREATE VIEW time_to_sell_out AS
-SELECT event_id, ticket_type_id, t.capacity, greatest(e.sales_open_at, e.created_at) AS opened_at,
-       min(taken.at) FILTER (WHERE taken.tickets >= t.capacity) AS sold_out_at,
-       extract(epoch FROM min(taken.at) FILTER (WHERE taken.tickets >= t.capacity)
-                          - greatest(e.sales_open_at, e.created_at)) AS seconds
-FROM ticket_types AS t JOIN events AS e USING (event_id)
-LEFT JOIN (
-    SELECT event_id, ticket_type_id, at,
-           sum(tickets) OVER (PARTITION BY event_id, ticket_type_id ORDER BY at) AS tickets
-    FROM (SELECT event_id, ticket_type_id, placed_at AS at, quantity AS tickets FROM reservations
-          UNION ALL
-          SELECT event_id, ticket_type_id, coalesce(expired_at, cancelled_at), -quantity FROM reservations
-          WHERE status IN ('expired', 'cancelled')) AS steps
-) AS taken USING (event_id, ticket_type_id)
-GROUP BY event_id, ticket_type_id, t.capacity, opened_at;
-COMMENT ON VIEW time_to_sell_out IS 'One row per ticket type: how long it took until none of its tickets was left, all being reserved or paid. Reads every reservation asked for.';
-COMMENT ON COLUMN time_to_sell_out.event_id IS 'The event: a row of the table events.';
-COMMENT ON COLUMN time_to_sell_out.ticket_type_id IS 'The kind of ticket: a row of the table ticket_types.';
-COMMENT ON COLUMN time_to_sell_out.capacity IS 'How many tickets of this type there are now: what was taken is compared with it.';
-COMMENT ON COLUMN time_to_sell_out.opened_at IS 'From when it could be reserved: when sales opened, or the event was created.';
-COMMENT ON COLUMN time_to_sell_out.sold_out_at IS 'The first instant at which none was left; null if that never happened. Some may have come back since.';
-COMMENT ON COLUMN time_to_sell_out.seconds IS 'From opened_at to sold_out_at.';
-
 CREATE VIEW funnel AS
 SELECT t.event_id, t.ticket_type_id, step.place, step.step, step.reservations, step.tickets,
        round(step.reservations / nullif(s.placed, 0)::numeric, 4) AS rate

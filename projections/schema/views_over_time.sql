@@ -17,6 +17,33 @@ COMMENT ON COLUMN capacity_over_time.capacity IS 'How many tickets of this type 
 COMMENT ON COLUMN capacity_over_time.withheld IS 'How many of them the organiser had taken out of sale.';
 COMMENT ON COLUMN capacity_over_time.for_sale IS 'capacity - withheld: how many could be sold in all, taken ones among them.';
 
+CREATE VIEW time_to_sell_out AS
+SELECT event_id, ticket_type_id, t.capacity, greatest(e.sales_open_at, e.created_at) AS opened_at, ran_out.sold_out_at,
+       extract(epoch FROM ran_out.sold_out_at - greatest(e.sales_open_at, e.created_at)) AS seconds
+FROM ticket_types AS t JOIN events AS e USING (event_id)
+LEFT JOIN (
+    SELECT event_id, ticket_type_id, min(at) FILTER (WHERE tickets_left <= 0) AS sold_out_at
+    FROM (SELECT event_id, ticket_type_id, at,
+                 sum(more) OVER (PARTITION BY event_id, ticket_type_id ORDER BY at) AS tickets_left
+          FROM (SELECT event_id, ticket_type_id, changed_at AS at,
+                       for_sale - lag(for_sale, 1, 0) OVER (PARTITION BY event_id, ticket_type_id ORDER BY position)
+                           AS more
+                FROM capacity_over_time
+                UNION ALL
+                SELECT event_id, ticket_type_id, placed_at, -quantity FROM reservations
+                UNION ALL
+                SELECT event_id, ticket_type_id, coalesce(expired_at, cancelled_at), quantity FROM reservations
+                WHERE status IN ('expired', 'cancelled')) AS steps) AS balance
+    GROUP BY event_id, ticket_type_id
+) AS ran_out USING (event_id, ticket_type_id);
+COMMENT ON VIEW time_to_sell_out IS 'One row per ticket type: how long it took until none of its tickets was left, of those that were for sale at that moment. Reads every reservation asked for.';
+COMMENT ON COLUMN time_to_sell_out.event_id IS 'The event: a row of the table events.';
+COMMENT ON COLUMN time_to_sell_out.ticket_type_id IS 'The kind of ticket: a row of the table ticket_types.';
+COMMENT ON COLUMN time_to_sell_out.capacity IS 'How many tickets of this type there are now; there may have been others then.';
+COMMENT ON COLUMN time_to_sell_out.opened_at IS 'From when it could be reserved: when sales opened, or the event was created.';
+COMMENT ON COLUMN time_to_sell_out.sold_out_at IS 'The first instant at which none was left, all being reserved, paid or taken out of sale; null if that never happened. Some may have come back since.';
+COMMENT ON COLUMN time_to_sell_out.seconds IS 'From opened_at to sold_out_at.';
+
 -- A zone that this server does not know yet counts as UTC, or one event would keep the days of all others from being read.
 CREATE VIEW sales_by_local_day AS
 SELECT event_id, (minute AT TIME ZONE coalesce(known.name, 'UTC'))::date AS day, ticket_type_id,

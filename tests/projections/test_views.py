@@ -1,10 +1,9 @@
 """What the views answer, against the same worked out by hand from the history."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import groupby
 from statistics import quantiles
 from typing import Any
 from uuid import UUID, uuid4
@@ -103,41 +102,6 @@ async def test_time_to_pay_is_from_placing_to_paying(database_url: str, commands
         tenths = quantiles(seconds * 1, n=10, method="inclusive") if len(seconds) > 1 else seconds * 9
         assert row["paid"] == len(seconds)
         assert (row["p50_seconds"], row["p90_seconds"]) == pytest.approx((tenths[4], tenths[8]))
-
-
-def sold_out(commands: list[Command], capacities: dict[Any, int]) -> Iterator[tuple[Any, datetime]]:
-    """Each instant after which no ticket of a type was left. Several commands may be of one instant."""
-    taken: dict[Any, int] = defaultdict(int)
-    for _, same_instant in groupby(commands, lambda command: command[0].timestamp):
-        steps = [it for command in same_instant for it in command]
-        for it in steps:
-            match it.TOPIC:
-                case "TicketsHeld":
-                    taken[it.ticket_type_id] += it.quantity
-                case "TicketsReleased":
-                    taken[it.ticket_type_id] -= it.quantity
-        for it in steps:
-            if it.TOPIC == "TicketsHeld" and taken[it.ticket_type_id] >= capacities[it.ticket_type_id]:
-                yield it.ticket_type_id, it.timestamp
-
-
-async def test_a_type_is_sold_out_once_none_is_left(database_url: str, commands: list[Command]) -> None:
-    await fill(database_url, commands)
-    tables = expected_of(commands)
-    capacities = {key: row["capacity"] for key, row in tables["ticket_types"].items()}
-    first: dict[Any, datetime] = {}
-    for ticket_type_id, at in sold_out(commands, capacities):
-        first.setdefault(ticket_type_id, at)
-    async with await connect(database_url) as connection:
-        shown = await ask(connection, "SELECT * FROM time_to_sell_out")
-    assert {row["ticket_type_id"]: row["sold_out_at"] for row in shown} == {key: first.get(key) for key in capacities}
-    assert len(first) >= 3
-    for row in shown:
-        event = tables["events"][row["event_id"]]
-        opened_at = max(event["sales_open_at"] or event["created_at"], event["created_at"])
-        assert row["opened_at"] == opened_at
-        seconds = row["sold_out_at"] and (row["sold_out_at"] - opened_at).total_seconds()
-        assert row["seconds"] == (seconds if seconds is None else pytest.approx(Decimal(seconds)))
 
 
 async def test_unmet_demand_counts_each_account_with_its_largest_wish(

@@ -3,6 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from itertools import groupby
 from operator import itemgetter
 from typing import Any
 from uuid import UUID
@@ -168,3 +170,51 @@ async def test_capacities_over_time_are_what_each_step_left(database_url: str, c
             assert (row["capacity"], row["withheld"], row["for_sale"]) == (capacity, withheld, capacity - withheld)
         assert rows[-1]["capacity"] == tables["ticket_types"][key[1]]["capacity"]
     assert max(map(len, shown.values())) > 1
+
+
+def sold_out(commands: list[Command]) -> Iterator[tuple[Any, datetime]]:
+    """Each instant after which no ticket of a type was left. Several commands may be of one instant."""
+    tickets_left: dict[Any, int] = defaultdict(int)
+    capacities: dict[Any, int] = {}
+    for at, same_instant in groupby(commands, lambda command: command[0].timestamp):
+        touched = set()
+        for it in (it for command in same_instant for it in command):
+            for ticket_type_id, more in steps_of(it, capacities):
+                tickets_left[ticket_type_id] += more
+                touched.add(ticket_type_id)
+        yield from ((ticket_type_id, at) for ticket_type_id in touched if tickets_left[ticket_type_id] <= 0)
+
+
+def steps_of(it: Any, capacities: dict[Any, int]) -> Iterator[tuple[Any, int]]:
+    """How many tickets of which types a domain event leaves more, or less."""
+    match it.TOPIC:
+        case "EventCreated":
+            for offer in it.ticket_types:
+                capacities[offer.ticket_type_id] = offer.capacity
+                yield offer.ticket_type_id, offer.capacity
+        case "CapacityChanged":
+            yield it.ticket_type_id, it.capacity - capacities[it.ticket_type_id]
+            capacities[it.ticket_type_id] = it.capacity
+        case "TicketsHeld":
+            yield it.ticket_type_id, -it.quantity
+        case "TicketsReleased":
+            yield it.ticket_type_id, it.quantity
+
+
+async def test_a_type_is_sold_out_once_none_is_left(database_url: str, commands: list[Command]) -> None:
+    await fill(database_url, commands)
+    tables = expected_of(commands)
+    first: dict[Any, datetime] = {}
+    for ticket_type_id, at in sold_out(commands):
+        first.setdefault(ticket_type_id, at)
+    async with await connect(database_url) as connection:
+        shown = await ask(connection, "SELECT * FROM time_to_sell_out")
+    expected = {ticket_type_id: first.get(ticket_type_id) for ticket_type_id in tables["ticket_types"]}
+    assert {row["ticket_type_id"]: row["sold_out_at"] for row in shown} == expected
+    assert len(first) >= 3
+    for row in shown:
+        event = tables["events"][row["event_id"]]
+        opened_at = max(event["sales_open_at"] or event["created_at"], event["created_at"])
+        assert row["opened_at"] == opened_at
+        seconds = row["sold_out_at"] and (row["sold_out_at"] - opened_at).total_seconds()
+        assert row["seconds"] == (seconds if seconds is None else pytest.approx(Decimal(seconds)))
