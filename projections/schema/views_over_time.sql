@@ -46,16 +46,19 @@ COMMENT ON COLUMN time_to_sell_out.seconds IS 'From opened_at to sold_out_at.';
 
 -- A zone that this server does not know yet counts as UTC, or one event would keep the days of all others from being read.
 CREATE VIEW sales_by_local_day AS
-SELECT event_id, (minute AT TIME ZONE coalesce(known.name, 'UTC'))::date AS day, ticket_type_id,
+SELECT event_id, (minute AT TIME ZONE e.time_zone)::date AS day, ticket_type_id,
        sum(s.placed) AS placed, sum(s.paid) AS paid, sum(s.expired) AS expired, sum(s.cancelled) AS cancelled,
        sum(s.returned) AS returned, sum(s.tickets_placed)::bigint AS tickets_placed,
        sum(s.tickets_paid)::bigint AS tickets_paid, sum(s.tickets_expired)::bigint AS tickets_expired,
        sum(s.tickets_cancelled)::bigint AS tickets_cancelled, sum(s.tickets_returned)::bigint AS tickets_returned,
        sum(s.revenue_minor) AS revenue_minor, sum(s.refunds_minor) AS refunds_minor, t.currency,
-       coalesce(known.name, 'UTC') AS time_zone
-FROM sales_by_minute AS s JOIN ticket_types AS t USING (event_id, ticket_type_id) JOIN events AS e USING (event_id)
-LEFT JOIN pg_timezone_names AS known ON known.name = e.time_zone
-GROUP BY event_id, day, ticket_type_id, t.currency, known.name;
+       e.time_zone
+FROM sales_by_minute AS s JOIN ticket_types AS t USING (event_id, ticket_type_id) JOIN (
+    SELECT event_id,
+           CASE WHEN time_zone IN (SELECT name FROM pg_timezone_names) THEN time_zone ELSE 'UTC' END AS time_zone
+    FROM events
+) AS e USING (event_id)
+GROUP BY event_id, day, ticket_type_id, t.currency, e.time_zone;
 COMMENT ON VIEW sales_by_local_day IS 'One row per event, day at its place and ticket type in which anything was reserved, paid or given back: sales_by_minute summed up. A day begins at midnight there, and has 23 or 25 hours where the clock is changed.';
 COMMENT ON COLUMN sales_by_local_day.event_id IS 'The event: a row of the table events.';
 COMMENT ON COLUMN sales_by_local_day.day IS 'The day that a calendar at the place of the event shows.';

@@ -14,9 +14,11 @@ import pytest
 
 from domain.commands import Actor, CancelReservation, PayReservation
 from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
+from projections.schema.views import VIEWS
 from tests.projections.histories import BoxOffice, Command
 from tests.projections.independent_fold import expected_of
 from tests.projections.programme import Programme
+from tests.projections.rebuilding.watched_rebuild import Watched
 from tests.projections.sold import fill
 from tests.projections.test_views import SUMS, ask, by_ticket_type
 
@@ -218,3 +220,19 @@ async def test_a_type_is_sold_out_once_none_is_left(database_url: str, commands:
         assert row["opened_at"] == opened_at
         seconds = row["sold_out_at"] and (row["sold_out_at"] - opened_at).total_seconds()
         assert row["seconds"] == (seconds if seconds is None else pytest.approx(Decimal(seconds)))
+
+
+async def test_every_view_says_the_same_after_a_rebuild(database_url: str, commands: list[Command]) -> None:
+    async def shown() -> dict[str, list[Any]]:
+        async with await connect(database_url) as connection:
+            return {
+                name: await ask(connection, f"SELECT * FROM {name} ORDER BY {', '.join(key)}")
+                for name, key in VIEWS.items()
+                if name != "freshness"
+            }
+
+    await fill(database_url, commands)
+    before = await shown()
+    assert all(before.values())
+    assert not (await Watched().rebuild(database_url)).differences.shown
+    assert await shown() == before
