@@ -215,12 +215,13 @@ def _taken(request: Request) -> Iterator[tuple[str, Mapping[str, Any]]]:
 async def _not_understood(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     found: Sequence[Any] = error.errors()
+    if request.method not in _allowed(request):
+        # The route that takes it has a parameter where another's path is just this one.
+        return _method_not_allowed(request)
     if any(e["type"] == "json_invalid" for e in found):
         return problem_response(http.MalformedJson(), request.scope)
     if any(e["loc"][0] == "path" for e in found):
-        if all(parameters for _, parameters in _taken(request)):
-            return problem_response(http.NotFound(), request.scope)
-        return _method_not_allowed(request)
+        return problem_response(http.NotFound(), request.scope)
     errors = [{"path": _path(e["loc"]), "message": _message(e)} for e in found[:MOST_ERRORS_SHOWN]]
     detail = f"Correct what errors names and send it again. {errors[0]['path']}: {errors[0]['message']}."
     scope = request.scope
