@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from tests.campaigns.clients.installed import environment, of_guide, run
+from tests.campaigns.clients.installed import of_guide, run
 from tests.running import ROOT
 
 NAME = "openapi-python-client"
@@ -18,14 +18,9 @@ for module in pkgutil.walk_packages(package.__path__, "{PACKAGE}."):
 """
 
 
-def why_not() -> str | None:
-    """It can be made wherever the project runs."""
-    return None
-
-
-def story(url: str, folder: Path, hold_seconds: int) -> str:
+def story(url: str, installed: Path, folder: Path, hold_seconds: int) -> str:
     """What the README's story says when the client plays it at the box office there."""
-    installed = environment(folder / "environment")
+    folder.mkdir()
     command = f"{of_guide(NAME)} --fail-on-warning"
     complaints = run("sh", "-c", command, folder=folder, API=url, PATH=str(installed))
     assert "Warning" not in complaints, complaints
