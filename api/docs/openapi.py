@@ -26,7 +26,7 @@ ABOUT: dict[str, Any] = {
         "POSTs that write take an `Idempotency-Key`: the same key and body give the same answer and record nothing."
     ),
     "openapi_tags": [
-        {"name": "accounts", "description": "Register, log in and out, change it, keys for programs, leave."},
+        {"name": "accounts", "description": "Register, log in and out, change the account, make keys for programs."},
         {"name": "events", "description": "What people attend: the catalogue, and the organiser's work."},
         {"name": "reservations", "description": "Reserve tickets, then pay or cancel before the hold ends."},
         {

@@ -225,6 +225,27 @@ async def test_an_ended_session_can_do_nothing_that_can_not_be_undone_from_that_
     assert (await pay(client, of(account, await begin(client, account)), held)).status_code == 200
 
 
+@pytest.mark.parametrize("kind", [PLAIN, ROUNDABOUT], ids=["lane", "framework"])
+async def test_reserving_asks_for_nothing_beside_what_it_records(
+    client: httpx2.AsyncClient, app: FastAPI, new_account: LogIn, kind: dict[str, str]
+) -> None:
+    """Neither with a token nor with a key that was met a moment ago: not even when nobody could be asked."""
+    account = await new_account()
+    ada = of(account, await begin(client, account))
+    made = await client.post("/auth/api-keys", json={"name": "door", "scopes": ["reserve"]}, headers=ada.headers)
+    program = account._replace(token=made.json()["key"])
+    event = await new_event(client, ada, max_per_buyer=9, total_tickets=9)
+    body = f'{{"event_id": "{event["id"]}"}}'
+    assert (await client.post("/reservations", content=body, headers=program.headers | kind)).status_code == 201
+    for table in ("sessions", "api_keys"):
+        await as_owner(app, f"ALTER TABLE {table} RENAME TO {table}_out_of_reach")
+    for buyer in (ada, program):
+        reserved = await client.post("/reservations", content=body, headers=buyer.headers | kind)
+        assert reserved.status_code == 201, reserved.text
+        paid = await client.post(f"/reservations/{reserved.json()['id']}/pay", headers=buyer.headers)
+        assert paid.status_code == 503, paid.text
+
+
 async def test_an_ended_session_reads_nothing_for_the_audit(
     client: httpx2.AsyncClient, app: FastAPI, new_account: LogIn
 ) -> None:
