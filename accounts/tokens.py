@@ -77,7 +77,7 @@ class Tokens:
         """
         try:
             account, expires_at_seconds = self._verified(token)
-        except (jwt.InvalidTokenError, ValueError, TypeError) as error:
+        except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError) as error:
             raise NotAuthenticated from error
         if expires_at_seconds <= time.time():
             raise NotAuthenticated

@@ -11,7 +11,8 @@ import pytest
 from fastapi import FastAPI
 from structlog.testing import capture_logs
 
-from accounts.sessions import REPEATED_SECONDS, SESSION_DAYS, SESSIONS_MAX
+from accounts.errors import InvalidRefreshToken
+from accounts.sessions import REPEATED_SECONDS, SESSION_DAYS, SESSIONS_MAX, Sessions
 from eventstore.postgres.connections import WORKER_ROLE, connect, connect_as_owner
 from tests.api.conftest import PASSWORD, LoggedIn, LogIn, problem_of
 from tests.api.programme import cancel, event_body, folding, new_event, pay, reserve, reserved, set_roles
@@ -121,6 +122,15 @@ async def test_what_is_no_token_of_a_session_continues_none(client: httpx2.Async
         problem_of(await refresh(client, token), 401, "invalid-refresh-token")
     problem_of(await client.post("/auth/refresh", json={}), 422, "invalid-request")
     await refreshed(client, tokens)
+
+
+async def test_another_secret_ends_all_sessions(client: httpx2.AsyncClient, app: FastAPI, new_account: LogIn) -> None:
+    """As it ends all access tokens: whoever has learned the old one can continue nothing."""
+    tokens = await begin(client, await new_account())
+    async with app.state.services.pool.connection() as connection:
+        with pytest.raises(InvalidRefreshToken):
+            await Sessions("another secret of more than thirty-two bytes").refresh(connection, tokens["refresh_token"])
+    problem_of(await refresh(client, tokens["refresh_token"]), 401, "invalid-refresh-token")
 
 
 async def test_a_refresh_token_is_no_access_token(client: httpx2.AsyncClient, new_account: LogIn) -> None:

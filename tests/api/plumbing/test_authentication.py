@@ -70,6 +70,8 @@ BAD_TOKENS = {
     "without audience": lambda: signed(aud=None),
     "without subject": lambda: signed(sub=None),
     "subject is no id": lambda: signed(sub="ada"),
+    "session is no id": lambda: signed(sid="here"),
+    "session is a number": lambda: signed(sid=7),
     "cut off": lambda: signed()[:-1],
     "one part": lambda: "abc",
     "empty parts": lambda: "..",
