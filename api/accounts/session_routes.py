@@ -23,7 +23,7 @@ router = APIRouter(prefix="/auth", tags=["accounts"], route_class=StrictJsonRout
 
 
 @router.post("/login", response_model=TokenAnswer, responses=refusals(InvalidCredentials, Overloaded))
-async def login(
+async def log_in(
     request: Request,
     services: TheServices,
     username: Annotated[str, Form(), Text(1, LONGEST_FORM_FIELD)],

@@ -177,6 +177,7 @@ def test_operations_have_names_that_stay(document: Any) -> None:
     names = {name: one["operationId"] for name, one in operations(document).items()}
     assert len(set(names.values())) == len(names)
     assert [name for name in names.values() if not re.fullmatch("[a-z]+([A-Z][a-z]+)*", name)] == []
+    assert names["POST /auth/login"] == "logIn"
     assert names["POST /reservations"] == "reserve"
     assert names["POST /reservations/{reservation_id}/pay"] == "payReservation"
     assert names["GET /events/for-you"] == "listEventsForYou"
