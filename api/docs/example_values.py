@@ -42,6 +42,12 @@ BY_NAME: dict[str, Any] = {
     "ends_at": "2030-06-21T20:00:00Z",
     "sales_open_at": "2030-03-15T08:00:00Z",
     "sales_close_at": "2030-06-21T16:00:00Z",
+    "starts_at_local": "2030-06-21T20:00:00+03:00",
+    "ends_at_local": "2030-06-21T23:00:00+03:00",
+    "sales_open_at_local": "2030-03-15T10:00:00+02:00",
+    "sales_close_at_local": "2030-06-21T19:00:00+03:00",
+    "on_sale": "now",
+    "on_sale_changes_at": "2030-06-21T16:00:00Z",
     "max_per_buyer": 4,
     "hold_seconds": 120,
     # ticket types

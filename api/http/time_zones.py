@@ -82,6 +82,5 @@ LocalTime = Annotated[
     Field(
         description="The same instant as a clock in the event's `time_zone` shows it.",
         json_schema_extra={"format": "date-time"},
-        examples=["2030-05-01T22:30:00+03:00"],
     ),
 ]

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from fastapi.routing import APIRoute
@@ -72,6 +74,9 @@ def test_every_body_is_taken_as_it_is_shown(app: Any, document: Any) -> None:
 
 def test_what_is_counted_in_an_example_adds_up(document: Any) -> None:
     event = document["paths"]["/events/{event_id}"]["get"]["responses"]["200"]["content"]["application/json"]["example"]
+    for name in ("starts_at", "ends_at", "sales_open_at", "sales_close_at"):
+        local = datetime.fromisoformat(event[name]).astimezone(ZoneInfo(event["time_zone"]))
+        assert event[f"{name}_local"] == local.isoformat()
     (offer,) = event["ticket_types"]
     assert offer["available"] == offer["capacity"] - offer["reserved"] - offer["paid"] > 0
     reservation = document["paths"]["/reservations"]["post"]["responses"]["201"]["content"]["application/json"]
