@@ -172,6 +172,14 @@ async def test_a_payment_takes_a_reference_and_cancelling_nothing(
         assert paths(await client.post(path, json={"reason": "rain"}, headers=headers)) == ["reason"]
 
 
+async def test_a_body_that_may_be_left_out_is_no_null(client: httpx2.AsyncClient, headers: dict[str, str]) -> None:
+    sent = headers | {"Content-Type": "application/json"}
+    reservation, event = f"/reservations/{uuid4()}", f"/events/{uuid4()}"
+    for path in (f"{reservation}/pay", f"{reservation}/cancel", f"{event}/cancel"):
+        assert paths(await client.post(path, content=b"null", headers=sent)) == ["body"]
+        assert (await client.post(path, content=b"", headers=sent)).status_code == 404
+
+
 async def test_a_body_is_one_json_object(client: httpx2.AsyncClient, headers: dict[str, str]) -> None:
     sent = headers | {"Content-Type": "application/json"}
     for verb, path in (("POST", "/events"), ("POST", "/reservations"), ("PATCH", f"/events/{SOME_ID}")):
