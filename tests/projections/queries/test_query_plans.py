@@ -51,6 +51,11 @@ INSERT INTO audit_trail (position, version, type, event_id, request_id, recorded
 SELECT position, 1, 'EventCreated', event_id, gen_random_uuid(), created_at FROM events
 WHERE position BETWEEN %(first)s AND %(last)s
 """
+MANY_CAPACITIES = """
+INSERT INTO capacity_changes (ticket_type_id, position, event_id, changed_at, capacity, withheld)
+SELECT ticket_type_id, position, event_id, '2030-01-01Z', 10, 0 FROM ticket_types
+WHERE position BETWEEN %(first)s AND %(last)s
+"""
 MANY_SALES = """
 INSERT INTO sales_by_minute (event_id, minute, ticket_type_id, placed, paid, expired, cancelled, returned,
                              tickets_placed, tickets_paid, tickets_expired, tickets_cancelled, tickets_returned,
@@ -61,6 +66,7 @@ FROM ticket_types WHERE position BETWEEN %(first)s AND %(last)s
 """
 KEYS: dict[str | tuple[str, ...], list[Any]] = {
     "position": list(range(40)),
+    ("ticket_type_id", "position"): [(UUID(int=n), n) for n in range(40)],
     ("event_id", "minute", "ticket_type_id"): [(UUID(int=n), NOON, UUID(int=n)) for n in range(40)],
 }
 IDS = [UUID(int=n) for n in range(40)]
@@ -96,9 +102,10 @@ PLANS = [
         OF_BUYER | {"buyer_id": UUID(int=7), "status": "paid"},
         {"reservations_of_buyer"},
     ),
-    (sales_queries.ORGANISER, {"event_id": UUID(int=1)}, {"events_pkey"}),
+    (sales_queries.EVENT, {"event_id": UUID(int=1)}, {"events_pkey", "sales_by_minute_pkey"}),
     (sales_queries.MINUTES, OF_EVENT, {"sales_by_minute_pkey"}),
-    (sales_queries.BUCKETS, OF_EVENT | {"bucket": "day"}, {"sales_by_minute_pkey"}),
+    (sales_queries.HOURS, OF_EVENT, {"sales_by_minute_pkey"}),
+    (sales_queries.DAYS, OF_EVENT | {"midnights": [NOON, NOON + timedelta(days=1)]}, {"sales_by_minute_pkey"}),
     (reservations_queries.DUE, {}, {"reservations_due"}),
     (reservations_queries.NEXT_DUE, {}, {"reservations_due"}),
     (reservations_queries.OF_CANCELLED_EVENTS, {"after_position": 10_000}, {"events_cancelled", "reservations_open"}),
@@ -115,7 +122,7 @@ FIXED_QUERIES: list[tuple[str, dict[str, Any]]] = [
     (reservations_queries.OF_CANCELLED_EVENTS, {"after_position": 10, "limit": 512}),
 ]
 NEWEST_PREPARED = "SELECT name FROM pg_prepared_statements ORDER BY prepare_time DESC LIMIT 1"
-ANALYZE = "ANALYZE events, ticket_types, reservations, sales_by_minute, audit_trail"
+ANALYZE = "ANALYZE events, ticket_types, capacity_changes, reservations, sales_by_minute, audit_trail"
 
 
 async def test_each_query_uses_its_index_at_a_hundred_thousand_reservations(database_url: str) -> None:
@@ -159,7 +166,8 @@ async def prepared(connection: Connection, query: str, values: dict[str, Any]) -
 
 async def insert(connection: Connection, first: int, last: int) -> None:
     """Events at these positions, each with a ticket type and a reservation."""
-    for statement in (MANY_EVENTS, MANY_TICKET_TYPES, MANY_RESERVATIONS, MANY_SALES, MANY_DOMAIN_EVENTS):
+    made = (MANY_EVENTS, MANY_TICKET_TYPES, MANY_CAPACITIES, MANY_RESERVATIONS, MANY_SALES, MANY_DOMAIN_EVENTS)
+    for statement in made:
         await connection.execute(statement, {"first": first, "last": last})
 
 
