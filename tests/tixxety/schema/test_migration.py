@@ -16,6 +16,7 @@ from eventstore.errors import SchemaOutdated
 from eventstore.postgres.connections import APP_ROLE, WORKER_ROLE, Connection, connect
 from eventstore.schema_version import SCHEMA_VERSION, steps
 from eventstore.writing.group_commit import GroupCommit
+from projections.exporting.table_export import KEYS
 from tests import box_office
 from tixxety.commands import analyst_url
 from tixxety.schema.database_lockdown import ADVISORY_FUNCTIONS, OPEN_LOCKS, SILENT_STAYS
@@ -27,23 +28,7 @@ SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oi
 WHERE n.nspname IN ('tixxety', 'projections') AND c.relkind IN ('r', 'v') ORDER BY 1
 """
 ALL_TABLES = [
-    ("projections.audit_trail",),
-    ("projections.checkpoint",),
-    ("projections.conversion",),
-    ("projections.events",),
-    ("projections.freshness",),
-    ("projections.funnel",),
-    ("projections.organisers",),
-    ("projections.refused_accounts",),
-    ("projections.reservations",),
-    ("projections.sales_by_day",),
-    ("projections.sales_by_hour",),
-    ("projections.sales_by_minute",),
-    ("projections.ticket_types",),
-    ("projections.time_to_pay",),
-    ("projections.time_to_sell_out",),
-    ("projections.turned_away",),
-    ("projections.unmet_demand",),
+    *sorted((f"projections.{name}",) for name in ("checkpoint", *KEYS)),
     ("tixxety.accounts",),
     ("tixxety.api_keys",),
     ("tixxety.audit_reads",),
