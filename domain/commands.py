@@ -69,12 +69,18 @@ class CreateEvent(Command, frozen=True, kw_only=True):
     limits: Limits
 
 
-class ChangeEvent(Command, frozen=True, kw_only=True):
+class OrganiserCommand(Command, frozen=True, kw_only=True):
+    """A change of an event; with `editions` only where the event has one of these."""
+
+    actor: Actor
+    editions: frozenset[int] | None = None
+
+
+class ChangeEvent(OrganiserCommand, frozen=True, kw_only=True):
     """What is UNSET stays as it is. `total_tickets` is the capacity of an event's only ticket type."""
 
     changes_names: ClassVar[bool] = True
 
-    actor: Actor
     title: str | UnsetType = UNSET
     starts_at: datetime | UnsetType = UNSET
     ends_at: datetime | UnsetType = UNSET
@@ -92,10 +98,8 @@ class ChangeEvent(Command, frozen=True, kw_only=True):
     total_tickets: int | UnsetType = UNSET
 
 
-class CancelEvent(Command, frozen=True, kw_only=True):
+class CancelEvent(OrganiserCommand, frozen=True, kw_only=True):
     changes_names: ClassVar[bool] = True
-
-    actor: Actor
 
 
 class ReservationCommand(Command, frozen=True, kw_only=True):

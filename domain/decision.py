@@ -81,9 +81,13 @@ class Draft:
         self.domain_events.append(domain_event)
         return domain_event
 
+    def version_after(self, stream_id: UUID, last_version: int) -> int:
+        """The version of a stream with what this draft has added to it."""
+        return last_version + self._added.get(stream_id, 0)
+
     def decision(self, answer: Answer, stream_id: UUID, last_version: int) -> Decision:
         """All that was collected, and the answer that it makes true of the stream."""
-        return Decision(tuple(self.domain_events), answer, stream_id, last_version + self._added.get(stream_id, 0))
+        return Decision(tuple(self.domain_events), answer, stream_id, self.version_after(stream_id, last_version))
 
 
 def replay(command: Command, recorded: DomainEvent | None, answer: Answer) -> Decision | None:

@@ -131,6 +131,13 @@ class NotTheOrganiser(Refusal):
     code = "forbidden"
 
 
+class ChangedMeanwhile(Refusal):
+    """If-Match names another edition than the event has, which is {edition}. Read it again, then decide anew."""
+
+    code = "changed-meanwhile"
+    edition: int
+
+
 class EventExists(Refusal):
     """You have an event with this title and start already. Change that one, or choose another title or start."""
 

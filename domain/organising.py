@@ -1,19 +1,20 @@
 """The rules of an organiser's work: create an event, change it, cancel it."""
 
 from datetime import datetime
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from unicodedata import normalize
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET
 
-from domain.commands import Actor, CancelEvent, ChangeEvent, Command, CreateEvent
+from domain.commands import Actor, CancelEvent, ChangeEvent, Command, CreateEvent, OrganiserCommand
 from domain.decision import Decision, Draft, Read, replay, unchanged
 from domain.domain_event import Aggregate
 from domain.due_holds import check_due_holds, expire_holds
 from domain.errors import (
     CapacityBelowTaken,
+    ChangedMeanwhile,
     EventEnded,
     EventExists,
     EventIsCancelled,
@@ -99,10 +100,11 @@ def change(command: ChangeEvent, read: Read, at: datetime) -> Decision:
 
     Raises `TooManyDueHolds` when a lower capacity needs more of them taken back than one command may.
     """
-    event = _found(read)
-    _check_organiser(command.actor, event)
+    event = found_event(read)
+    check_organiser(command.actor, event)
     if command.request_id in event.changed_by:
         return Draft(command, at).decision(event.record, event.id, event.version)
+    check_edition(command, event)
     if event.cancelled:
         raise EventIsCancelled
     if at >= event.ends_at:
@@ -124,7 +126,6 @@ def change(command: ChangeEvent, read: Read, at: datetime) -> Decision:
         freed = _make_room(draft, event, event.stock[ticket_type_id], capacity)
         before = stock[ticket_type_id]
         stock[ticket_type_id] = before._replace(capacity=capacity, held=before.held - freed)
-    taken_back = {ended.originator_id for ended in draft.domain_events}
     if details != event.details:
         draft.add(EventDetailsChanged, event.id, event.version, details=details)
     if sales_window != event.sales_window:
@@ -134,35 +135,53 @@ def change(command: ChangeEvent, read: Read, at: datetime) -> Decision:
     for ticket_type_id, capacity in capacities.items():
         if capacity != event.stock[ticket_type_id].capacity:
             draft.add(CapacityChanged, event.id, event.version, ticket_type_id=ticket_type_id, capacity=capacity)
-    record = event.record._replace(details=details, sales_window=sales_window, limits=limits)
-    record = record._replace(stock=tuple(stock.values()), first_hold_ends_at=event.first_hold_ends_at(taken_back))
-    return draft.decision(record, event.id, event.version)
+    return changed_event(
+        draft, event, details=details, sales_window=sales_window, limits=limits, stock=tuple(stock.values())
+    )
 
 
 def cancel(command: CancelEvent, read: Read, at: datetime) -> Decision:
     """Call an event off, also after its end. Its reservations are ended one by one afterwards."""
-    event = _found(read)
+    event = found_event(read)
     cancelled_before = event.cancelled_record
     if cancelled_before and (again := replay(command, event.cancelled, cancelled_before)):
         return again
-    _check_organiser(command.actor, event)
+    check_organiser(command.actor, event)
+    check_edition(command, event)
     if event.cancelled and cancelled_before:
         return unchanged(event.cancelled, cancelled_before)
     draft = Draft(command, at)
     cancelled = draft.add(EventCancelled, event.id, event.version, idempotency=command.idempotency)
-    return draft.decision(event.record._replace(cancelled=cancelled), event.id, event.version)
+    return changed_event(draft, event, cancelled=cancelled)
 
 
-def _found(read: Read) -> TicketedEvent:
+def found_event(read: Read) -> TicketedEvent:
+    """The event that the command is about. Raises `EventNotFound`."""
     event = read.find(TicketedEvent)
     if event is None:
         raise EventNotFound
     return event
 
 
-def _check_organiser(actor: Actor, event: TicketedEvent) -> None:
+def check_organiser(actor: Actor, event: TicketedEvent) -> None:
+    """Raises `NotTheOrganiser`."""
     if not event.is_organised_by(actor):
         raise NotTheOrganiser
+
+
+def check_edition(command: OrganiserCommand, event: TicketedEvent) -> None:
+    """Raises `ChangedMeanwhile` where the command is meant for another edition of the event."""
+    if command.editions is not None and event.edition not in command.editions:
+        raise ChangedMeanwhile(event.edition)
+
+
+def changed_event(draft: Draft, event: TicketedEvent, **values: Any) -> Decision:
+    """All that was drafted, answered with the event as it becomes by it; the organiser's change stands last in it."""
+    taken_back = {it.originator_id for it in draft.domain_events}
+    record = event.record._replace(first_hold_ends_at=event.first_hold_ends_at(taken_back), **values)
+    if draft.domain_events:
+        record = record._replace(edition=draft.version_after(event.id, event.version))
+    return draft.decision(record, event.id, event.version)
 
 
 def _check_times(details: EventDetails, sales_window: SalesWindow) -> None:

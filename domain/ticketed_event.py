@@ -59,6 +59,7 @@ class EventRecord(NamedTuple):
     stock: tuple[StockRecord, ...]
     cancelled: EventCancelled | None = None
     first_hold_ends_at: datetime | None = None
+    edition: int = 1
 
     def sale_at(self, at: datetime) -> Sale:
         """Whether it is on sale."""
@@ -89,6 +90,7 @@ class EventShape(msgspec.Struct, frozen=True):
     limits: Limits
     cancelled: EventRecord | None
     changed_by: tuple[UUID, ...]
+    edition: int
     stock: list[StockShape]
     holds: dict[UUID, Hold]
     buyers: dict[UUID, Buyer]
@@ -105,6 +107,8 @@ class TicketedEvent(KeptAggregate):
         self.cancelled_record: EventRecord | None = None
         # The requests behind the latest changes, so that one of them sent again does not undo what came between.
         self.changed_by: tuple[UUID, ...] = ()
+        # The version of the last change by the organiser.
+        self.edition = 1
         self.holds: dict[UUID, Hold] = {}
         self.buyers: dict[UUID, Buyer] = {}
 
@@ -125,7 +129,7 @@ class TicketedEvent(KeptAggregate):
         """The event as its organiser sees it now."""
         stock = tuple(StockRecord(s.offer, s.capacity, s.held, s.sold) for s in self.stock.values())
         facts = self.created, self.details, self.sales_window, self.limits, stock, self.cancelled
-        return EventRecord(*facts, self.first_hold_ends_at())
+        return EventRecord(*facts, self.first_hold_ends_at(), self.edition)
 
     @property
     def size_bytes(self) -> int:
@@ -142,6 +146,7 @@ class TicketedEvent(KeptAggregate):
             self.limits,
             self.cancelled_record,
             self.changed_by,
+            self.edition,
             stock,
             self.holds,
             self.buyers,
@@ -152,6 +157,7 @@ class TicketedEvent(KeptAggregate):
         event: Any = shape.created.mutate(None)
         event.details, event.sales_window, event.limits = shape.details, shape.sales_window, shape.limits
         event.cancelled_record, event.changed_by = shape.cancelled, shape.changed_by
+        event.edition = shape.edition
         for ticket_type_id, capacity, held, sold in shape.stock:
             event.stock[ticket_type_id] = Stock(event.stock[ticket_type_id].offer, capacity, held, sold)
         event.buyers, event.holds = shape.buyers, shape.holds
@@ -202,6 +208,7 @@ class TicketedEvent(KeptAggregate):
             case EventDetailsChanged() | CapacityChanged() | SalesWindowChanged() | LimitsChanged():
                 self._change(domain_event)
                 self._remember_change(domain_event.request_id)
+                self.edition = domain_event.originator_version
             case EventCreated():
                 self.created = domain_event
                 self.details = domain_event.details
@@ -209,6 +216,7 @@ class TicketedEvent(KeptAggregate):
                 self.limits = domain_event.limits
                 self.stock = {t.ticket_type_id: Stock(t, t.capacity) for t in domain_event.ticket_types}
             case EventCancelled():
+                self.edition = domain_event.originator_version
                 self.cancelled_record = self.record._replace(cancelled=domain_event)
             case _:
                 super().apply(domain_event)

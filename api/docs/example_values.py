@@ -50,6 +50,7 @@ BY_NAME: dict[str, Any] = {
     "on_sale_changes_at": "2030-06-21T16:00:00Z",
     "max_per_buyer": 4,
     "hold_seconds": 120,
+    "edition": 12,
     # ticket types
     "ticket_type_id": SOME_TICKET_TYPE,
     "capacity": 500,

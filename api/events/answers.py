@@ -79,6 +79,9 @@ class EventFacts(BaseModel):
     hold_seconds: int
     created_at: Instant
     cancelled_at: Instant | None
+    edition: Annotated[
+        int, Field(description="Rises with each change by the organiser, never with sales: for `If-Match`.")
+    ]
 
 
 class RecordedEvent(EventFacts):
@@ -115,6 +118,7 @@ class EventAnswer(ListedEvent):
             status="cancelled" if cancelled else "scheduled",
             created_at=created.timestamp,
             cancelled_at=cancelled.timestamp if cancelled else None,
+            edition=record.edition,
             ticket_types=[TicketTypeAnswer.of_record(stock) for stock in record.stock],
             on_sale=sale.on_sale,
             on_sale_changes_at=sale.changes_at,

@@ -10,6 +10,7 @@ from accounts import account_queries
 from accounts.roles import actor_of
 from api.docs.example_values import shown
 from api.events.answers import EventAnswer, EventPage, render_event, render_listed, rendering
+from api.events.if_match import IfMatch
 from api.events.schemas import EventChange, NewEvent
 from api.http.cursors import Cursor, after_cursor, page_json
 from api.http.errors import SearchesOverloaded, SearchTooSlow
@@ -27,6 +28,7 @@ from domain.commands import CancelEvent
 from domain.errors import (
     AccountClosed,
     CapacityBelowTaken,
+    ChangedMeanwhile,
     EventEnded,
     EventExists,
     EventIsCancelled,
@@ -208,6 +210,7 @@ async def read_event(
         **refusals(
             EventNotFound,
             NotTheOrganiser,
+            ChangedMeanwhile,
             EventIsCancelled,
             EventEnded,
             EventExists,
@@ -224,6 +227,7 @@ async def change_event(
     account: CurrentAccount,
     services: TheServices,
     request_id: RequestId,
+    if_match: IfMatch = None,
 ) -> Response:
     """Change details, capacities, sales window or limits, all or nothing; equal values record nothing.
 
@@ -231,7 +235,7 @@ async def change_event(
     """
     async with services.pool.connection() as connection:
         actor = await actor_of(connection, account)
-    outcome = await services.commands.submit(change.command(event_id, actor, request_id))
+    outcome = await services.commands.submit(change.command(event_id, actor, request_id, if_match))
     return written(outcome, _json(outcome))
 
 
@@ -243,7 +247,7 @@ async def change_event(
             "headers": POSITION_DOCUMENTED | REPLAYED_DOCUMENTED,
             **shown(status="cancelled", cancelled_at="2030-05-01T19:30:00Z"),
         },
-        **refusals(EventNotFound, NotTheOrganiser, IdempotencyKeyReused, *COMMAND_FAILURES),
+        **refusals(EventNotFound, NotTheOrganiser, ChangedMeanwhile, IdempotencyKeyReused, *COMMAND_FAILURES),
     },
 )
 async def cancel_event(
@@ -253,12 +257,15 @@ async def cancel_event(
     request_id: RequestId,
     cancellation: Cancellation | None = None,
     key: IdempotencyKey = None,
+    if_match: IfMatch = None,
 ) -> Response:
     """Call an event off, for good, also after its end. Its reservations end soon after, with refunds due recorded."""
     idempotency = idempotency_of(key, account.account_id, "POST /events/{event_id}/cancel", (event_id,))
     async with services.pool.connection() as connection:
         actor = await actor_of(connection, account)
-    command = CancelEvent(event_id=event_id, request_id=request_id, actor=actor, idempotency=idempotency)
+    command = CancelEvent(
+        event_id=event_id, request_id=request_id, actor=actor, idempotency=idempotency, editions=if_match
+    )
     outcome = await services.commands.submit(command)
     return written(outcome, _json(outcome))
 

@@ -223,10 +223,12 @@ class EventChange(EventTimes):
             raise _broken("must not come with total_tickets")
         return ticket_types
 
-    def command(self, event_id: UUID, actor: Actor, request_id: UUID) -> ChangeEvent:
+    def command(
+        self, event_id: UUID, actor: Actor, request_id: UUID, editions: frozenset[int] | None = None
+    ) -> ChangeEvent:
         """The command to change what was sent and nothing else."""
         changes: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set - {"ticket_types"}}
         changes |= {name: default for name, default in DEFAULTS.items() if name in changes and changes[name] is None}
         if "ticket_types" in self.model_fields_set:
             changes["capacities"] = {capacity.id: capacity.capacity for capacity in self.ticket_types}
-        return ChangeEvent(event_id=event_id, request_id=request_id, actor=actor, **changes)
+        return ChangeEvent(event_id=event_id, request_id=request_id, actor=actor, editions=editions, **changes)

@@ -75,6 +75,7 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "sold-out": ProblemType(409, "Sold out", domain.SoldOut(0, _SOME_INSTANT), (domain.SoldOut(0),)),
     "hold-expired": ProblemType(409, "Hold expired", domain.HoldExpired(_SOME_INSTANT)),
     "not-payable": ProblemType(409, "Not payable", domain.NotPayable("cancelled")),
+    "changed-meanwhile": ProblemType(412, "Changed meanwhile", domain.ChangedMeanwhile(13)),
     "capacity-below-taken": ProblemType(409, "Capacity below taken", domain.CapacityBelowTaken(_SOME_ID, 120)),
     "body-too-large": ProblemType(413, "Body too large", http.BodyTooLarge(256 * 1024)),
     "unsupported-media-type": ProblemType(

@@ -171,6 +171,10 @@ def _invalid(it: Situation) -> str:
     return f"{it.facts.get('field', 'the request')} {it.facts.get('problem', 'does not fit the event')}"
 
 
+def _changed_meanwhile(it: Situation) -> str:
+    return f"the event had been changed since, to its edition {it.facts.get('edition', 0):,}"
+
+
 def _below_taken(it: Situation) -> str:
     return f"{it.facts.get('taken', 0):,} tickets of that type were taken, more than the capacity asked for"
 
@@ -188,6 +192,7 @@ REASONS: dict[str, Callable[[Situation], str]] = {
     "event-cancelled": _event_cancelled,
     "hold-expired": _hold_expired,
     "not-payable": _not_payable,
+    "changed-meanwhile": _changed_meanwhile,
     "capacity-below-taken": _below_taken,
     "invalid-request": _invalid,
     "not-found": _always("this account has no such reservation"),

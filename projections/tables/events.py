@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from domain.domain_event import DomainEvent
 from domain.event_facts import (
+    CapacityChanged,
     EventCancelled,
     EventCreated,
     EventDetailsChanged,
@@ -40,6 +41,7 @@ class EventRow(msgspec.Struct, frozen=True, gc=False):
     created_at: datetime
     changed_at: datetime
     cancelled_at: datetime | None
+    edition: int
     position: int
 
 
@@ -57,9 +59,12 @@ def fold(row: EventRow | None, event_id: UUID, position: int, domain_event: Doma
             changes = msgspec.structs.asdict(values)
         case EventCancelled():
             changes = {"status": "cancelled", "cancelled_at": domain_event.timestamp}
+        case CapacityChanged():
+            changes = {}
         case _:
             raise AssertionError(f"events do not fold {domain_event!r}")
-    return replace(row, changed_at=domain_event.timestamp, position=position, **changes)
+    at, edition = domain_event.timestamp, domain_event.originator_version
+    return replace(row, changed_at=at, edition=edition, position=position, **changes)
 
 
 def _created(created: EventCreated, position: int) -> EventRow:
@@ -72,6 +77,7 @@ def _created(created: EventCreated, position: int) -> EventRow:
         created_at=created.timestamp,
         changed_at=created.timestamp,
         cancelled_at=None,
+        edition=created.originator_version,
         position=position,
         **values,
     )
@@ -82,7 +88,8 @@ TABLE = Table(
     key="event_id",
     row=EventRow,
     changed_keys=dict.fromkeys(
-        (EventCreated, EventDetailsChanged, SalesWindowChanged, LimitsChanged, EventCancelled), one_per_stream
+        (EventCreated, EventDetailsChanged, SalesWindowChanged, LimitsChanged, CapacityChanged, EventCancelled),
+        one_per_stream,
     ),
     births=frozenset({EventCreated}),
     fold=fold,

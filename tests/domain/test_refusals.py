@@ -24,6 +24,7 @@ EXAMPLES: dict[str, Any] = {
     "held": 3,
     "available": 2,
     "taken": 7,
+    "edition": 13,
     "reservation_status": "paid",
     "reservation_id": ANNS.reservation_id,
     "ticket_type_id": STANDING_ID,
@@ -34,6 +35,7 @@ EXAMPLES: dict[str, Any] = {
 CODES = {
     "AccountClosed": "not-authenticated",
     "CapacityBelowTaken": "capacity-below-taken",
+    "ChangedMeanwhile": "changed-meanwhile",
     "EventEnded": "event-ended",
     "EventExists": "event-exists",
     "EventIsCancelled": "event-cancelled",

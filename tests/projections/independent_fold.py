@@ -65,14 +65,15 @@ class Books:
             self.step(position, it)
         if topic.startswith("Reservation"):
             self.purchase(topic, it, position)
-        elif topic in ("TicketsHeld", "TicketsSold", "TicketsReleased", "CapacityChanged"):
+        if topic in ("TicketsHeld", "TicketsSold", "TicketsReleased", "CapacityChanged"):
             self.inventory(topic, it, position)
             self.ticket_types[it.ticket_type_id]["position"] = position
             if topic != "CapacityChanged":
                 self.sales(topic, it)["position"] = position
-        else:
+        if not topic.startswith(("Reservation", "Tickets")):
             self.programme(topic, it, position)
-            self.events[it.originator_id] |= {"position": position, "changed_at": it.timestamp}
+            changed = {"position": position, "changed_at": it.timestamp, "edition": it.originator_version}
+            self.events[it.originator_id] |= changed
 
     def step(self, position: int, it: Any) -> None:
         of_reservation = it.TOPIC.startswith("Reservation")

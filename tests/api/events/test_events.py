@@ -80,6 +80,7 @@ async def test_a_new_event_has_the_usual_limits_and_one_free_ticket_type(
         "hold_seconds": 120,
         "on_sale": "now",
         "on_sale_changes_at": instant(TOMORROW + timedelta(hours=3)),
+        "edition": 1,
     } | dict.fromkeys(
         ["description", "street", "city", "state", "country", "cancelled_at", "sales_open_at", "sales_open_at_local"]
     ) | dict.fromkeys(["sales_close_at", "sales_close_at_local"])

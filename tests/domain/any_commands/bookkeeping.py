@@ -67,6 +67,7 @@ class EventBook:
     limits: Limits
     capacities: dict[UUID, int]
     is_cancelled: bool = False
+    edition: int = 1
 
     def offer(self, ticket_type_id: UUID) -> TicketType:
         return next(t for t in self.created.ticket_types if t.ticket_type_id == ticket_type_id)
@@ -169,6 +170,7 @@ class Books:
             case _:
                 raise AssertionError(domain_event)
         assert (book.details, book.window, book.limits, book.capacities, book.is_cancelled) != before
+        book.edition = domain_event.originator_version
 
     def _hold(self, held: TicketsHeld) -> None:
         book, at = self.events[held.originator_id], held.timestamp

@@ -147,6 +147,7 @@ class BoxOffice:
                 assert buyer.paid_reservation_id is None or self.books.claims[buyer.paid_reservation_id].state == "sold"
             assert (event.details, event.sales_window, event.limits) == (book.details, book.window, book.limits)
             assert (event.cancelled is not None) == book.is_cancelled
+            assert event.edition == book.edition
         for reservation_id, claim in self.books.claims.items():
             assert self.aggregates[reservation_id].status == STATUS[claim.state]
 

@@ -175,9 +175,13 @@ def expected_of_cancelling_the_event(books: Books, command: CancelEvent) -> Expe
         return errors.EventNotFound()
     if command.actor.account_id != book.created.organiser_id and not command.actor.is_admin:
         return errors.NotTheOrganiser()
-    if book.is_cancelled:
-        return None
-    return "event cancelled"
+    if is_of_another_edition(book, command):
+        return errors.ChangedMeanwhile(book.edition)
+    return None if book.is_cancelled else "event cancelled"
+
+
+def is_of_another_edition(book: EventBook, command: ChangeEvent | CancelEvent) -> bool:
+    return command.editions is not None and book.edition not in command.editions
 
 
 def objections(books: Books, command: CreateEvent | ChangeEvent, at: datetime, is_name_taken: bool) -> set[str]:
@@ -194,6 +198,8 @@ def objections(books: Books, command: CreateEvent | ChangeEvent, at: datetime, i
         return {"event-not-found"}
     if command.actor.account_id != book.created.organiser_id and not command.actor.is_admin:
         codes.add("forbidden")
+    if is_of_another_edition(book, command):
+        codes.add("changed-meanwhile")
     if book.is_cancelled:
         codes.add("event-cancelled")
     if at >= book.details.ends_at:

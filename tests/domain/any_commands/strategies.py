@@ -55,5 +55,7 @@ changes = st.fixed_dictionaries(
         "hold_seconds": hold_seconds,
     },
 )
+# How far back the edition lies that is named; None names none.
+edition_offsets = st.sampled_from([None] * 6 + [0, 0, 0, 1, UNKNOWN])
 no_changes: st.SearchStrategy[dict[str, Any]] = st.just({})
 capacity_changes = st.dictionaries(st.sampled_from([0, 0, 0, 1, 1, None, UNKNOWN]), st.integers(1, 5), max_size=2)

@@ -37,6 +37,7 @@ from tests.domain.any_commands.strategies import (
     capacities_of_types,
     capacity_changes,
     changes,
+    edition_offsets,
     event_places,
     hold_seconds,
     keys,
@@ -76,6 +77,10 @@ class AnySequenceOfCommands(RuleBasedStateMachine):
         if place is None or book is None:
             return None
         return UNKNOWN_TYPE_ID if place == UNKNOWN else list(book.capacities)[place % len(book.capacities)]
+
+    def editions(self, event_id: UUID, offset: int | None) -> frozenset[int] | None:
+        book = self.office.books.events.get(event_id)
+        return None if offset is None else frozenset({(book.edition if book else 1) - offset})
 
     def about(self, actor: UUID | None, key_text: str | None, route: str, body: Any) -> dict[str, Any]:
         """The request's id, its key and who asks; a key counts per account and route."""
@@ -139,22 +144,31 @@ class AnySequenceOfCommands(RuleBasedStateMachine):
         asked=no_changes | changes,
         capacities=capacity_changes,
         passes=passing,
+        offset=edition_offsets,
     )
     def change(
-        self, organiser: UUID, place: int, asked: dict[str, Any], capacities: dict[int | None, int], passes: timedelta
+        self,
+        organiser: UUID,
+        place: int,
+        asked: dict[str, Any],
+        capacities: dict[int | None, int],
+        passes: timedelta,
+        offset: int | None,
     ) -> None:
         self.pass_time(passes)
         event_id = self.event_id(place)
         by_type = {self.type_id(event_id, type_place): capacity for type_place, capacity in capacities.items()}
         by_total = {"total_tickets": by_type[None]} if None in by_type else {"capacities": by_type}
-        self.send(ChangeEvent(event_id=event_id, **self.about(organiser, None, "change", None), **asked, **by_total))
+        about = self.about(organiser, None, "change", None)
+        editions = self.editions(event_id, offset)
+        self.send(ChangeEvent(event_id=event_id, editions=editions, **about, **asked, **by_total))
 
     @precondition(lambda self: len(self.sent) > 20)
-    @rule(organiser=organisers, place=event_places, key_text=keys)
-    def cancel_event(self, organiser: UUID, place: int, key_text: str | None) -> None:
+    @rule(organiser=organisers, place=event_places, key_text=keys, offset=edition_offsets)
+    def cancel_event(self, organiser: UUID, place: int, key_text: str | None, offset: int | None) -> None:
         event_id = self.event_id(place)
         about = self.about(organiser, key_text, f"cancel {event_id}", None)
-        self.send(CancelEvent(event_id=event_id, **about))
+        self.send(CancelEvent(event_id=event_id, editions=self.editions(event_id, offset), **about))
 
     @rule(buyer=anyone, place=event_places, type_place=type_places, quantity=quantities, key_text=keys, passes=passing)
     def reserve(

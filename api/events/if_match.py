@@ -1,0 +1,38 @@
+"""What an `If-Match` becomes: the editions of an event that a change is meant for, whatever was sold meanwhile."""
+
+import re
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+
+from api.http.inputs import unusable
+
+HEADER = "If-Match"
+# RFC 9110, 8.8.3 and 13.1.1; a list may have empty elements.
+_TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
+_TAGS = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,[ \t]*(?:{_TAG})?)*[ \t]*")
+# A weak one is never the same, and what is no edition is none that an event can have.
+_EDITION = re.compile(r'(?<!W/)"([1-9][0-9]{0,18})"')
+
+_Given = Annotated[
+    str | None,
+    Header(
+        alias=HEADER,
+        description='The `edition` that the change is for, in quotes: `"12"`. Not the ETag, which sales change, too.',
+        examples=['"12"'],
+    ),
+]
+
+
+async def _editions(request: Request, given: _Given = None) -> frozenset[int] | None:
+    if given is None:
+        return None
+    tags = ", ".join(request.headers.getlist(HEADER))
+    if tags.strip(" \t") == "*":
+        return None
+    if not _TAGS.fullmatch(tags):
+        raise unusable("header", HEADER, 'must be * or entity tags, such as "12" with its quotes')
+    return frozenset(map(int, _EDITION.findall(tags)))
+
+
+IfMatch = Annotated[frozenset[int] | None, Depends(_editions)]

@@ -1,0 +1,60 @@
+"""If-Match: which editions it names, what names none, and what is no list of tags at all."""
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from api.events.if_match import IfMatch
+
+
+@pytest.fixture
+async def client() -> httpx2.AsyncClient:
+    app = FastAPI()
+
+    @app.get("/")
+    async def named(if_match: IfMatch = None) -> dict[str, list[int] | None]:
+        return {"named": None if if_match is None else sorted(if_match)}
+
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://one-route")
+
+
+@pytest.mark.parametrize(
+    ("sent", "named"),
+    [
+        (None, None),
+        ("*", None),
+        (" * ", None),
+        ('"12"', [12]),
+        ('"12","3" , "12"', [3, 12]),
+        (', "12",, "3",', [3, 12]),
+        # Weak ones never match, nor does the ETag of an answer, or whatever else is no edition.
+        ('W/"12"', []),
+        ('W/"12", "3"', [3]),
+        ('"0f6ad4c7a8b3e2d1"', []),
+        ('"stale"', []),
+        ('"012"', []),
+        ('"-1"', []),
+        ('""', []),
+        ('"1 2"', "bad"),
+        ('"é"', []),
+        ('"99999999999999999999999"', []),
+        ("12", "bad"),
+        ("", "bad"),
+        (",", "bad"),
+        ('"12', "bad"),
+        ('"12" "3"', "bad"),
+        ('*, "12"', "bad"),
+        ('w/"12"', "bad"),
+    ],
+)
+async def test_what_is_named(client: httpx2.AsyncClient, sent: str | None, named: list[int] | str | None) -> None:
+    headers = {} if sent is None else {b"If-Match": sent.encode("latin-1")}
+    answered = await client.get("/", headers=headers)
+    assert answered.status_code == (422 if named == "bad" else 200)
+    if named != "bad":
+        assert answered.json()["named"] == named
+
+
+async def test_two_headers_are_one_list(client: httpx2.AsyncClient) -> None:
+    answered = await client.get("/", headers=[("If-Match", '"1"'), ("If-Match", '"2"')])
+    assert answered.json()["named"] == [1, 2]
