@@ -16,7 +16,7 @@ from api.analytics import routes as analytics
 from api.audit import account_routes, domain_event_routes, event_story_routes, record_routes
 from api.audit import routes as audit
 from api.docs import browser_pages, openapi, problem_pages
-from api.events import reservation_routes
+from api.events import reservation_routes, stock_routes
 from api.events import routes as events
 from api.health import DATABASE_PATIENCE_SECONDS
 from api.http import problems
@@ -68,6 +68,7 @@ def create_app(config: ApiConfig) -> FastAPI:
         password_routes,
         api_key_routes,
         events,
+        stock_routes,
         reservation_routes,
         reservations,
         account_routes,

@@ -46,6 +46,7 @@ class Rule(StrEnum):
     CAPACITY_BELOW_TAKEN = "capacity-below-taken"
     HOLD_LENGTH = "hold-length"
     NEVER_HELD = "never-held"
+    NEVER_WITHHELD = "never-withheld"
     # What is made from the history.
     FILE_ALTERED = "file-altered"
     SNAPSHOT_DIFFERS = "snapshot-differs"

@@ -102,6 +102,20 @@ class CancelEvent(OrganiserCommand, frozen=True, kw_only=True):
     changes_names: ClassVar[bool] = True
 
 
+class WithholdTickets(OrganiserCommand, frozen=True, kw_only=True):
+    """Take tickets out of sale. `ticket_type_id` may be left out where the event has only one."""
+
+    quantity: int
+    ticket_type_id: UUID | None = None
+
+
+class ReturnTickets(OrganiserCommand, frozen=True, kw_only=True):
+    """Put withheld tickets back on sale. `ticket_type_id` may be left out where the event has only one."""
+
+    quantity: int
+    ticket_type_id: UUID | None = None
+
+
 class ReservationCommand(Command, frozen=True, kw_only=True):
     """A command about one reservation of the event."""
 

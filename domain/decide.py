@@ -14,16 +14,21 @@ from domain.commands import (
     ExpireReservation,
     PayReservation,
     ReserveTickets,
+    ReturnTickets,
     RevokeReservation,
     WithdrawReservation,
+    WithholdTickets,
 )
 from domain.decision import Decision, Read
+from domain.stock import withholding
 
 # The table of contents: every command there is. A new one is a class, a function and a line here.
 DECISIONS: dict[type[Command], Callable[[Any, Read, datetime], Decision]] = {
     CreateEvent: organising.create,
     ChangeEvent: organising.change,
     CancelEvent: organising.cancel,
+    WithholdTickets: withholding.withhold,
+    ReturnTickets: withholding.return_tickets,
     ReserveTickets: reserving.reserve,
     PayReservation: reserving.pay,
     CancelReservation: reserving.cancel,

@@ -8,6 +8,7 @@ from uuid import UUID
 from domain.commands import ExpireReservation
 from domain.decision import Decision, Draft
 from domain.event_facts import TicketsReleased
+from domain.inventory import Stock
 from domain.reservation import ReservationExpired
 from domain.ticketed_event import TicketedEvent
 
@@ -53,6 +54,20 @@ def expire_due(command: ExpireReservation, event: TicketedEvent, now: datetime) 
     draft = Draft(command, max(now, event.modified_on))
     expire_holds(draft, event, [command.reservation_id])
     return Decision(tuple(draft.domain_events), event.record, event.id, event.version + 1)
+
+
+def due_holds_for(event: TicketedEvent, stock: Stock, most_taken: int, at: datetime) -> tuple[int, list[UUID]]:
+    """How many tickets come back of the due holds that have to end so that `most_taken` are taken, and which these are.
+
+    Oldest deadline first, and only as many as that needs; where all of them are too few, all of them.
+    """
+    freed, due = 0, []
+    for reservation_id in event.due_holds_of_type(stock.offer.ticket_type_id, at):
+        if stock.taken - freed <= most_taken:
+            break
+        due.append(reservation_id)
+        freed += event.holds[reservation_id].quantity
+    return freed, due
 
 
 def check_due_holds(reservation_ids: Collection[UUID]) -> None:

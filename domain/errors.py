@@ -146,11 +146,27 @@ class EventExists(Refusal):
 
 
 class CapacityBelowTaken(Refusal):
-    """The capacity can't go below the {taken} tickets that are reserved or paid. Choose at least that many."""
+    """The capacity can't go below the {taken} tickets that are reserved, paid or withheld. Choose at least as many."""
 
     code = "capacity-below-taken"
     ticket_type_id: UUID
     taken: int
+
+
+class TooFewToWithhold(Refusal):
+    """Only {available} tickets of this type are left. Withhold at most as many, or try later: unpaid ones come back."""
+
+    code = "too-few-to-withhold"
+    ticket_type_id: UUID
+    available: int
+
+
+class TooFewWithheld(Refusal):
+    """Only {withheld} tickets of this type are withheld. Return at most as many."""
+
+    code = "too-few-withheld"
+    ticket_type_id: UUID
+    withheld: int
 
 
 class InvalidRequest(Refusal):

@@ -67,6 +67,24 @@ class CapacityChanged(DomainEvent, frozen=True, kw_only=True):
     capacity: int
 
 
+class TicketsWithheld(DomainEvent, frozen=True, kw_only=True):
+    """The organiser took so many tickets out of sale."""
+
+    TOPIC: ClassVar[str] = "TicketsWithheld"
+
+    ticket_type_id: UUID
+    quantity: int
+
+
+class TicketsReturned(DomainEvent, frozen=True, kw_only=True):
+    """The organiser put so many withheld tickets back on sale."""
+
+    TOPIC: ClassVar[str] = "TicketsReturned"
+
+    ticket_type_id: UUID
+    quantity: int
+
+
 class SalesWindowChanged(DomainEvent, frozen=True, kw_only=True):
     TOPIC: ClassVar[str] = "SalesWindowChanged"
 

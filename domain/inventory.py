@@ -1,6 +1,7 @@
 """Who has which tickets of an event right now: stock, open holds and buyers."""
 
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -46,17 +47,36 @@ class Buyer(msgspec.Struct, array_like=True, gc=False):
     paid_reservation_id: UUID | None
 
 
+class StockRecord(NamedTuple):
+    """How many tickets of one type there are, are held, are sold, and are withheld by the organiser."""
+
+    offer: TicketType
+    capacity: int
+    held: int = 0
+    sold: int = 0
+    withheld: int = 0
+
+    @property
+    def available(self) -> int:
+        return self.capacity - self.withheld - self.held - self.sold
+
+
 class Stock:
-    """One ticket type as it stands: held + sold never exceed capacity. Counts are tickets."""
+    """One ticket type as it stands: held + sold + withheld never exceed capacity. Counts are tickets."""
 
-    __slots__ = ("capacity", "deadlines", "held", "offer", "sold")
+    __slots__ = ("capacity", "deadlines", "held", "offer", "sold", "withheld")
 
-    def __init__(self, offer: TicketType, capacity: int, held: int = 0, sold: int = 0) -> None:
+    def __init__(self, offer: TicketType, capacity: int, held: int = 0, sold: int = 0, withheld: int = 0) -> None:
         self.offer = offer
         self.capacity = capacity
         self.held = held
         self.sold = sold
+        self.withheld = withheld
         self.deadlines: SortedList[tuple[datetime, UUID]] = SortedList()
+
+    @property
+    def record(self) -> StockRecord:
+        return StockRecord(self.offer, self.capacity, self.held, self.sold, self.withheld)
 
     @property
     def taken(self) -> int:
@@ -64,4 +84,4 @@ class Stock:
 
     @property
     def available(self) -> int:
-        return self.capacity - self.taken
+        return self.capacity - self.withheld - self.taken

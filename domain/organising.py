@@ -11,7 +11,7 @@ from msgspec import UNSET
 from domain.commands import Actor, CancelEvent, ChangeEvent, Command, CreateEvent, OrganiserCommand
 from domain.decision import Decision, Draft, Read, replay, unchanged
 from domain.domain_event import Aggregate
-from domain.due_holds import check_due_holds, expire_holds
+from domain.due_holds import check_due_holds, due_holds_for, expire_holds
 from domain.errors import (
     CapacityBelowTaken,
     ChangedMeanwhile,
@@ -19,6 +19,7 @@ from domain.errors import (
     EventExists,
     EventIsCancelled,
     EventNotFound,
+    IdempotencyKeyReused,
     InvalidRequest,
     NotTheOrganiser,
     TicketTypeNotFound,
@@ -34,7 +35,6 @@ from domain.event_facts import (
     SalesWindow,
     SalesWindowChanged,
 )
-from domain.inventory import Stock
 from domain.ticketed_event import TicketedEvent, created_record
 
 Values = TypeVar("Values", bound=msgspec.Struct)
@@ -102,8 +102,8 @@ def change(command: ChangeEvent, read: Read, at: datetime) -> Decision:
     """
     event = found_event(read)
     check_organiser(command.actor, event)
-    if command.request_id in event.changed_by:
-        return Draft(command, at).decision(event.record, event.id, event.version)
+    if again := recorded_before(command, event):
+        return again
     check_edition(command, event)
     if event.cancelled:
         raise EventIsCancelled
@@ -123,7 +123,12 @@ def change(command: ChangeEvent, read: Read, at: datetime) -> Decision:
     draft = Draft(command, at)
     stock = {t.offer.ticket_type_id: t for t in event.record.stock}
     for ticket_type_id, capacity in capacities.items():
-        freed = _make_room(draft, event, event.stock[ticket_type_id], capacity)
+        of_type = event.stock[ticket_type_id]
+        freed, due = due_holds_for(event, of_type, capacity - of_type.withheld, at)
+        if of_type.taken - freed + of_type.withheld > capacity:
+            raise CapacityBelowTaken(ticket_type_id, of_type.taken - freed + of_type.withheld)
+        check_due_holds(due)
+        expire_holds(draft, event, due)
         before = stock[ticket_type_id]
         stock[ticket_type_id] = before._replace(capacity=capacity, held=before.held - freed)
     if details != event.details:
@@ -169,6 +174,21 @@ def check_organiser(actor: Actor, event: TicketedEvent) -> None:
         raise NotTheOrganiser
 
 
+def recorded_before(command: OrganiserCommand, event: TicketedEvent) -> Decision | None:
+    """The event as it stands, where the command, or one with its key, is among those that have changed it last.
+
+    Raises `IdempotencyKeyReused` where the key came with another request.
+    """
+    again = Decision((), event.record, event.id, event.version)
+    if command.request_id in event.changed_by:
+        return again
+    if command.idempotency is None or (request_sha256 := event.keys.get(command.idempotency.key_sha256)) is None:
+        return None
+    if request_sha256 != command.idempotency.request_sha256:
+        raise IdempotencyKeyReused
+    return again._replace(replayed=True)
+
+
 def check_edition(command: OrganiserCommand, event: TicketedEvent) -> None:
     """Raises `ChangedMeanwhile` where the command is meant for another edition of the event."""
     if command.editions is not None and event.edition not in command.editions:
@@ -208,18 +228,3 @@ def _capacities_asked_for(event: TicketedEvent, command: ChangeEvent) -> dict[UU
     if not event.stock.keys() >= command.capacities.keys():
         raise TicketTypeNotFound
     return command.capacities
-
-
-def _make_room(draft: Draft, event: TicketedEvent, stock: Stock, capacity: int) -> int:
-    """Expire as many due holds as the new capacity needs, oldest first; returns the tickets that this frees."""
-    freed, due = 0, []
-    for reservation_id in event.due_holds_of_type(stock.offer.ticket_type_id, draft.at):
-        if stock.taken - freed <= capacity:
-            break
-        due.append(reservation_id)
-        freed += event.holds[reservation_id].quantity
-    if stock.taken - freed > capacity:
-        raise CapacityBelowTaken(stock.offer.ticket_type_id, stock.taken - freed)
-    check_due_holds(due)
-    expire_holds(draft, event, due)
-    return freed

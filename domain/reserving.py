@@ -55,7 +55,7 @@ def reserve(command: ReserveTickets, read: Read, at: datetime) -> Decision:
             return again
     if event is None:
         raise EventNotFound
-    stock = _stock_asked_for(event, command.ticket_type_id)
+    stock = stock_asked_for(event, command.ticket_type_id)
     _check_on_sale(event, at)
     due = _within_limit(event, command, at)
     due |= _in_stock(event, stock, command.quantity, at, due)
@@ -223,7 +223,11 @@ def _give_back(draft: Draft, event: TicketedEvent, reservation: Reservation, rea
     return draft.decision(ReservationRecord(placed, paid, cancelled), reservation.id, reservation.version)
 
 
-def _stock_asked_for(event: TicketedEvent, ticket_type_id: UUID | None) -> Stock:
+def stock_asked_for(event: TicketedEvent, ticket_type_id: UUID | None) -> Stock:
+    """The stock of one ticket type, of the event's only one where none is named.
+
+    Raises `TicketTypeRequired`, `TicketTypeNotFound`.
+    """
     if ticket_type_id is None:
         if len(event.stock) > 1:
             raise TicketTypeRequired

@@ -9,7 +9,7 @@ import msgspec
 from eventsourcing.utils import register_topic
 
 from domain.commands import Actor
-from domain.domain_event import KeptAggregate
+from domain.domain_event import DomainEvent, KeptAggregate
 from domain.event_facts import (
     CapacityChanged,
     EventCancelled,
@@ -22,9 +22,11 @@ from domain.event_facts import (
     SalesWindowChanged,
     TicketsHeld,
     TicketsReleased,
+    TicketsReturned,
     TicketsSold,
+    TicketsWithheld,
 )
-from domain.inventory import Buyer, Hold, Stock, TicketType
+from domain.inventory import Buyer, Hold, Stock, StockRecord
 from domain.on_sale import Sale, SaleFacts, sale_at
 
 REMEMBERED_CHANGES = 100
@@ -34,16 +36,8 @@ STOCK_BYTES = 700
 BUYER_BYTES = 400
 HOLD_BYTES = 400
 CHANGE_BYTES = 110
+KEY_BYTES = 300
 LAST_ID = UUID(int=2**128 - 1)
-
-
-class StockRecord(NamedTuple):
-    """How many tickets of one type there are, are held and are sold."""
-
-    offer: TicketType
-    capacity: int
-    held: int = 0
-    sold: int = 0
 
 
 class EventRecord(NamedTuple):
@@ -63,7 +57,7 @@ class EventRecord(NamedTuple):
 
     def sale_at(self, at: datetime) -> Sale:
         """Whether it is on sale."""
-        available = sum(max(0, stock.capacity - stock.held - stock.sold) for stock in self.stock)
+        available = sum(max(0, stock.available) for stock in self.stock)
         is_cancelled, ends_at = self.cancelled is not None, self.details.ends_at
         return sale_at(at, SaleFacts(is_cancelled, ends_at, self.sales_window, available, self.first_hold_ends_at))
 
@@ -72,13 +66,6 @@ def created_record(created: EventCreated) -> EventRecord:
     """The event as it was when it was created."""
     stock = tuple(StockRecord(t, t.capacity) for t in created.ticket_types)
     return EventRecord(created, created.details, created.sales_window, created.limits, stock)
-
-
-class StockShape(NamedTuple):
-    ticket_type_id: UUID
-    capacity: int
-    held: int
-    sold: int
 
 
 class EventShape(msgspec.Struct, frozen=True):
@@ -91,7 +78,8 @@ class EventShape(msgspec.Struct, frozen=True):
     cancelled: EventRecord | None
     changed_by: tuple[UUID, ...]
     edition: int
-    stock: list[StockShape]
+    keys: dict[str, str]
+    stock: list[StockRecord]
     holds: dict[UUID, Hold]
     buyers: dict[UUID, Buyer]
 
@@ -107,6 +95,8 @@ class TicketedEvent(KeptAggregate):
         self.cancelled_record: EventRecord | None = None
         # The requests behind the latest changes, so that one of them sent again does not undo what came between.
         self.changed_by: tuple[UUID, ...] = ()
+        # Of those that came with an idempotency key: the fingerprint of the request, by the key.
+        self.keys: dict[str, str] = {}
         # The version of the last change by the organiser.
         self.edition = 1
         self.holds: dict[UUID, Hold] = {}
@@ -127,18 +117,17 @@ class TicketedEvent(KeptAggregate):
     @property
     def record(self) -> EventRecord:
         """The event as its organiser sees it now."""
-        stock = tuple(StockRecord(s.offer, s.capacity, s.held, s.sold) for s in self.stock.values())
+        stock = tuple(stock.record for stock in self.stock.values())
         facts = self.created, self.details, self.sales_window, self.limits, stock, self.cancelled
         return EventRecord(*facts, self.first_hold_ends_at(), self.edition)
 
     @property
     def size_bytes(self) -> int:
         grown = STOCK_BYTES * len(self.stock) + BUYER_BYTES * len(self.buyers) + HOLD_BYTES * len(self.holds)
-        grown += CHANGE_BYTES * len(self.changed_by)
+        grown += CHANGE_BYTES * len(self.changed_by) + KEY_BYTES * len(self.keys)
         return EVENT_BYTES + 4 * len(self.details.description or "") + grown
 
     def shape(self) -> EventShape:
-        stock = [StockShape(i, s.capacity, s.held, s.sold) for i, s in self.stock.items()]
         return EventShape(
             self.created,
             self.details,
@@ -147,7 +136,8 @@ class TicketedEvent(KeptAggregate):
             self.cancelled_record,
             self.changed_by,
             self.edition,
-            stock,
+            self.keys,
+            [stock.record for stock in self.stock.values()],
             self.holds,
             self.buyers,
         )
@@ -157,9 +147,8 @@ class TicketedEvent(KeptAggregate):
         event: Any = shape.created.mutate(None)
         event.details, event.sales_window, event.limits = shape.details, shape.sales_window, shape.limits
         event.cancelled_record, event.changed_by = shape.cancelled, shape.changed_by
-        event.edition = shape.edition
-        for ticket_type_id, capacity, held, sold in shape.stock:
-            event.stock[ticket_type_id] = Stock(event.stock[ticket_type_id].offer, capacity, held, sold)
+        event.edition, event.keys = shape.edition, shape.keys
+        event.stock = {record.offer.ticket_type_id: Stock(*record) for record in shape.stock}
         event.buyers, event.holds = shape.buyers, shape.holds
         deadlines: dict[UUID, list[tuple[datetime, UUID]]] = {ticket_type_id: [] for ticket_type_id in event.stock}
         for reservation_id, hold in shape.holds.items():
@@ -205,9 +194,16 @@ class TicketedEvent(KeptAggregate):
                 self._sell(domain_event)
             case TicketsReleased():
                 self._release(domain_event)
-            case EventDetailsChanged() | CapacityChanged() | SalesWindowChanged() | LimitsChanged():
+            case (
+                EventDetailsChanged()
+                | CapacityChanged()
+                | SalesWindowChanged()
+                | LimitsChanged()
+                | TicketsWithheld()
+                | TicketsReturned()
+            ):
                 self._change(domain_event)
-                self._remember_change(domain_event.request_id)
+                self._remember_change(domain_event)
                 self.edition = domain_event.originator_version
             case EventCreated():
                 self.created = domain_event
@@ -221,7 +217,7 @@ class TicketedEvent(KeptAggregate):
             case _:
                 super().apply(domain_event)
 
-    def _change(self, changed: EventDetailsChanged | CapacityChanged | SalesWindowChanged | LimitsChanged) -> None:
+    def _change(self, changed: DomainEvent) -> None:
         match changed:
             case EventDetailsChanged():
                 self.details = changed.details
@@ -231,10 +227,17 @@ class TicketedEvent(KeptAggregate):
                 self.sales_window = changed.sales_window
             case LimitsChanged():
                 self.limits = changed.limits
+            case TicketsWithheld():
+                self.stock[changed.ticket_type_id].withheld += changed.quantity
+            case TicketsReturned():
+                self.stock[changed.ticket_type_id].withheld -= changed.quantity
 
-    def _remember_change(self, request_id: UUID) -> None:
-        if self.changed_by[-1:] != (request_id,):
-            self.changed_by = (*self.changed_by[1 - REMEMBERED_CHANGES :], request_id)
+    def _remember_change(self, changed: DomainEvent) -> None:
+        if self.changed_by[-1:] != (changed.request_id,):
+            self.changed_by = (*self.changed_by[1 - REMEMBERED_CHANGES :], changed.request_id)
+        if changed.idempotency is not None:
+            latest = list(self.keys.items())[1 - REMEMBERED_CHANGES :]
+            self.keys = dict([*latest, (changed.idempotency.key_sha256, changed.idempotency.request_sha256)])
 
     def _hold(self, held: TicketsHeld) -> None:
         hold = Hold(held.buyer_id, held.ticket_type_id, held.quantity, held.hold_expires_at)

@@ -22,6 +22,8 @@ Type = Literal[
     "EventCreated",
     "EventDetailsChanged",
     "CapacityChanged",
+    "TicketsWithheld",
+    "TicketsReturned",
     "SalesWindowChanged",
     "LimitsChanged",
     "TicketsHeld",
@@ -160,12 +162,13 @@ def json_of_moment(moment: Moment) -> bytes:
 
 
 class CountsAnswer(BaseModel):
-    """The tickets of one type at a position: available = capacity − reserved − paid."""
+    """The tickets of one type at a position: available = capacity − withheld − reserved − paid."""
 
     ticket_type_id: UUID
     capacity: int
     reserved: int
     paid: int
+    withheld: int
     available: int
 
 

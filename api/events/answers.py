@@ -15,8 +15,10 @@ from api.http.inputs import Instant
 from api.http.ready_json import renderer
 from api.http.time_zones import LocalTime, local
 from api.plumbing.kept_answers import Rendering
+from domain.inventory import StockRecord
 from domain.on_sale import OnSale
-from domain.ticketed_event import EventRecord, StockRecord
+from domain.ticketed_event import EventRecord
+from eventstore.writing.group_transaction import Outcome
 from projections.queries.events_queries import ShownEvent
 from projections.tables.events import EventRow
 
@@ -32,7 +34,7 @@ LOCAL_TIMES = ("starts_at", "ends_at", "sales_open_at", "sales_close_at")
 
 
 class TicketTypeAnswer(BaseModel):
-    """A ticket type and its tickets: available = capacity − reserved − paid."""
+    """A ticket type and its tickets: available = capacity − withheld − reserved − paid."""
 
     id: Annotated[UUID, Field(examples=[SOME_TICKET_TYPE])]
     name: Annotated[str, Field(examples=["Standing"])]
@@ -41,6 +43,7 @@ class TicketTypeAnswer(BaseModel):
     currency: str
     reserved: int
     paid: int
+    withheld: Annotated[int, Field(description="Taken out of sale by the organiser.")]
     available: int
 
     @classmethod
@@ -54,7 +57,8 @@ class TicketTypeAnswer(BaseModel):
             currency=stock.offer.currency,
             reserved=stock.held,
             paid=stock.sold,
-            available=stock.capacity - stock.held - stock.sold,
+            withheld=stock.withheld,
+            available=stock.available,
         )
 
 
@@ -127,6 +131,12 @@ class EventAnswer(ListedEvent):
             **msgspec.structs.asdict(record.limits),
             **_local_times(msgspec.structs.asdict(details) | sales_window),
         )
+
+
+def json_of(outcome: Outcome) -> bytes:
+    """The `EventAnswer` to a command about an event, as ready JSON."""
+    assert isinstance(outcome.answer, EventRecord)  # noqa: S101 - commands about events are answered so
+    return EventAnswer.of_record(outcome.answer, outcome.decided_at).model_dump_json().encode()
 
 
 class EventPage(Page[ListedEvent]):

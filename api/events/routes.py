@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Query, Response
 from accounts import account_queries
 from accounts.roles import actor_of
 from api.docs.example_values import shown
-from api.events.answers import EventAnswer, EventPage, render_event, render_listed, rendering
+from api.events.answers import EventAnswer, EventPage, json_of, render_event, render_listed, rendering
 from api.events.if_match import IfMatch
 from api.events.schemas import EventChange, NewEvent
 from api.http.cursors import Cursor, after_cursor, page_json
@@ -38,7 +38,6 @@ from domain.errors import (
     TicketTypeNotFound,
     TicketTypeRequired,
 )
-from domain.ticketed_event import EventRecord
 from eventstore.postgres.shared_reads import Ask
 from eventstore.writing.group_transaction import Outcome
 from projections.queries import events_queries
@@ -271,6 +270,4 @@ async def cancel_event(
 
 
 def _json(outcome: Outcome) -> bytes:
-    record = outcome.answer
-    assert isinstance(record, EventRecord)  # noqa: S101 - commands about events are answered so
-    return EventAnswer.of_record(record, outcome.decided_at).model_dump_json().encode()
+    return json_of(outcome)

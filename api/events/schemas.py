@@ -188,6 +188,13 @@ class NewEvent(EventTimes):
         return [general]
 
 
+class TicketsOfType(Body):
+    """So many tickets of one type, to withhold from sale or to return to it."""
+
+    quantity: Tickets
+    ticket_type_id: Annotated[Id | None, Field(description="Needed only when the event has several.")] = None
+
+
 def _left_out() -> Any:
     """Stands where a field was not sent; without a default, the schema says that it may be left out and no more."""
     return None

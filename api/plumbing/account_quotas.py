@@ -7,7 +7,7 @@ from uuid import UUID
 
 from api.http.errors import RecordedTooMuch, TooManyAtOnce
 from api.http.failure_log import FailureLog
-from domain.commands import ChangeEvent, Command, CreateEvent, ReserveTickets
+from domain.commands import ChangeEvent, Command, CreateEvent, ReserveTickets, ReturnTickets, WithholdTickets
 from eventstore.errors import Failure
 from eventstore.writing.group_commit import GroupCommit
 from eventstore.writing.group_transaction import Outcome
@@ -26,6 +26,8 @@ LITTLE_BYTES = 64 * 1024
 REFUSALS_A_SECOND = 50
 HELD_BACK_SECONDS_MAX = 10.0
 HELD_BACK_MAX = 5_000
+# What begins something, or may come again and again.
+BOUNDED = ReserveTickets | CreateEvent | ChangeEvent | WithholdTickets | ReturnTickets
 
 
 class Turns:
@@ -124,7 +126,7 @@ class LimitedCommands:
         """
         assert command.actor is not None  # noqa: S101 - the routes know who asks
         account_id = command.actor.account_id
-        if self._recorded is not None and isinstance(command, ReserveTickets | CreateEvent | ChangeEvent):
+        if self._recorded is not None and isinstance(command, BOUNDED):
             self._recorded.check(account_id)
         await self.turns.begin(account_id)
         try:

@@ -20,7 +20,9 @@ from domain.event_facts import (
     SalesWindowChanged,
     TicketsHeld,
     TicketsReleased,
+    TicketsReturned,
     TicketsSold,
+    TicketsWithheld,
 )
 from eventstore.reading import Recorded
 from projections.tables.ticket_types import TicketTypeRow
@@ -98,6 +100,10 @@ def what_happened(domain_events: list[Any], names: dict[UUID, str]) -> str:
                 said[f"{names[it.ticket_type_id]} held"] = it.quantity
             case TicketsSold():
                 said[f"{names[it.ticket_type_id]} paid"] = it.quantity
+            case TicketsWithheld():
+                said[f"{names[it.ticket_type_id]} withheld"] = it.quantity
+            case TicketsReturned():
+                said[f"{names[it.ticket_type_id]} back on sale"] = it.quantity
             case TicketsReleased():
                 words = f"{names[it.ticket_type_id]} {RELEASED[it.reason]}"
                 said[words] = said.get(words, 0) + it.quantity

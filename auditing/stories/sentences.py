@@ -23,6 +23,8 @@ ATTEMPTS = {
     "CreateEvent": "Creation of the event refused",
     "ChangeEvent": "Change of the event refused",
     "CancelEvent": "Cancellation of the event refused",
+    "WithholdTickets": "Withholding tickets refused",
+    "ReturnTickets": "Returning withheld tickets refused",
 }
 
 
@@ -105,14 +107,16 @@ def _sold_out(it: Situation) -> str:
     attempt, stock = it.attempt, it.ticket_type
     if attempt.capacity is None or attempt.reserved is None or attempt.paid is None:
         return f"{it.facts.get('available', 0):,} were left"
-    counts = taken(attempt.reserved + attempt.paid, attempt.capacity)
-    quantity, left = attempt.quantity or 1, attempt.capacity - attempt.reserved - attempt.paid
+    withheld = stock.withheld if stock else 0
+    counts = taken(attempt.reserved + attempt.paid, attempt.capacity) + " taken"
+    counts += f" and {withheld:,} withheld" if withheld else ""
+    quantity, left = attempt.quantity or 1, attempt.capacity - withheld - attempt.reserved - attempt.paid
     since = f" since position {it.short_since.position:,}" if it.short_since else ""
     if left == 0 and quantity == 1:
-        why = f"{counts} taken{since}"
+        why = f"{counts}{since}"
     else:
         asked = tickets(quantity, stock.name) if stock else f"{quantity:,}"
-        why = f"{asked} asked for, {counts} taken, too few left{since}"
+        why = f"{asked} asked for, {counts}, too few left{since}"
     due = it.facts.get("available", left) - left
     if due:
         why += f", and holds past their time would have given back only {due:,}"
@@ -176,7 +180,15 @@ def _changed_meanwhile(it: Situation) -> str:
 
 
 def _below_taken(it: Situation) -> str:
-    return f"{it.facts.get('taken', 0):,} tickets of that type were taken, more than the capacity asked for"
+    return f"{it.facts.get('taken', 0):,} tickets of that type were taken or withheld, more than the capacity asked for"
+
+
+def _too_few_to_withhold(it: Situation) -> str:
+    return f"{it.attempt.quantity or 1:,} asked for, and {it.facts.get('available', 0):,} were left"
+
+
+def _too_few_withheld(it: Situation) -> str:
+    return f"{it.attempt.quantity or 1:,} asked for, and {it.facts.get('withheld', 0):,} were withheld"
 
 
 def _always(why: str) -> Callable[[Situation], str]:
@@ -194,6 +206,8 @@ REASONS: dict[str, Callable[[Situation], str]] = {
     "not-payable": _not_payable,
     "changed-meanwhile": _changed_meanwhile,
     "capacity-below-taken": _below_taken,
+    "too-few-to-withhold": _too_few_to_withhold,
+    "too-few-withheld": _too_few_withheld,
     "invalid-request": _invalid,
     "not-found": _always("this account has no such reservation"),
     "event-not-found": _always("there was no event of this id"),

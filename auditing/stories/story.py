@@ -18,12 +18,13 @@ from projections.tables.ticket_types import TicketTypeRow
 
 
 class Counts(NamedTuple):
-    """The tickets of one type at a position; available = capacity − reserved − paid."""
+    """The tickets of one type at a position; available = capacity − withheld − reserved − paid."""
 
     ticket_type_id: UUID
     capacity: int
     reserved: int
     paid: int
+    withheld: int
     available: int
 
 
@@ -145,15 +146,16 @@ class StoryWriter:
 
 
 def _counts(row: TicketTypeRow) -> Counts:
-    return Counts(row.ticket_type_id, row.capacity, row.reserved, row.paid, row.available)
+    return Counts(row.ticket_type_id, row.capacity, row.reserved, row.paid, row.withheld, row.available)
 
 
 def _counts_then(attempt: RefusedAttempt, row: TicketTypeRow | None) -> Counts | None:
-    """As they were kept with the refusal; else as the stream tells them."""
+    """As they were kept with the refusal, all but what was withheld; else as the stream tells them."""
     if attempt.ticket_type_id is None or attempt.capacity is None or attempt.reserved is None or attempt.paid is None:
         return _counts(row) if row else None
-    available = attempt.capacity - attempt.reserved - attempt.paid
-    return Counts(attempt.ticket_type_id, attempt.capacity, attempt.reserved, attempt.paid, available)
+    withheld = row.withheld if row else 0
+    available = attempt.capacity - withheld - attempt.reserved - attempt.paid
+    return Counts(attempt.ticket_type_id, attempt.capacity, attempt.reserved, attempt.paid, withheld, available)
 
 
 def _id(fact: Any) -> UUID | None:

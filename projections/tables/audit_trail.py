@@ -16,7 +16,9 @@ from domain.event_facts import (
     SalesWindowChanged,
     TicketsHeld,
     TicketsReleased,
+    TicketsReturned,
     TicketsSold,
+    TicketsWithheld,
 )
 from domain.reservation import ReservationCancelled, ReservationExpired, ReservationPaid, ReservationPlaced
 from projections.tables.table import Table
@@ -29,7 +31,16 @@ EVENT_SIDES: dict[type[DomainEvent], type[DomainEvent]] = {
     ReservationExpired: TicketsReleased,
     ReservationCancelled: TicketsReleased,
 }
-OF_EVENTS = (EventCreated, EventDetailsChanged, CapacityChanged, SalesWindowChanged, LimitsChanged, EventCancelled)
+OF_EVENTS = (
+    EventCreated,
+    EventDetailsChanged,
+    CapacityChanged,
+    SalesWindowChanged,
+    LimitsChanged,
+    TicketsWithheld,
+    TicketsReturned,
+    EventCancelled,
+)
 RESERVATION_TOPICS = frozenset(domain_event.TOPIC for domain_event in EVENT_SIDES)
 EVENT_SIDE_TOPICS = {theirs.TOPIC: ours.TOPIC for theirs, ours in EVENT_SIDES.items()}
 

@@ -7,10 +7,13 @@ from uuid import UUID
 import msgspec
 
 from domain.domain_event import DomainEvent
-from domain.event_facts import CapacityChanged, EventCreated
+from domain.event_facts import CapacityChanged, EventCreated, TicketsReturned, TicketsWithheld
 from projections.tables.table import Table
 
 Key = tuple[UUID, int]
+
+# What changes how many tickets of one type are for sale.
+STEPS = (CapacityChanged, TicketsWithheld, TicketsReturned)
 
 
 class CapacityRow(msgspec.Struct, frozen=True, gc=False):
@@ -33,6 +36,10 @@ def fold(_row: None, key: Key, _position: int, domain_event: DomainEvent) -> Cap
             return msgspec.structs.replace(row, capacity=offer.capacity)
         case CapacityChanged(capacity=capacity):
             return msgspec.structs.replace(row, capacity=capacity)
+        case TicketsWithheld(quantity=quantity):
+            return msgspec.structs.replace(row, withheld=quantity)
+        case TicketsReturned(quantity=quantity):
+            return msgspec.structs.replace(row, withheld=-quantity)
     raise AssertionError(f"capacities do not fold {domain_event!r}")
 
 
@@ -48,8 +55,8 @@ TABLE = Table(
     name="capacity_changes",
     key=("ticket_type_id", "position"),
     row=CapacityRow,
-    changed_keys={EventCreated: _all_offered, CapacityChanged: _named},
-    births=frozenset({EventCreated, CapacityChanged}),
+    changed_keys={EventCreated: _all_offered, **dict.fromkeys(STEPS, _named)},
+    births=frozenset({EventCreated, *STEPS}),
     fold=fold,
     stream="event_id",
     insert_only=True,

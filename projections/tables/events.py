@@ -15,6 +15,8 @@ from domain.event_facts import (
     EventDetailsChanged,
     LimitsChanged,
     SalesWindowChanged,
+    TicketsReturned,
+    TicketsWithheld,
 )
 from projections.tables.table import RowMissing, Table, one_per_stream
 
@@ -59,7 +61,7 @@ def fold(row: EventRow | None, event_id: UUID, position: int, domain_event: Doma
             changes = msgspec.structs.asdict(values)
         case EventCancelled():
             changes = {"status": "cancelled", "cancelled_at": domain_event.timestamp}
-        case CapacityChanged():
+        case CapacityChanged() | TicketsWithheld() | TicketsReturned():
             changes = {}
         case _:
             raise AssertionError(f"events do not fold {domain_event!r}")
@@ -88,7 +90,16 @@ TABLE = Table(
     key="event_id",
     row=EventRow,
     changed_keys=dict.fromkeys(
-        (EventCreated, EventDetailsChanged, SalesWindowChanged, LimitsChanged, CapacityChanged, EventCancelled),
+        (
+            EventCreated,
+            EventDetailsChanged,
+            SalesWindowChanged,
+            LimitsChanged,
+            CapacityChanged,
+            TicketsWithheld,
+            TicketsReturned,
+            EventCancelled,
+        ),
         one_per_stream,
     ),
     births=frozenset({EventCreated}),

@@ -12,7 +12,9 @@ from domain.event_facts import (
     EventCreated,
     TicketsHeld,
     TicketsReleased,
+    TicketsReturned,
     TicketsSold,
+    TicketsWithheld,
 )
 from projections.tables.table import RowMissing, Table
 
@@ -29,12 +31,13 @@ class TicketTypeRow(msgspec.Struct, frozen=True, gc=False):
     capacity: int
     reserved: int
     paid: int
+    withheld: int
     position: int
 
     @property
     def available(self) -> int:
         """Tickets left; a column of the table, too."""
-        return self.capacity - self.reserved - self.paid
+        return self.capacity - self.withheld - self.reserved - self.paid
 
 
 def fold(row: TicketTypeRow | None, ticket_type_id: UUID, position: int, domain_event: DomainEvent) -> TicketTypeRow:
@@ -54,6 +57,10 @@ def fold(row: TicketTypeRow | None, ticket_type_id: UUID, position: int, domain_
             return replace(row, paid=row.paid - quantity, position=position)
         case CapacityChanged(capacity=capacity):
             return replace(row, capacity=capacity, position=position)
+        case TicketsWithheld(quantity=quantity):
+            return replace(row, withheld=row.withheld + quantity, position=position)
+        case TicketsReturned(quantity=quantity):
+            return replace(row, withheld=row.withheld - quantity, position=position)
     raise AssertionError(f"ticket types do not fold {domain_event!r}")
 
 
@@ -68,6 +75,7 @@ def _offered(created: EventCreated, ticket_type_id: UUID, position: int) -> Tick
         place=place,
         reserved=0,
         paid=0,
+        withheld=0,
         position=position,
         **msgspec.structs.asdict(offer),
     )
@@ -88,6 +96,8 @@ TABLE = Table(
     changed_keys={
         EventCreated: _all_offered,
         CapacityChanged: _named,
+        TicketsWithheld: _named,
+        TicketsReturned: _named,
         TicketsHeld: _named,
         TicketsSold: _named,
         TicketsReleased: _named,

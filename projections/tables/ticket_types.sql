@@ -10,9 +10,10 @@ CREATE TABLE ticket_types (
     capacity       integer NOT NULL CHECK (capacity >= 1),
     reserved       integer NOT NULL CHECK (reserved >= 0),
     paid           integer NOT NULL CHECK (paid >= 0),
-    available      integer NOT NULL GENERATED ALWAYS AS (capacity - reserved - paid) STORED,
+    withheld       integer NOT NULL CHECK (withheld >= 0),
+    available      integer NOT NULL GENERATED ALWAYS AS (capacity - withheld - reserved - paid) STORED,
     position       bigint  NOT NULL CHECK (position >= 1),
-    CONSTRAINT ticket_types_never_oversold CHECK (reserved + paid <= capacity),
+    CONSTRAINT ticket_types_never_oversold CHECK (reserved + paid + withheld <= capacity),
     UNIQUE (event_id, place)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE ticket_types IS 'One row per ticket type of an event: its price, how many tickets there are, and how many are taken.';
@@ -25,5 +26,6 @@ COMMENT ON COLUMN ticket_types.currency IS 'ISO 4217, such as EUR; XXX where tic
 COMMENT ON COLUMN ticket_types.capacity IS 'How many tickets of this type there are.';
 COMMENT ON COLUMN ticket_types.reserved IS 'Tickets held by reservations that are not paid yet. Includes holds whose time is over until that is recorded.';
 COMMENT ON COLUMN ticket_types.paid IS 'Tickets that are paid and were not given back.';
-COMMENT ON COLUMN ticket_types.available IS 'Tickets left: capacity - reserved - paid.';
+COMMENT ON COLUMN ticket_types.withheld IS 'Tickets that the organiser has taken out of sale.';
+COMMENT ON COLUMN ticket_types.available IS 'Tickets left: capacity - withheld - reserved - paid.';
 COMMENT ON COLUMN ticket_types.position IS 'The position in the history of the domain event that last changed this row.';

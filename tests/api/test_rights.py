@@ -45,6 +45,8 @@ MAY_CALL: dict[Route, tuple[str, ...]] = {
     ("GET", "/events/{event_id}"): EVERYBODY,
     ("PATCH", "/events/{event_id}"): ITS_ORGANISER,
     ("POST", "/events/{event_id}/cancel"): ITS_ORGANISER,
+    ("POST", "/events/{event_id}/withhold"): ITS_ORGANISER,
+    ("POST", "/events/{event_id}/return"): ITS_ORGANISER,
     ("POST", "/events/{event_id}/reservations/{reservation_id}/cancel"): ITS_ORGANISER,
     ("POST", "/reservations"): WITH_ACCOUNT,
     ("GET", "/reservations"): WITH_ACCOUNT,
@@ -145,6 +147,8 @@ class Stage:
             ("PUT", "/auth/email"): {"json": {"current_password": PASSWORD, "email": login["email"]}},
             ("POST", "/events"): {"json": event_body()},
             ("PATCH", "/events/{event_id}"): {"json": {"max_per_buyer": 50}},
+            ("POST", "/events/{event_id}/withhold"): {"json": {"quantity": 1}},
+            ("POST", "/events/{event_id}/return"): {"json": {"quantity": 1}},
             ("POST", "/reservations"): {"json": {"event_id": self.event["id"]}},
             ("GET", "/audit/accounts"): {"params": {"email": known.email}},
             ("GET", "/audit/events/{event_id}/as-of"): {"params": {"at": self.reservation["placed_at"]}},
@@ -161,6 +165,8 @@ async def set_stage(app: FastAPI, client: httpx2.AsyncClient) -> Stage:
         await set_roles(app, people[role], role)
     starts_at = instant(TOMORROW)
     event = await new_event(client, people[ORGANISER], total_tickets=50, max_per_buyer=40, starts_at=starts_at)
+    held_back = {"url": f"/events/{event['id']}/withhold", "json": {"quantity": 9}}
+    assert (await client.post(**held_back, headers=people[ORGANISER].headers)).status_code == 200
     response = await reserve(client, people[BUYER], event)
     position = response.headers["tixxety-position"]
     assert (await client.get("/events", params={"min_position": position})).status_code == 200

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from domain.commands import Actor, CancelEvent, ChangeEvent, CreateEvent
+from domain.commands import Actor, CancelEvent, ChangeEvent, CreateEvent, ReturnTickets, WithholdTickets
 from domain.domain_event import Idempotency
 from domain.event_facts import (
     CapacityChanged,
@@ -19,6 +19,8 @@ from domain.event_facts import (
     LimitsChanged,
     SalesWindow,
     SalesWindowChanged,
+    TicketsReturned,
+    TicketsWithheld,
 )
 from domain.inventory import TicketType
 
@@ -99,6 +101,20 @@ def capacity_changed(capacity: int, at: datetime = NOON, ticket_type_id: UUID = 
     return CapacityChanged(**about(at, ORGANISER), ticket_type_id=ticket_type_id, capacity=capacity)
 
 
+def withheld(
+    quantity: int, at: datetime = NOON, ticket_type_id: UUID = STANDING_ID, idempotency: Idempotency | None = None
+) -> TicketsWithheld:
+    about_type: dict[str, Any] = {"ticket_type_id": ticket_type_id, "quantity": quantity, "idempotency": idempotency}
+    return TicketsWithheld(**about(at, ORGANISER), **about_type)
+
+
+def returned(
+    quantity: int, at: datetime = NOON, ticket_type_id: UUID = STANDING_ID, idempotency: Idempotency | None = None
+) -> TicketsReturned:
+    about_type: dict[str, Any] = {"ticket_type_id": ticket_type_id, "quantity": quantity, "idempotency": idempotency}
+    return TicketsReturned(**about(at, ORGANISER), **about_type)
+
+
 def window_changed(
     at: datetime = NOON, *, sales_open_at: datetime | None = None, sales_close_at: datetime | None = None
 ) -> SalesWindowChanged:
@@ -132,6 +148,16 @@ def create(**changes: Any) -> CreateEvent:
 
 def change(by: UUID = ORGANISER, **changes: Any) -> ChangeEvent:
     return replace(ChangeEvent(event_id=CONCERT, request_id=REQUEST, actor=Actor(by, by == ADMIN)), **changes)
+
+
+def withhold(quantity: int = 1, by: UUID = ORGANISER, **changes: Any) -> WithholdTickets:
+    asked = WithholdTickets(event_id=CONCERT, request_id=REQUEST, actor=Actor(by, by == ADMIN), quantity=quantity)
+    return replace(asked, **changes)
+
+
+def return_tickets(quantity: int = 1, by: UUID = ORGANISER, **changes: Any) -> ReturnTickets:
+    asked = ReturnTickets(event_id=CONCERT, request_id=REQUEST, actor=Actor(by, by == ADMIN), quantity=quantity)
+    return replace(asked, **changes)
 
 
 def cancel_event(by: UUID = ORGANISER, **changes: Any) -> CancelEvent:

@@ -25,6 +25,7 @@ EXAMPLES: dict[str, Any] = {
     "available": 2,
     "taken": 7,
     "edition": 13,
+    "withheld": 2,
     "reservation_status": "paid",
     "reservation_id": ANNS.reservation_id,
     "ticket_type_id": STANDING_ID,
@@ -52,6 +53,8 @@ CODES = {
     "SoldOut": "sold-out",
     "TicketTypeNotFound": "ticket-type-not-found",
     "TicketTypeRequired": "ticket-type-required",
+    "TooFewToWithhold": "too-few-to-withhold",
+    "TooFewWithheld": "too-few-withheld",
 }
 every_refusal = pytest.mark.parametrize("cls", REFUSALS, ids=lambda cls: cls.__name__)
 

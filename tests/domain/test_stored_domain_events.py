@@ -27,7 +27,9 @@ TOPICS = {
     "SalesWindowChanged",
     "TicketsHeld",
     "TicketsReleased",
+    "TicketsReturned",
     "TicketsSold",
+    "TicketsWithheld",
 }
 OPTIONAL = ["idempotency", "payment_reference"]
 

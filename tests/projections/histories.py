@@ -15,8 +15,10 @@ from domain.commands import (
     ExpireReservation,
     PayReservation,
     ReserveTickets,
+    ReturnTickets,
     RevokeReservation,
     WithdrawReservation,
+    WithholdTickets,
 )
 from domain.commands import Command as AnyCommand
 from domain.decide import decide
@@ -82,8 +84,8 @@ class BoxOffice:
     def any_command(self) -> AnyCommand:
         if not self.events:
             return self.create()
-        kinds = [self.reserve, self.end, self.pay, self.change, self.create, self.cancel_event]
-        (kind,) = self.random.choices(kinds, weights=[50, 25, 20, 8, 3, 1])
+        kinds = [self.reserve, self.end, self.pay, self.change, self.create, self.cancel_event, self.move]
+        (kind,) = self.random.choices(kinds, weights=[50, 25, 20, 8, 3, 1, 4])
         return kind() if self.reservations or kind not in (self.end, self.pay) else self.reserve()
 
     def create(self) -> CreateEvent:
@@ -129,6 +131,15 @@ class BoxOffice:
             )
         )
         return ChangeEvent(**self.asked_by(event.created.organiser_id, event.id), **changes)
+
+    def move(self) -> WithholdTickets | ReturnTickets:
+        event = self.aggregates[self.random.choice(self.events[-4:])]
+        asked = self.asked_by(event.created.organiser_id, event.id)
+        asked["ticket_type_id"] = ticket_type_id = self.random.choice(list(event.stock))
+        withheld = event.stock[ticket_type_id].withheld
+        if withheld and self.random.random() < 0.6:
+            return ReturnTickets(**asked, quantity=self.random.randint(1, withheld))
+        return WithholdTickets(**asked, quantity=self.random.randint(1, 3))
 
     def cancel_event(self) -> CancelEvent:
         event = self.aggregates[self.random.choice(self.events)]

@@ -42,7 +42,8 @@ def expected_of(commands: Iterable[Command]) -> Shown:
     for position, domain_event in enumerate(domain_events, start=1):
         books.read(position, domain_event)
     for ticket_type in books.ticket_types.values():
-        ticket_type["available"] = ticket_type["capacity"] - ticket_type["reserved"] - ticket_type["paid"]
+        gone = ticket_type["withheld"] + ticket_type["reserved"] + ticket_type["paid"]
+        ticket_type["available"] = ticket_type["capacity"] - gone
     for event in books.events.values():
         event["search_text"] = event["title"].lower() + "\n" + (event["description"] or "").lower()
     return {name: getattr(books, name) for name in TABLES}
@@ -61,16 +62,17 @@ class Books:
 
     def read(self, position: int, it: Any) -> None:
         topic = it.TOPIC
-        if not topic.startswith("Tickets"):
+        of_purchase = topic in ("TicketsHeld", "TicketsSold", "TicketsReleased")
+        if not of_purchase:
             self.step(position, it)
         if topic.startswith("Reservation"):
             self.purchase(topic, it, position)
-        if topic in ("TicketsHeld", "TicketsSold", "TicketsReleased", "CapacityChanged"):
+        if of_purchase or topic in ("CapacityChanged", "TicketsWithheld", "TicketsReturned"):
             self.inventory(topic, it, position)
             self.ticket_types[it.ticket_type_id]["position"] = position
-            if topic != "CapacityChanged":
-                self.sales(topic, it)["position"] = position
-        if not topic.startswith(("Reservation", "Tickets")):
+        if of_purchase:
+            self.sales(topic, it)["position"] = position
+        if not of_purchase and not topic.startswith("Reservation"):
             self.programme(topic, it, position)
             changed = {"position": position, "changed_at": it.timestamp, "edition": it.originator_version}
             self.events[it.originator_id] |= changed
@@ -113,6 +115,10 @@ class Books:
         if topic == "CapacityChanged":
             row["capacity"] = it.capacity
             self.capacity_step(row, it, position, capacity=it.capacity)
+        if topic in ("TicketsWithheld", "TicketsReturned"):
+            more = it.quantity if topic == "TicketsWithheld" else -it.quantity
+            row["withheld"] += more
+            self.capacity_step(row, it, position, withheld=more)
         if topic == "TicketsHeld":
             row["reserved"] += it.quantity
         if topic == "TicketsSold" or (topic == "TicketsReleased" and it.was == "held"):
@@ -163,7 +169,7 @@ class Books:
         for offer in created.ticket_types:
             facts = {name: getattr(offer, name) for name in offer.__struct_fields__}
             place = created.ticket_types.index(offer) + 1
-            taken = {"reserved": 0, "paid": 0}
+            taken = {"reserved": 0, "paid": 0, "withheld": 0}
             self.ticket_types[offer.ticket_type_id] = {
                 **facts,
                 **taken,

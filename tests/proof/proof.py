@@ -17,7 +17,9 @@ SELECT notification_id, command_position, originator_id::text, originator_versio
 FROM tixxety.stored_events ORDER BY notification_id
 """
 RESERVATIONS = "SELECT reservation_id::text, status, quantity FROM projections.reservations"
-TICKET_TYPES = "SELECT ticket_type_id::text, capacity, reserved, paid, available FROM projections.ticket_types"
+TICKET_TYPES = """
+SELECT ticket_type_id::text, capacity, reserved, paid, withheld, available FROM projections.ticket_types
+"""
 EVENTS = "SELECT event_id::text, status FROM projections.events"
 CHECKPOINT = "SELECT position FROM projections.checkpoint"
 BEHIND = """
@@ -40,6 +42,7 @@ class Books:
         self.capacity: dict[str, int] = {}
         self.held: Counter[str] = Counter()
         self.sold: Counter[str] = Counter()
+        self.withheld: Counter[str] = Counter()
         self.limit: dict[str, int] = {}
         self.of_buyer: Counter[tuple[str, str]] = Counter()
         self.status: dict[str, str] = {}
@@ -61,6 +64,10 @@ class Books:
         else:
             yield from self._inventory(stream, topic, facts)
 
+    def counts(self, ticket_type: str) -> tuple[int, int, int]:
+        """How many tickets of a type are held, sold and withheld."""
+        return self.held[ticket_type], self.sold[ticket_type], self.withheld[ticket_type]
+
     def _inventory(self, event: str, topic: str, facts: dict[str, Any]) -> Iterator[str]:
         ticket_type, quantity = facts.get("ticket_type_id", ""), facts.get("quantity", 0)
         match topic:
@@ -81,16 +88,21 @@ class Books:
                     yield f"a buyer has more than {self.limit[event]} tickets of {event}"
                 if self.event_status[event] == "cancelled":
                     yield f"tickets of the cancelled {event} were held"
+            case "TicketsWithheld":
+                self.withheld[ticket_type] += quantity
+            case "TicketsReturned":
+                self.withheld[ticket_type] -= quantity
             case "TicketsSold":
                 self.held[ticket_type] -= quantity
                 self.sold[ticket_type] += quantity
             case "TicketsReleased":
                 (self.held if facts["was"] == "held" else self.sold)[ticket_type] -= quantity
                 self.of_buyer[event, facts["buyer_id"]] -= quantity
-        if ticket_type and self.held[ticket_type] + self.sold[ticket_type] > self.capacity[ticket_type]:
+        counts = self.counts(ticket_type)
+        if ticket_type and sum(counts) > self.capacity[ticket_type]:
             yield f"{ticket_type} is oversold"
-        if min(self.held[ticket_type], self.sold[ticket_type]) < 0:
-            yield f"{ticket_type} has fewer than no tickets taken"
+        if min(counts) < 0:
+            yield f"{ticket_type} has fewer than no tickets taken or withheld"
         if "reservation_id" in facts:
             self.said_by_event[facts["reservation_id"]].append(topic)
 
@@ -172,8 +184,7 @@ def faults(database_url: str, *, projected: bool = True) -> list[str]:
             found.append("the table reservations differs from the history")
         counts = {row[0]: row[1:] for row in connection.execute(TICKET_TYPES)}
         if counts != {
-            i: (total, books.held[i], books.sold[i], total - books.held[i] - books.sold[i])
-            for i, total in books.capacity.items()
+            i: (total, *books.counts(i), total - sum(books.counts(i))) for i, total in books.capacity.items()
         }:
             found.append("the table ticket_types differs from the history")
         if dict(connection.execute(EVENTS).fetchall()) != books.event_status:

@@ -18,7 +18,7 @@ from domain.errors import spoken
 
 WIDTH_ELSEWHERE = 140
 MOST_HOLDS_SHOWN = 20
-NUMBERS = ("capacity", "reserved", "paid", "available", "tickets")
+NUMBERS = ("capacity", "withheld", "reserved", "paid", "available", "tickets")
 BAR_CELLS = 20
 PAID, RESERVED, LEFT = "#", "+", "."
 STYLES = {PAID: "green", RESERVED: "yellow", LEFT: "dim"}
@@ -34,9 +34,9 @@ def print_moment(moment: Moment) -> None:
     times = f"{spoken(event.starts_at)} to {spoken(event.ends_at)}"
     console.print(f"Event {event.event_id}, {event.status}, {times}, time zone {plain(event.time_zone)}")
     console.print(f"As of position {moment.position:,}, recorded at {spoken(moment.at)}")
-    counts = _table("ticket type", "capacity", "reserved", "paid", "available")
+    counts = _table("ticket type", "capacity", "withheld", "reserved", "paid", "available")
     for row in moment.ticket_types:
-        numbers = (row.capacity, row.reserved, row.paid, row.available)
+        numbers = (row.capacity, row.withheld, row.reserved, row.paid, row.available)
         counts.add_row(Text(plain(row.name)), *(f"{number:,}" for number in numbers))
     console.print(counts)
     if not moment.holds:
@@ -100,6 +100,7 @@ def json_line(step: Step) -> str:
                 "id": row.ticket_type_id,
                 "name": row.name,
                 "capacity": row.capacity,
+                "withheld": row.withheld,
                 "reserved": row.reserved,
                 "paid": row.paid,
                 "available": row.available,

@@ -12,12 +12,14 @@ from domain.event_facts import (
     EventCreated,
     TicketsHeld,
     TicketsReleased,
+    TicketsReturned,
     TicketsSold,
+    TicketsWithheld,
 )
-from domain.inventory import Hold
+from domain.inventory import Hold, Stock
 from domain.ticketed_event import TicketedEvent
 
-OF_TICKET_TYPES = (TicketsHeld, TicketsSold, TicketsReleased, CapacityChanged)
+OF_TICKET_TYPES = (TicketsHeld, TicketsSold, TicketsReleased, CapacityChanged, TicketsWithheld, TicketsReturned)
 
 Broken = tuple[Rule, str]
 Tickets = tuple[UUID, UUID, int]
@@ -83,9 +85,8 @@ class EventRules:
         tickets = event.tickets_of(held.buyer_id) + held.quantity
         if tickets > event.limits.max_per_buyer:
             yield Rule.LIMIT_PER_BUYER, f"The buyer has {tickets} tickets; allowed are {event.limits.max_per_buyer}."
-        taken = stock.held + stock.sold + held.quantity
-        if taken > stock.capacity:
-            yield Rule.OVERSOLD, f"{taken} tickets of the type are taken; there are {stock.capacity}."
+        if held.quantity > stock.available:
+            yield Rule.OVERSOLD, _more_than_there_are(stock, held.quantity)
         if held.hold_expires_at != at + timedelta(seconds=event.limits.hold_seconds):
             wrong = f"The hold ends at {held.hold_expires_at}, not {event.limits.hold_seconds} s after {at}."
             yield Rule.HOLD_LENGTH, wrong
@@ -133,9 +134,28 @@ class EventRules:
         if changed.timestamp >= event.details.ends_at and not isinstance(changed, EventCancelled):
             yield Rule.AFTER_EVENT_ENDED, f"The event is changed at {changed.timestamp}, after its end."
         if isinstance(changed, CapacityChanged):
-            taken = event.stock[changed.ticket_type_id].taken
+            stock = event.stock[changed.ticket_type_id]
+            taken = stock.taken + stock.withheld
             if changed.capacity < taken:
-                yield Rule.CAPACITY_BELOW_TAKEN, f"{taken} tickets are taken; the capacity becomes {changed.capacity}."
+                wrong = f"{taken} tickets are taken or withheld; the capacity becomes {changed.capacity}."
+                yield Rule.CAPACITY_BELOW_TAKEN, wrong
+        elif isinstance(changed, TicketsWithheld | TicketsReturned):
+            yield from _moved_wrongly(event.stock[changed.ticket_type_id], changed)
+
+
+def _moved_wrongly(stock: Stock, moved: TicketsWithheld | TicketsReturned) -> Iterator[Broken]:
+    if moved.quantity < 1:
+        yield Rule.NEVER_WITHHELD, "No tickets are withheld or returned."
+    elif isinstance(moved, TicketsWithheld) and moved.quantity > stock.available:
+        yield Rule.OVERSOLD, _more_than_there_are(stock, moved.quantity)
+    elif isinstance(moved, TicketsReturned) and moved.quantity > stock.withheld:
+        yield Rule.NEVER_WITHHELD, f"{moved.quantity} tickets are returned; {stock.withheld} are withheld."
+
+
+def _more_than_there_are(stock: Stock, quantity: int) -> str:
+    taken = stock.taken + stock.withheld + quantity
+    or_withheld = " or withheld" if stock.withheld else ""
+    return f"{taken} tickets of the type are taken{or_withheld}; there are {stock.capacity}."
 
 
 def tickets_of(it: Hold | TicketsHeld | TicketsSold | TicketsReleased) -> Tickets:

@@ -23,6 +23,7 @@ from domain.commands import (
     ReserveTickets,
     RevokeReservation,
     WithdrawReservation,
+    WithholdTickets,
 )
 from domain.decide import decide
 from domain.decision import Read
@@ -120,7 +121,7 @@ def test_a_purchase_is_told_from_holding_to_the_refund() -> None:
         (6, NOON + timedelta(seconds=4)),
     ]
     assert {(entry.actor_id, entry.reservation_id) for entry in told} == {(str(ANN), reservation_id)}
-    assert [entry.counts and entry.counts[1:] for entry in told] == [(3, 2, 0, 1), (3, 0, 2, 1), (3, 0, 0, 3)]
+    assert [entry.counts and entry.counts[1:] for entry in told] == [(3, 2, 0, 0, 1), (3, 0, 2, 0, 1), (3, 0, 0, 0, 3)]
 
 
 def test_what_was_not_paid_in_time_says_so() -> None:
@@ -137,7 +138,19 @@ def test_what_was_not_paid_in_time_says_so() -> None:
         "Payment refused as hold-expired: the hold had ended at 2030-05-01T12:02:02Z, 31 ms before this was decided.",
     ]
     assert (told[1].actor_id, told[2].actor_id) == ("system", str(ANN))
-    assert told[2].counts == (STANDING, 3, 0, 0, 3)
+    assert told[2].counts == (STANDING, 3, 0, 0, 0, 3)
+
+
+def test_sold_out_tells_what_was_withheld() -> None:
+    counter = Counter()
+    counter.reserve(BEN, 1)
+    counter.submit(WithholdTickets(**counter.asked(OLGA, quantity=2)))
+    counter.reserve(ANN, 2, after_seconds=2)
+    (entry,) = counter.story(ANN)
+    assert entry.sentence == (
+        "Refused as sold-out: 1 of 3 taken and 2 withheld since position 4; this was decided 2.0 s later."
+    )
+    assert entry.counts == (STANDING, 3, 1, 0, 2, 0)
 
 
 def test_what_the_organiser_cancelled_says_so() -> None:
@@ -249,7 +262,7 @@ def test_what_an_organiser_was_refused_is_told_as_well() -> None:
     counter.submit(ChangeEvent(**counter.asked(OLGA), starts_at=NOON))
     assert sentences(counter.story(OLGA)) == [
         (
-            "Change of the event refused as capacity-below-taken: 2 tickets of that type were taken, "
+            "Change of the event refused as capacity-below-taken: 2 tickets of that type were taken or withheld, "
             "more than the capacity asked for."
         ),
         "Change of the event refused as invalid-request: starts_at must lie in the future.",

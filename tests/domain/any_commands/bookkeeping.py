@@ -1,8 +1,10 @@
 """Books kept from the recorded domain events alone, in plain sums; they fail where a rule was broken."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from domain.domain_event import SYSTEM, DomainEvent
@@ -18,7 +20,9 @@ from domain.event_facts import (
     SalesWindowChanged,
     TicketsHeld,
     TicketsReleased,
+    TicketsReturned,
     TicketsSold,
+    TicketsWithheld,
 )
 from domain.inventory import TicketType
 from domain.reservation import ReservationCancelled, ReservationExpired, ReservationPaid, ReservationPlaced
@@ -68,9 +72,16 @@ class EventBook:
     capacities: dict[UUID, int]
     is_cancelled: bool = False
     edition: int = 1
+    withheld: Counter[UUID] = field(default_factory=Counter)
 
     def offer(self, ticket_type_id: UUID) -> TicketType:
         return next(t for t in self.created.ticket_types if t.ticket_type_id == ticket_type_id)
+
+    @property
+    def rules(self) -> tuple[Any, ...]:
+        """All that an organiser can change, as it is now."""
+        counts = dict(self.capacities), dict(self.withheld)
+        return self.details, self.window, self.limits, *counts, self.is_cancelled
 
     @property
     def closes_at(self) -> datetime:
@@ -139,7 +150,9 @@ class Books:
     def _check_capacities(self) -> None:
         for event_id, book in self.events.items():
             for type_id, capacity in book.capacities.items():
-                assert sum(claim.held.quantity for claim in self.claims_of(event_id, type_id=type_id)) <= capacity
+                taken = sum(claim.held.quantity for claim in self.claims_of(event_id, type_id=type_id))
+                assert taken + book.withheld[type_id] <= capacity
+                assert book.withheld[type_id] >= 0
 
     def _create(self, created: EventCreated) -> None:
         capacities = {t.ticket_type_id: t.capacity for t in created.ticket_types}
@@ -152,7 +165,7 @@ class Books:
         assert domain_event.actor_id in (str(book.created.organiser_id), str(ADMIN))
         assert not book.is_cancelled
         assert domain_event.timestamp < book.details.ends_at or isinstance(domain_event, EventCancelled)
-        before = (book.details, book.window, book.limits, dict(book.capacities), book.is_cancelled)
+        before = book.rules
         match domain_event:
             case EventDetailsChanged(details=details):
                 assert details.ends_at > domain_event.timestamp
@@ -165,11 +178,15 @@ class Books:
             case CapacityChanged(ticket_type_id=ticket_type_id, capacity=capacity):
                 assert ticket_type_id in book.capacities
                 book.capacities[ticket_type_id] = capacity
+            case TicketsWithheld(ticket_type_id=ticket_type_id, quantity=quantity):
+                book.withheld[ticket_type_id] += quantity
+            case TicketsReturned(ticket_type_id=ticket_type_id, quantity=quantity):
+                book.withheld[ticket_type_id] -= quantity
             case EventCancelled():
                 book.is_cancelled = True
             case _:
                 raise AssertionError(domain_event)
-        assert (book.details, book.window, book.limits, book.capacities, book.is_cancelled) != before
+        assert book.rules != before
         book.edition = domain_event.originator_version
 
     def _hold(self, held: TicketsHeld) -> None:

@@ -137,7 +137,8 @@ class BoxOffice:
             for type_id, capacity in book.capacities.items():
                 stock, held_count, sold_count = event.stock[type_id], taken[type_id, "held"], taken[type_id, "sold"]
                 assert (stock.capacity, stock.held, stock.sold) == (capacity, held_count, sold_count)
-                assert stock.available == capacity - held_count - sold_count >= 0
+                assert stock.withheld == book.withheld[type_id]
+                assert stock.available == capacity - held_count - sold_count - stock.withheld >= 0
                 deadlines = [(h.hold_expires_at, i) for i, h in holds.items() if h.ticket_type_id == type_id]
                 assert list(stock.deadlines) == sorted(deadlines)
             assert event.holds == holds

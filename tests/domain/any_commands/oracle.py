@@ -15,10 +15,14 @@ from domain.commands import (
     Command,
     CreateEvent,
     ExpireReservation,
+    OrganiserCommand,
     PayReservation,
+    ReservationCommand,
     ReserveTickets,
+    ReturnTickets,
     RevokeReservation,
     WithdrawReservation,
+    WithholdTickets,
 )
 from domain.domain_event import DomainEvent
 from domain.errors import Refusal
@@ -35,6 +39,8 @@ def expected(books: Books, command: Command, at: datetime) -> Expected:
     """The answer to any command but those of an organiser's desk that have several objections at once."""
     if is_at_another_event(books, command):
         return errors.ReservationNotFound()
+    if isinstance(command, WithholdTickets | ReturnTickets):
+        return expected_of_moving(books, command, at)
     if earlier := earlier_work(books, command):
         same = is_same_request(earlier, command) or earlier.idempotency == command.idempotency
         return None if same else errors.IdempotencyKeyReused()
@@ -68,7 +74,7 @@ def expected(books: Books, command: Command, at: datetime) -> Expected:
 
 def is_at_another_event(books: Books, command: Command) -> bool:
     """Whoever sends a command about a reservation looks up its event first, so this is no matter of rules."""
-    if isinstance(command, CreateEvent | ChangeEvent | CancelEvent | ReserveTickets):
+    if not isinstance(command, ReservationCommand) or isinstance(command, ReserveTickets):
         return False
     claim = books.claims.get(command.reservation_id)
     return claim is not None and claim.event_id != command.event_id
@@ -104,7 +110,7 @@ def expected_of_reserving(books: Books, command: ReserveTickets, at: datetime) -
         return refusal
     kept = [c for c in books.claims_of(command.event_id) if c.state == "sold" or at < c.held.hold_expires_at]
     buyers = sum(c.held.quantity for c in kept if c.held.buyer_id == buyer_id)
-    available = book.capacities[type_id] - sum(c.held.quantity for c in kept if c.held.ticket_type_id == type_id)
+    available = left_of_type(book, kept, type_id)
     if buyers + command.quantity > book.limits.max_per_buyer:
         return errors.LimitPerBuyer(book.limits.max_per_buyer, buyers, None)
     if available < command.quantity:
@@ -121,8 +127,42 @@ def is_each_hold_needed(books: Books, command: ReserveTickets, taken_back: list[
     kept = [c for c in kept if c.held.reservation_id not in taken_back[:-1]]
     type_id = command.ticket_type_id or next(iter(book.capacities))
     buyers = sum(c.held.quantity for c in kept if c.held.buyer_id == command.actor.account_id)
-    available = book.capacities[type_id] - sum(c.held.quantity for c in kept if c.held.ticket_type_id == type_id)
+    available = left_of_type(book, kept, type_id)
     return buyers + command.quantity > book.limits.max_per_buyer or available < command.quantity
+
+
+def left_of_type(book: EventBook, kept: list[Claim], type_id: UUID) -> int:
+    taken = sum(c.held.quantity for c in kept if c.held.ticket_type_id == type_id)
+    return book.capacities[type_id] - book.withheld[type_id] - taken
+
+
+def expected_of_moving(books: Books, command: WithholdTickets | ReturnTickets, at: datetime) -> Expected:
+    """Tickets are moved out of sale or back to it."""
+    book = books.events.get(command.event_id)
+    if book is None:
+        return errors.EventNotFound()
+    if command.actor.account_id != book.created.organiser_id and not command.actor.is_admin:
+        return errors.NotTheOrganiser()
+    if earlier := earlier_work(books, command):
+        same = is_same_request(earlier, command) or earlier.idempotency == command.idempotency
+        return None if same else errors.IdempotencyKeyReused()
+    if is_of_another_edition(book, command):
+        return errors.ChangedMeanwhile(book.edition)
+    if book.is_cancelled:
+        return errors.EventIsCancelled()
+    if at >= book.details.ends_at:
+        return errors.EventEnded()
+    if command.ticket_type_id is None and len(book.capacities) > 1:
+        return errors.TicketTypeRequired()
+    type_id = command.ticket_type_id or next(iter(book.capacities))
+    if type_id not in book.capacities:
+        return errors.TicketTypeNotFound()
+    if isinstance(command, ReturnTickets):
+        too_few = command.quantity > book.withheld[type_id]
+        return errors.TooFewWithheld(type_id, book.withheld[type_id]) if too_few else "returned"
+    kept = [c for c in books.claims_of(command.event_id) if c.state == "sold" or at < c.held.hold_expires_at]
+    left = left_of_type(book, kept, type_id)
+    return errors.TooFewToWithhold(type_id, left) if command.quantity > left else "withheld"
 
 
 def refusal_of_selling(book: EventBook, at: datetime) -> Refusal | None:
@@ -180,7 +220,7 @@ def expected_of_cancelling_the_event(books: Books, command: CancelEvent) -> Expe
     return None if book.is_cancelled else "event cancelled"
 
 
-def is_of_another_edition(book: EventBook, command: ChangeEvent | CancelEvent) -> bool:
+def is_of_another_edition(book: EventBook, command: OrganiserCommand) -> bool:
     return command.editions is not None and book.edition not in command.editions
 
 
@@ -232,7 +272,7 @@ def objections_to_capacities(books: Books, book: EventBook, command: ChangeEvent
     for type_id, capacity in asked.items():
         claims = books.claims_of(command.event_id, type_id=type_id)
         kept = [c for c in claims if c.state == "sold" or at < c.held.hold_expires_at]
-        if sum(c.held.quantity for c in kept) > capacity:
+        if sum(c.held.quantity for c in kept) + book.withheld[type_id] > capacity:
             return {"capacity-below-taken"}
     return set()
 

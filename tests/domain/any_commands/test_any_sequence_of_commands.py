@@ -20,8 +20,10 @@ from domain.commands import (
     ExpireReservation,
     PayReservation,
     ReserveTickets,
+    ReturnTickets,
     RevokeReservation,
     WithdrawReservation,
+    WithholdTickets,
 )
 from domain.decision import Decision
 from domain.errors import IdempotencyKeyReused
@@ -163,6 +165,35 @@ class AnySequenceOfCommands(RuleBasedStateMachine):
         editions = self.editions(event_id, offset)
         self.send(ChangeEvent(event_id=event_id, editions=editions, **about, **asked, **by_total))
 
+    @rule(
+        returns=st.booleans(),
+        organiser=organisers,
+        place=event_places,
+        type_place=type_places,
+        quantity=quantities,
+        key_text=keys,
+        offset=edition_offsets,
+        passes=passing,
+    )
+    def move(
+        self,
+        returns: bool,
+        organiser: UUID,
+        place: int,
+        type_place: int | None,
+        quantity: int,
+        key_text: str | None,
+        offset: int | None,
+        passes: timedelta,
+    ) -> None:
+        """The organiser withholds tickets or returns them."""
+        self.pass_time(passes)
+        event_id = self.event_id(place)
+        type_id, moving = self.type_id(event_id, type_place), ReturnTickets if returns else WithholdTickets
+        about = self.about(organiser, key_text, f"{moving.__name__} {event_id}", (type_id, quantity))
+        editions = self.editions(event_id, offset)
+        self.send(moving(event_id=event_id, ticket_type_id=type_id, quantity=quantity, editions=editions, **about))
+
     @precondition(lambda self: len(self.sent) > 20)
     @rule(organiser=organisers, place=event_places, key_text=keys, offset=edition_offsets)
     def cancel_event(self, organiser: UUID, place: int, key_text: str | None, offset: int | None) -> None:
@@ -279,7 +310,8 @@ class AnySequenceOfCommands(RuleBasedStateMachine):
         again = self.office.send(command, self.now)
         assert isinstance(again, Decision)
         assert again.domain_events == ()
-        if not isinstance(command, ChangeEvent):
+        # A change is answered with the event as it stands.
+        if not isinstance(command, ChangeEvent | WithholdTickets | ReturnTickets):
             assert again[1:4] == first[1:4]
 
     @precondition(lambda self: any(command.idempotency for command, _ in self.office.first_answers))

@@ -40,7 +40,7 @@ def test_a_moment_is_shown_for_people_and_for_machines(event_id: UUID, capsys: p
     replay(event_id, position=8)
     shown = capsys.readouterr().out
     assert "As of position 7," in shown
-    assert ["Standing", "10", "1", "1", "8"] in [line.split() for line in shown.splitlines()]
+    assert ["Standing", "10", "0", "1", "1", "8"] in [line.split() for line in shown.splitlines()]
     assert "\x1b" not in shown
     replay(event_id, at=YESTERDAY + timedelta(seconds=2), as_json=True)
     told = json.loads(capsys.readouterr().out)

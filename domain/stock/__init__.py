@@ -1,0 +1,1 @@
+"""What an organiser has for sale: its ticket types, and what is withheld of them."""
