@@ -7,6 +7,10 @@ from uuid import UUID
 import msgspec
 from sortedcontainers import SortedList
 
+MOST_TICKET_TYPES = 100
+# What stands in for a currency where tickets are free and none was said (ISO 4217).
+NO_CURRENCY = "XXX"
+
 
 class TicketType(msgspec.Struct, frozen=True, kw_only=True):
     """A kind of ticket; `amount_minor` is the price of one, in the minor unit of the ISO 4217 `currency`."""

@@ -8,10 +8,8 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_va
 from pydantic_core import PydanticCustomError
 
 from api.docs.example_values import SOME_TICKET_TYPE
-from api.http.currencies import NO_CURRENCY
 from api.http.idempotency_keys import id_to_create
 from api.http.inputs import Body, Currency, Id, Instant, Place, Text
-from api.http.text import same_looking
 from api.http.time_zones import TimeZone
 from api.reservations.schemas import MOST_TICKETS_AT_ONCE
 from domain.commands import Actor, ChangeEvent, CreateEvent
@@ -24,10 +22,10 @@ from domain.event_facts import (
     Limits,
     SalesWindow,
 )
-from domain.inventory import TicketType
+from domain.inventory import MOST_TICKET_TYPES, NO_CURRENCY, TicketType
+from domain.stock.type_names import same_looking
 
 MOST_TICKETS = 10_000_000
-MOST_TICKET_TYPES = 100
 # Doubles, which JSON readers make of numbers, are exact up to here.
 LARGEST_EXACT = 2**53 - 1
 HIGHEST_PRICE_MINOR = LARGEST_EXACT // MOST_TICKETS_AT_ONCE

@@ -4,9 +4,6 @@ Left out are metals, the code for tests, and funds and units of account that nob
 XDR. `docs/decisions/selling/money.md` says how to bring the list up to date.
 """
 
-# Where tickets are free and no currency is said.
-NO_CURRENCY = "XXX"
-
 LIST_ONE = """
 AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CLP CNY COP CRC
 CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR

@@ -23,9 +23,10 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from api.http.currencies import IN_USE, NO_CURRENCY
+from api.http.currencies import IN_USE
 from api.http.text import composed, expect_visible
 from domain.errors import spoken
+from domain.inventory import NO_CURRENCY
 
 LARGEST_POSITION = 2**63 - 1
 LARGEST_PAGE = 200

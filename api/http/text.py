@@ -5,21 +5,18 @@ import unicodedata
 
 import idna
 
+from domain.stock.type_names import JOINERS, WITHOUT_INK
+
 # Unicode's Stream-Safe Text Format (UAX #15). To sort longer runs takes the square of their length: seconds.
 LONGEST_RUN_OF_MARKS = 30
 # The most code points that one of NFC can be sent as.
 LONGEST_DECOMPOSITION = 4
 
-JOINERS = "\u200c\u200d"
 # In running text some format characters have their use: where a line may break, or a direction changes for a while.
 OF_RUNNING_TEXT = "\t\n\r\u2028\u2029\u00ad\u061c\u200b\u200e\u200f\u2060\u2066\u2067\u2068\u2069\ufeff"
 # Format characters that have ink: signs of Arabic, Syriac and Kaithi that stand over or under the number that follows.
 FORMATS_WITH_INK = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
 
-# Letters, marks and symbols without ink: what Unicode ignores when it shows text, and the blank of Braille.
-_WITHOUT_INK = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
-)
 _EMOJI = "\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff"
 # What changes or joins the characters around it: in emoji, keycaps and flags, in Mongolian, and between ideographs.
 _IN_SEQUENCE = re.compile(
@@ -61,15 +58,9 @@ def expect_visible(text: str, *, running: bool) -> None:
         raise ValueError("must contain something that can be seen")
 
 
-def same_looking(name: str) -> str:
-    """What names have in common that differ in case, width, spaces or in what cannot be seen (NFKC_Casefold)."""
-    rest = _WITHOUT_INK.sub("", unicodedata.normalize("NFKC", name)).translate(dict.fromkeys(map(ord, JOINERS)))
-    return " ".join(unicodedata.normalize("NFKC", rest.casefold()).split())
-
-
 def _is_seen(character: str) -> bool:
     """Private and unassigned characters are shown as a box, or by a font that is younger than this Python."""
-    if _WITHOUT_INK.match(character):
+    if WITHOUT_INK.match(character):
         return False
     return (
         character.isprintable()

@@ -9,8 +9,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from api.http.inputs import Body, Currency, Id, Instant, MinPosition, Text
-from api.http.text import same_looking
 from domain.errors import spoken
+from domain.stock.type_names import same_looking
 
 INSTANT = TypeAdapter(Instant)
 TEXT = TypeAdapter(Annotated[str, Text(1, 5)])
