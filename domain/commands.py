@@ -95,11 +95,16 @@ class ChangeEvent(OrganiserCommand, frozen=True, kw_only=True):
     max_per_buyer: int | UnsetType = UNSET
     hold_seconds: int | UnsetType = UNSET
     capacities: dict[UUID, int] = {}
+    prices: dict[UUID, int] = {}
     total_tickets: int | UnsetType = UNSET
 
 
 class CancelEvent(OrganiserCommand, frozen=True, kw_only=True):
     changes_names: ClassVar[bool] = True
+
+
+class AddTicketType(OrganiserCommand, frozen=True, kw_only=True):
+    ticket_type: TicketType
 
 
 class WithholdTickets(OrganiserCommand, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from typing import Any
 
 from domain import organising, reserving
 from domain.commands import (
+    AddTicketType,
     CancelEvent,
     CancelReservation,
     ChangeEvent,
@@ -20,13 +21,14 @@ from domain.commands import (
     WithholdTickets,
 )
 from domain.decision import Decision, Read
-from domain.stock import withholding
+from domain.stock import adding, withholding
 
 # The table of contents: every command there is. A new one is a class, a function and a line here.
 DECISIONS: dict[type[Command], Callable[[Any, Read, datetime], Decision]] = {
     CreateEvent: organising.create,
     ChangeEvent: organising.change,
     CancelEvent: organising.cancel,
+    AddTicketType: adding.add_ticket_type,
     WithholdTickets: withholding.withhold,
     ReturnTickets: withholding.return_tickets,
     ReserveTickets: reserving.reserve,

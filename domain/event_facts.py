@@ -67,6 +67,24 @@ class CapacityChanged(DomainEvent, frozen=True, kw_only=True):
     capacity: int
 
 
+class TicketTypeAdded(DomainEvent, frozen=True, kw_only=True):
+    """`place` is its place among the ticket types of the event: it is the last one so far."""
+
+    TOPIC: ClassVar[str] = "TicketTypeAdded"
+
+    ticket_type: TicketType
+    place: int
+
+
+class PriceChanged(DomainEvent, frozen=True, kw_only=True):
+    """The price of one ticket from now on, in its type's currency; what is reserved keeps its amount."""
+
+    TOPIC: ClassVar[str] = "PriceChanged"
+
+    ticket_type_id: UUID
+    amount_minor: int
+
+
 class TicketsWithheld(DomainEvent, frozen=True, kw_only=True):
     """The organiser took so many tickets out of sale."""
 

@@ -32,9 +32,11 @@ from domain.event_facts import (
     EventDetails,
     EventDetailsChanged,
     LimitsChanged,
+    PriceChanged,
     SalesWindow,
     SalesWindowChanged,
 )
+from domain.inventory import NO_CURRENCY, StockRecord
 from domain.ticketed_event import TicketedEvent, created_record
 
 Values = TypeVar("Values", bound=msgspec.Struct)
@@ -96,7 +98,7 @@ def create(command: CreateEvent, read: Read, at: datetime) -> Decision:
 
 
 def change(command: ChangeEvent, read: Read, at: datetime) -> Decision:
-    """Change details, sales window, limits and capacities, all or nothing; equal values record nothing.
+    """Change details, sales window, limits, capacities and prices, all or nothing; equal values record nothing.
 
     Raises `TooManyDueHolds` when a lower capacity needs more of them taken back than one command may.
     """
@@ -104,11 +106,7 @@ def change(command: ChangeEvent, read: Read, at: datetime) -> Decision:
     check_organiser(command.actor, event)
     if again := recorded_before(command, event):
         return again
-    check_edition(command, event)
-    if event.cancelled:
-        raise EventIsCancelled
-    if at >= event.ends_at:
-        raise EventEnded
+    check_can_change(command, event, at)
     details, sales_window = _changed(event.details, command), _changed(event.sales_window, command)
     limits = _changed(event.limits, command)
     _check_times(details, sales_window)
@@ -119,18 +117,10 @@ def change(command: ChangeEvent, read: Read, at: datetime) -> Decision:
     if read.name_holder_id not in (None, event.id):
         raise EventExists(read.name_holder_id)
     capacities = _capacities_asked_for(event, command)
+    _check_prices(event, command.prices)
 
     draft = Draft(command, at)
-    stock = {t.offer.ticket_type_id: t for t in event.record.stock}
-    for ticket_type_id, capacity in capacities.items():
-        of_type = event.stock[ticket_type_id]
-        freed, due = due_holds_for(event, of_type, capacity - of_type.withheld, at)
-        if of_type.taken - freed + of_type.withheld > capacity:
-            raise CapacityBelowTaken(ticket_type_id, of_type.taken - freed + of_type.withheld)
-        check_due_holds(due)
-        expire_holds(draft, event, due)
-        before = stock[ticket_type_id]
-        stock[ticket_type_id] = before._replace(capacity=capacity, held=before.held - freed)
+    stock = _make_room(draft, event, capacities)
     if details != event.details:
         draft.add(EventDetailsChanged, event.id, event.version, details=details)
     if sales_window != event.sales_window:
@@ -140,9 +130,12 @@ def change(command: ChangeEvent, read: Read, at: datetime) -> Decision:
     for ticket_type_id, capacity in capacities.items():
         if capacity != event.stock[ticket_type_id].capacity:
             draft.add(CapacityChanged, event.id, event.version, ticket_type_id=ticket_type_id, capacity=capacity)
-    return changed_event(
-        draft, event, details=details, sales_window=sales_window, limits=limits, stock=tuple(stock.values())
-    )
+    for ticket_type_id, amount_minor in command.prices.items():
+        if amount_minor != event.stock[ticket_type_id].offer.amount_minor:
+            price: dict[str, Any] = {"ticket_type_id": ticket_type_id, "amount_minor": amount_minor}
+            draft.add(PriceChanged, event.id, event.version, **price)
+    priced = tuple(_priced(record, command.prices) for record in stock.values())
+    return changed_event(draft, event, details=details, sales_window=sales_window, limits=limits, stock=priced)
 
 
 def cancel(command: CancelEvent, read: Read, at: datetime) -> Decision:
@@ -195,6 +188,15 @@ def check_edition(command: OrganiserCommand, event: TicketedEvent) -> None:
         raise ChangedMeanwhile(event.edition)
 
 
+def check_can_change(command: OrganiserCommand, event: TicketedEvent, at: datetime) -> None:
+    """Raises `ChangedMeanwhile`, `EventIsCancelled`, `EventEnded`."""
+    check_edition(command, event)
+    if event.cancelled:
+        raise EventIsCancelled
+    if at >= event.ends_at:
+        raise EventEnded
+
+
 def changed_event(draft: Draft, event: TicketedEvent, **values: Any) -> Decision:
     """All that was drafted, answered with the event as it becomes by it; the organiser's change stands last in it."""
     taken_back = {it.originator_id for it in draft.domain_events}
@@ -218,6 +220,34 @@ def _changed(values: Values, command: ChangeEvent) -> Values:
     """The same values with those that the command sets."""
     asked = {name: getattr(command, name) for name in values.__struct_fields__}
     return msgspec.structs.replace(values, **{name: value for name, value in asked.items() if value is not UNSET})
+
+
+def _make_room(draft: Draft, event: TicketedEvent, capacities: dict[UUID, int]) -> dict[UUID, StockRecord]:
+    """Expire as many due holds as the new capacities need; returns the stock with these."""
+    stock = {record.offer.ticket_type_id: record for record in event.record.stock}
+    for ticket_type_id, capacity in capacities.items():
+        of_type = event.stock[ticket_type_id]
+        freed, due = due_holds_for(event, of_type, capacity - of_type.withheld, draft.at)
+        if of_type.taken - freed + of_type.withheld > capacity:
+            raise CapacityBelowTaken(ticket_type_id, of_type.taken - freed + of_type.withheld)
+        check_due_holds(due)
+        expire_holds(draft, event, due)
+        before = stock[ticket_type_id]
+        stock[ticket_type_id] = before._replace(capacity=capacity, held=before.held - freed)
+    return stock
+
+
+def _check_prices(event: TicketedEvent, prices: dict[UUID, int]) -> None:
+    for ticket_type_id, amount_minor in prices.items():
+        if ticket_type_id not in event.stock:
+            raise TicketTypeNotFound
+        if amount_minor and event.stock[ticket_type_id].offer.currency == NO_CURRENCY:
+            raise InvalidRequest("amount_minor", "must be 0, since the ticket type has no currency")
+
+
+def _priced(record: StockRecord, prices: dict[UUID, int]) -> StockRecord:
+    amount_minor = prices.get(record.offer.ticket_type_id, record.offer.amount_minor)
+    return record._replace(offer=msgspec.structs.replace(record.offer, amount_minor=amount_minor))
 
 
 def _capacities_asked_for(event: TicketedEvent, command: ChangeEvent) -> dict[UUID, int]:

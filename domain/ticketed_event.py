@@ -18,6 +18,7 @@ from domain.event_facts import (
     EventDetailsChanged,
     Limits,
     LimitsChanged,
+    PriceChanged,
     SalesWindow,
     SalesWindowChanged,
     TicketsHeld,
@@ -25,6 +26,7 @@ from domain.event_facts import (
     TicketsReturned,
     TicketsSold,
     TicketsWithheld,
+    TicketTypeAdded,
 )
 from domain.inventory import Buyer, Hold, Stock, StockRecord
 from domain.on_sale import Sale, SaleFacts, sale_at
@@ -199,6 +201,8 @@ class TicketedEvent(KeptAggregate):
                 | CapacityChanged()
                 | SalesWindowChanged()
                 | LimitsChanged()
+                | TicketTypeAdded()
+                | PriceChanged()
                 | TicketsWithheld()
                 | TicketsReturned()
             ):
@@ -227,6 +231,11 @@ class TicketedEvent(KeptAggregate):
                 self.sales_window = changed.sales_window
             case LimitsChanged():
                 self.limits = changed.limits
+            case TicketTypeAdded(ticket_type=offer):
+                self.stock[offer.ticket_type_id] = Stock(offer, offer.capacity)
+            case PriceChanged():
+                stock = self.stock[changed.ticket_type_id]
+                stock.offer = msgspec.structs.replace(stock.offer, amount_minor=changed.amount_minor)
             case TicketsWithheld():
                 self.stock[changed.ticket_type_id].withheld += changed.quantity
             case TicketsReturned():

@@ -22,6 +22,8 @@ Type = Literal[
     "EventCreated",
     "EventDetailsChanged",
     "CapacityChanged",
+    "TicketTypeAdded",
+    "PriceChanged",
     "TicketsWithheld",
     "TicketsReturned",
     "SalesWindowChanged",

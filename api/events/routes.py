@@ -228,9 +228,9 @@ async def change_event(
     request_id: RequestId,
     if_match: IfMatch = None,
 ) -> Response:
-    """Change details, capacities, sales window or limits, all or nothing; equal values record nothing.
+    """Change details, capacities, prices, sales window or limits, all or nothing; equal values record nothing.
 
-    Limits count for reservations to come. A capacity can't go below what is reserved or paid.
+    Limits and prices count for reservations to come. A capacity can't go below what is reserved, paid or withheld.
     """
     async with services.pool.connection() as connection:
         actor = await actor_of(connection, account)

@@ -1,10 +1,10 @@
 """What organisers send: an event to create, or what to change of one, and the commands that follow."""
 
 from collections.abc import Hashable, Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from uuid import UUID, uuid5
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from api.docs.example_values import SOME_TICKET_TYPE
@@ -54,6 +54,11 @@ SalesClose = Annotated[Instant, Field(description="Null or left out: when the ev
 SalesOpen = Annotated[Instant, Field(description="Null or left out: at once.")]
 
 
+def _left_out() -> Any:
+    """Stands where a field was not sent; without a default, the schema says that it may be left out and no more."""
+    return None
+
+
 class NewTicketType(Body):
     """A kind of ticket to sell; names differ within an event, and not in case, width or spaces alone."""
 
@@ -61,6 +66,10 @@ class NewTicketType(Body):
     capacity: Tickets
     amount_minor: Annotated[PriceMinor, Field(examples=[4000])]
     currency: Currency
+
+    def offer(self, ticket_type_id: UUID) -> TicketType:
+        """The same with an id."""
+        return TicketType(ticket_type_id=ticket_type_id, **self.model_dump())
 
     @field_validator("currency")
     @classmethod
@@ -70,11 +79,18 @@ class NewTicketType(Body):
         return currency
 
 
-class NewCapacity(Body):
-    """How many tickets of a type there shall be."""
+class TicketTypeChange(Body):
+    """How many tickets of a type there shall be, or what one costs in reservations to come, or both."""
 
     id: Annotated[Id, Field(examples=[SOME_TICKET_TYPE])]
-    capacity: Tickets
+    capacity: Tickets = Field(default_factory=_left_out)
+    amount_minor: PriceMinor = Field(default_factory=_left_out, examples=[4000])
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if self.model_fields_set == {"id"}:
+            raise _broken("must have a capacity or an amount_minor")
+        return self
 
 
 def _differ_by_name(ticket_types: list[NewTicketType]) -> list[NewTicketType]:
@@ -83,9 +99,9 @@ def _differ_by_name(ticket_types: list[NewTicketType]) -> list[NewTicketType]:
     return ticket_types
 
 
-def _differ_by_id(capacities: list[NewCapacity]) -> list[NewCapacity]:
-    _refuse_twins((capacity.id for capacity in capacities), "must not have the same id twice")
-    return capacities
+def _differ_by_id(changes: list[TicketTypeChange]) -> list[TicketTypeChange]:
+    _refuse_twins((change.id for change in changes), "must not have the same id twice")
+    return changes
 
 
 def _refuse_twins(values: Iterable[Hashable], problem: str) -> None:
@@ -101,8 +117,8 @@ def _broken(problem: str) -> PydanticCustomError:
 NewTicketTypes = Annotated[
     list[NewTicketType], Field(min_length=1, max_length=MOST_TICKET_TYPES), AfterValidator(_differ_by_name)
 ]
-NewCapacities = Annotated[
-    list[NewCapacity], Field(min_length=1, max_length=MOST_TICKET_TYPES), AfterValidator(_differ_by_id)
+TicketTypeChanges = Annotated[
+    list[TicketTypeChange], Field(min_length=1, max_length=MOST_TICKET_TYPES), AfterValidator(_differ_by_id)
 ]
 
 
@@ -169,10 +185,7 @@ class NewEvent(EventTimes):
             actor=actor,
             idempotency=idempotency,
             details=EventDetails(**{name: getattr(self, name) for name in EventDetails.__struct_fields__}),
-            ticket_types=tuple(
-                TicketType(ticket_type_id=uuid5(event_id, str(place)), **offer.model_dump())
-                for place, offer in enumerate(self._offers())
-            ),
+            ticket_types=tuple(new.offer(uuid5(event_id, str(place))) for place, new in enumerate(self._offers())),
             sales_window=SalesWindow(sales_open_at=self.sales_open_at, sales_close_at=self.sales_close_at),
             limits=Limits(max_per_buyer=self.max_per_buyer, hold_seconds=self.hold_seconds),
         )
@@ -193,13 +206,8 @@ class TicketsOfType(Body):
     ticket_type_id: Annotated[Id | None, Field(description="Needed only when the event has several.")] = None
 
 
-def _left_out() -> Any:
-    """Stands where a field was not sent; without a default, the schema says that it may be left out and no more."""
-    return None
-
-
 class EventChange(EventTimes):
-    """What is left out stays as it is, and null restores the default. Types are not added, nor prices changed."""
+    """What is left out stays as it is, and null restores the default. A new ticket type has a route of its own."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"sales_close_at": "2030-06-21T15:00:00Z", "total_tickets": 600}]}
@@ -219,7 +227,7 @@ class EventChange(EventTimes):
     max_per_buyer: Tickets | None = Field(default_factory=_left_out)
     hold_seconds: HoldSeconds | None = Field(default_factory=_left_out)
     total_tickets: Tickets = Field(default_factory=_left_out, description="For an event with a single ticket type.")
-    ticket_types: NewCapacities = Field(default_factory=_left_out)
+    ticket_types: TicketTypeChanges = Field(default_factory=_left_out)
 
     @field_validator("ticket_types")
     @classmethod
@@ -235,5 +243,9 @@ class EventChange(EventTimes):
         changes: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set - {"ticket_types"}}
         changes |= {name: default for name, default in DEFAULTS.items() if name in changes and changes[name] is None}
         if "ticket_types" in self.model_fields_set:
-            changes["capacities"] = {capacity.id: capacity.capacity for capacity in self.ticket_types}
+            changes["capacities"] = self._of_types("capacity")
+            changes["prices"] = self._of_types("amount_minor")
         return ChangeEvent(event_id=event_id, request_id=request_id, actor=actor, editions=editions, **changes)
+
+    def _of_types(self, name: str) -> dict[UUID, int]:
+        return {change.id: getattr(change, name) for change in self.ticket_types if name in change.model_fields_set}

@@ -1,4 +1,4 @@
-"""What an organiser has for sale: tickets are withheld, and returned."""
+"""What an organiser has for sale: ticket types are added, tickets withheld and returned."""
 
 from typing import Any
 
@@ -8,15 +8,15 @@ from accounts.roles import actor_of
 from api.docs.example_values import shown
 from api.events.answers import EventAnswer, json_of
 from api.events.if_match import IfMatch
-from api.events.schemas import TicketsOfType
-from api.http.idempotency_keys import IdempotencyKey, idempotency_of
+from api.events.schemas import NewTicketType, TicketsOfType
+from api.http.idempotency_keys import IdempotencyKey, id_to_create, idempotency_of
 from api.http.inputs import Id
 from api.http.json_bodies import StrictJsonRoute
 from api.http.problems import COMMAND_FAILURES, AnyNo, refusals
-from api.http.write_responses import POSITION_DOCUMENTED, REPLAYED_DOCUMENTED, written
+from api.http.write_responses import LOCATION_DOCUMENTED, POSITION_DOCUMENTED, REPLAYED_DOCUMENTED, written
 from api.plumbing.authentication import CurrentAccount
 from api.plumbing.services import RequestId, TheServices
-from domain.commands import ReturnTickets, WithholdTickets
+from domain.commands import AddTicketType, ReturnTickets, WithholdTickets
 from domain.errors import (
     ChangedMeanwhile,
     EventEnded,
@@ -44,6 +44,44 @@ ANSWERED: dict[int | str, dict[str, Any]] = {
 }
 
 router = APIRouter(prefix="/events/{event_id}", tags=["events"], route_class=StrictJsonRoute)
+
+
+@router.post(
+    "/ticket-types",
+    status_code=201,
+    response_model=EventAnswer,
+    responses={
+        201: {"headers": LOCATION_DOCUMENTED | POSITION_DOCUMENTED | REPLAYED_DOCUMENTED, **shown(edition=13)},
+        **refusals(*OF_STOCK),
+    },
+)
+async def add_ticket_type(
+    event_id: Id,
+    new: NewTicketType,
+    account: CurrentAccount,
+    services: TheServices,
+    request_id: RequestId,
+    key: IdempotencyKey = None,
+    if_match: IfMatch = None,
+) -> Response:
+    """Offer another kind of ticket, on sale at once; an event has at most 100.
+
+    Sent again with its key it is answered with the event as it stands then.
+    """
+    async with services.pool.connection() as connection:
+        actor = await actor_of(connection, account)
+    route = "POST /events/{event_id}/ticket-types"
+    idempotency = idempotency_of(key, account.account_id, route, (event_id,), new)
+    command = AddTicketType(
+        event_id=event_id,
+        request_id=request_id,
+        actor=actor,
+        idempotency=idempotency,
+        editions=if_match,
+        ticket_type=new.offer(id_to_create(idempotency)),
+    )
+    outcome = await services.commands.submit(command)
+    return written(outcome, json_of(outcome), 201, f"{services.config.root_path}/events/{event_id}")
 
 
 @router.post(

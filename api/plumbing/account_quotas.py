@@ -7,7 +7,15 @@ from uuid import UUID
 
 from api.http.errors import RecordedTooMuch, TooManyAtOnce
 from api.http.failure_log import FailureLog
-from domain.commands import ChangeEvent, Command, CreateEvent, ReserveTickets, ReturnTickets, WithholdTickets
+from domain.commands import (
+    AddTicketType,
+    ChangeEvent,
+    Command,
+    CreateEvent,
+    ReserveTickets,
+    ReturnTickets,
+    WithholdTickets,
+)
 from eventstore.errors import Failure
 from eventstore.writing.group_commit import GroupCommit
 from eventstore.writing.group_transaction import Outcome
@@ -27,7 +35,7 @@ REFUSALS_A_SECOND = 50
 HELD_BACK_SECONDS_MAX = 10.0
 HELD_BACK_MAX = 5_000
 # What begins something, or may come again and again.
-BOUNDED = ReserveTickets | CreateEvent | ChangeEvent | WithholdTickets | ReturnTickets
+BOUNDED = ReserveTickets | CreateEvent | ChangeEvent | AddTicketType | WithholdTickets | ReturnTickets
 
 
 class Turns:

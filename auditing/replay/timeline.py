@@ -7,7 +7,7 @@ from uuid import UUID
 
 from auditing.replay import streams
 from auditing.replay.catalogue_rows import CatalogueRows
-from auditing.replay.formatting import plain
+from auditing.replay.formatting import money, plain
 from auditing.replay.streams import ConnectionSource
 from domain.domain_event import SYSTEM
 from domain.errors import spoken
@@ -17,12 +17,14 @@ from domain.event_facts import (
     EventCreated,
     EventDetailsChanged,
     LimitsChanged,
+    PriceChanged,
     SalesWindowChanged,
     TicketsHeld,
     TicketsReleased,
     TicketsReturned,
     TicketsSold,
     TicketsWithheld,
+    TicketTypeAdded,
 )
 from eventstore.reading import Recorded
 from projections.tables.ticket_types import TicketTypeRow
@@ -120,6 +122,11 @@ def _change(it: Any, names: dict[UUID, str]) -> str:
             return f"details changed: {plain(it.details.title)}, {spoken(it.details.starts_at)}"
         case CapacityChanged():
             return f"capacity of {names[it.ticket_type_id]} changed to {it.capacity:,}"
+        case TicketTypeAdded(ticket_type=offer):
+            price = money(offer.amount_minor, offer.currency)
+            return f"ticket type {plain(offer.name)} added: {offer.capacity:,} at {price}"
+        case PriceChanged():
+            return f"price of {names[it.ticket_type_id]} changed to {it.amount_minor:,} minor units"
         case SalesWindowChanged(sales_window=window):
             opens = spoken(window.sales_open_at) if window.sales_open_at else "at once"
             closes = spoken(window.sales_close_at) if window.sales_close_at else "with its end"

@@ -16,7 +16,11 @@ from domain.event_facts import (
     EventCreated,
     EventDetailsChanged,
     LimitsChanged,
+    PriceChanged,
     SalesWindowChanged,
+    TicketsReturned,
+    TicketsWithheld,
+    TicketTypeAdded,
 )
 from projections.tables.events import EventRow
 from projections.tables.ticket_types import TicketTypeRow
@@ -108,6 +112,24 @@ def _capacity_changed(it: CapacityChanged, changed: Changed) -> str:
     return f"{_told(it, changed)}, {_then_taken(changed.ticket_types[it.ticket_type_id])}"
 
 
+def _type_added(it: TicketTypeAdded, changed: Changed) -> str:
+    return f"added a ticket type, with {_offered(changed.ticket_types[it.ticket_type.ticket_type_id])}"
+
+
+def _withheld(it: TicketsWithheld, changed: Changed) -> str:
+    row = changed.ticket_types[it.ticket_type_id]
+    return f"withheld {tickets(it.quantity, row.name)}, {_then_withheld(row)}"
+
+
+def _put_back(it: TicketsReturned, changed: Changed) -> str:
+    row = changed.ticket_types[it.ticket_type_id]
+    return f"put {tickets(it.quantity, row.name)} back on sale, {_then_withheld(row)}"
+
+
+def _then_withheld(row: TicketTypeRow) -> str:
+    return f"{_then_taken(row)} and {row.withheld:,} withheld"
+
+
 def _cancelled(_it: EventCancelled, changed: Changed) -> str:
     rows = changed.ticket_types.values()
     count, capacity = sum(row.reserved + row.paid for row in rows), sum(row.capacity for row in rows)
@@ -146,5 +168,9 @@ CLAUSES: dict[type[DomainEvent], Callable[[Any, Changed], str]] = {
     CapacityChanged: _capacity_changed,
     SalesWindowChanged: _told,
     LimitsChanged: _told,
+    TicketTypeAdded: _type_added,
+    PriceChanged: _told,
+    TicketsWithheld: _withheld,
+    TicketsReturned: _put_back,
     EventCancelled: _cancelled,
 }

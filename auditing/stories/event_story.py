@@ -18,7 +18,7 @@ SALES = "sales"
 
 # Columns that say who and where, when, or what buyers did: a change of these is none that somebody made.
 UNTOLD = {
-    *("event_id", "organiser_id", "created_at", "changed_at", "cancelled_at", "position"),
+    *("event_id", "organiser_id", "created_at", "changed_at", "cancelled_at", "edition", "position"),
     *("ticket_type_id", "place", "reserved", "paid"),
 }
 

@@ -23,6 +23,7 @@ ATTEMPTS = {
     "CreateEvent": "Creation of the event refused",
     "ChangeEvent": "Change of the event refused",
     "CancelEvent": "Cancellation of the event refused",
+    "AddTicketType": "Adding a ticket type refused",
     "WithholdTickets": "Withholding tickets refused",
     "ReturnTickets": "Returning withheld tickets refused",
 }

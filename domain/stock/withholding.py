@@ -1,16 +1,16 @@
-"""The rules of an organiser's stock: take tickets out of sale, and put them back."""
+"""The rules of withholding: take tickets out of sale, and put them back."""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from domain.commands import OrganiserCommand, ReturnTickets, WithholdTickets
+from domain.commands import ReturnTickets, WithholdTickets
 from domain.decision import Decision, Draft, Read
 from domain.due_holds import check_due_holds, due_holds_for, expire_holds
-from domain.errors import EventEnded, EventIsCancelled, TooFewToWithhold, TooFewWithheld
+from domain.errors import TooFewToWithhold, TooFewWithheld
 from domain.event_facts import TicketsReturned, TicketsWithheld
 from domain.inventory import StockRecord
-from domain.organising import changed_event, check_edition, check_organiser, found_event, recorded_before
+from domain.organising import changed_event, check_can_change, check_organiser, found_event, recorded_before
 from domain.reserving import stock_asked_for
 from domain.ticketed_event import TicketedEvent
 
@@ -24,7 +24,7 @@ def withhold(command: WithholdTickets, read: Read, at: datetime) -> Decision:
     check_organiser(command.actor, event)
     if again := recorded_before(command, event):
         return again
-    _check_stock_can_change(command, event, at)
+    check_can_change(command, event, at)
     stock = stock_asked_for(event, command.ticket_type_id)
     freed, due = due_holds_for(event, stock, stock.capacity - stock.withheld - command.quantity, at)
     if stock.available + freed < command.quantity:
@@ -52,7 +52,7 @@ def return_tickets(command: ReturnTickets, read: Read, at: datetime) -> Decision
     check_organiser(command.actor, event)
     if again := recorded_before(command, event):
         return again
-    _check_stock_can_change(command, event, at)
+    check_can_change(command, event, at)
     stock = stock_asked_for(event, command.ticket_type_id)
     if stock.withheld < command.quantity:
         raise TooFewWithheld(stock.offer.ticket_type_id, stock.withheld)
@@ -60,14 +60,6 @@ def return_tickets(command: ReturnTickets, read: Read, at: datetime) -> Decision
     _add(draft, event, TicketsReturned, command, stock.offer.ticket_type_id)
     left = _with(event, stock.offer.ticket_type_id, withheld=stock.withheld - command.quantity)
     return changed_event(draft, event, stock=left)
-
-
-def _check_stock_can_change(command: OrganiserCommand, event: TicketedEvent, at: datetime) -> None:
-    check_edition(command, event)
-    if event.cancelled:
-        raise EventIsCancelled
-    if at >= event.ends_at:
-        raise EventEnded
 
 
 def _add(

@@ -13,12 +13,14 @@ from domain.event_facts import (
     EventCreated,
     EventDetailsChanged,
     LimitsChanged,
+    PriceChanged,
     SalesWindowChanged,
     TicketsHeld,
     TicketsReleased,
     TicketsReturned,
     TicketsSold,
     TicketsWithheld,
+    TicketTypeAdded,
 )
 from domain.reservation import ReservationCancelled, ReservationExpired, ReservationPaid, ReservationPlaced
 from projections.tables.table import Table
@@ -37,6 +39,8 @@ OF_EVENTS = (
     CapacityChanged,
     SalesWindowChanged,
     LimitsChanged,
+    TicketTypeAdded,
+    PriceChanged,
     TicketsWithheld,
     TicketsReturned,
     EventCancelled,

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from domain.domain_event import DomainEvent
-from domain.event_facts import CapacityChanged, EventCreated, TicketsReturned, TicketsWithheld
+from domain.event_facts import CapacityChanged, EventCreated, TicketsReturned, TicketsWithheld, TicketTypeAdded
 from projections.tables.table import Table
 
 Key = tuple[UUID, int]
@@ -34,6 +34,8 @@ def fold(_row: None, key: Key, _position: int, domain_event: DomainEvent) -> Cap
         case EventCreated(ticket_types=ticket_types):
             (offer,) = [offer for offer in ticket_types if offer.ticket_type_id == row.ticket_type_id]
             return msgspec.structs.replace(row, capacity=offer.capacity)
+        case TicketTypeAdded(ticket_type=offer):
+            return msgspec.structs.replace(row, capacity=offer.capacity)
         case CapacityChanged(capacity=capacity):
             return msgspec.structs.replace(row, capacity=capacity)
         case TicketsWithheld(quantity=quantity):
@@ -47,6 +49,10 @@ def _all_offered(created: EventCreated, position: int) -> list[Key]:
     return [(offer.ticket_type_id, position) for offer in created.ticket_types]
 
 
+def _added(added: TicketTypeAdded, position: int) -> tuple[Key]:
+    return ((added.ticket_type.ticket_type_id, position),)
+
+
 def _named(domain_event: Any, position: int) -> tuple[Key]:
     return ((domain_event.ticket_type_id, position),)
 
@@ -55,8 +61,8 @@ TABLE = Table(
     name="capacity_changes",
     key=("ticket_type_id", "position"),
     row=CapacityRow,
-    changed_keys={EventCreated: _all_offered, **dict.fromkeys(STEPS, _named)},
-    births=frozenset({EventCreated, *STEPS}),
+    changed_keys={EventCreated: _all_offered, TicketTypeAdded: _added, **dict.fromkeys(STEPS, _named)},
+    births=frozenset({EventCreated, TicketTypeAdded, *STEPS}),
     fold=fold,
     stream="event_id",
     insert_only=True,

@@ -14,9 +14,11 @@ from domain.event_facts import (
     EventCreated,
     EventDetailsChanged,
     LimitsChanged,
+    PriceChanged,
     SalesWindowChanged,
     TicketsReturned,
     TicketsWithheld,
+    TicketTypeAdded,
 )
 from projections.tables.table import RowMissing, Table, one_per_stream
 
@@ -61,7 +63,7 @@ def fold(row: EventRow | None, event_id: UUID, position: int, domain_event: Doma
             changes = msgspec.structs.asdict(values)
         case EventCancelled():
             changes = {"status": "cancelled", "cancelled_at": domain_event.timestamp}
-        case CapacityChanged() | TicketsWithheld() | TicketsReturned():
+        case TicketTypeAdded() | PriceChanged() | CapacityChanged() | TicketsWithheld() | TicketsReturned():
             changes = {}
         case _:
             raise AssertionError(f"events do not fold {domain_event!r}")
@@ -95,6 +97,8 @@ TABLE = Table(
             EventDetailsChanged,
             SalesWindowChanged,
             LimitsChanged,
+            TicketTypeAdded,
+            PriceChanged,
             CapacityChanged,
             TicketsWithheld,
             TicketsReturned,

@@ -49,7 +49,7 @@ COMMENT ON COLUMN events.status IS 'scheduled or cancelled.';
 COMMENT ON COLUMN events.created_at IS 'When it was created.';
 COMMENT ON COLUMN events.changed_at IS 'When anything in this row last changed; sales do not change it.';
 COMMENT ON COLUMN events.cancelled_at IS 'When it was called off; null unless it was.';
-COMMENT ON COLUMN events.edition IS 'The version of the event''s stream at the last change by its organiser, capacities included; sales do not change it.';
+COMMENT ON COLUMN events.edition IS 'The version of the event''s stream at the last change by its organiser, of its ticket types too; sales do not change it.';
 COMMENT ON COLUMN events.position IS 'The position in the history of the domain event that last changed this row; of a cancelled event, that of its cancellation.';
 COMMENT ON COLUMN events.search_text IS 'Title and description in lower case: what a search for words looks through.';
 

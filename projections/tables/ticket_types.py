@@ -10,12 +10,15 @@ from domain.domain_event import DomainEvent
 from domain.event_facts import (
     CapacityChanged,
     EventCreated,
+    PriceChanged,
     TicketsHeld,
     TicketsReleased,
     TicketsReturned,
     TicketsSold,
     TicketsWithheld,
+    TicketTypeAdded,
 )
+from domain.inventory import TicketType
 from projections.tables.table import RowMissing, Table
 
 
@@ -43,7 +46,11 @@ class TicketTypeRow(msgspec.Struct, frozen=True, gc=False):
 def fold(row: TicketTypeRow | None, ticket_type_id: UUID, position: int, domain_event: DomainEvent) -> TicketTypeRow:
     """The ticket type's row after the domain event at `position`."""
     if isinstance(domain_event, EventCreated):
-        return _offered(domain_event, ticket_type_id, position)
+        offers = enumerate(domain_event.ticket_types, start=1)
+        place, offer = next(one for one in offers if one[1].ticket_type_id == ticket_type_id)
+        return _offered(domain_event.originator_id, place, offer, position)
+    if isinstance(domain_event, TicketTypeAdded):
+        return _offered(domain_event.originator_id, domain_event.place, domain_event.ticket_type, position)
     if row is None:
         raise RowMissing(f"ticket type {ticket_type_id}")
     match domain_event:
@@ -57,6 +64,8 @@ def fold(row: TicketTypeRow | None, ticket_type_id: UUID, position: int, domain_
             return replace(row, paid=row.paid - quantity, position=position)
         case CapacityChanged(capacity=capacity):
             return replace(row, capacity=capacity, position=position)
+        case PriceChanged(amount_minor=amount_minor):
+            return replace(row, amount_minor=amount_minor, position=position)
         case TicketsWithheld(quantity=quantity):
             return replace(row, withheld=row.withheld + quantity, position=position)
         case TicketsReturned(quantity=quantity):
@@ -64,14 +73,9 @@ def fold(row: TicketTypeRow | None, ticket_type_id: UUID, position: int, domain_
     raise AssertionError(f"ticket types do not fold {domain_event!r}")
 
 
-def _offered(created: EventCreated, ticket_type_id: UUID, position: int) -> TicketTypeRow:
-    place, offer = next(
-        (place, offer)
-        for place, offer in enumerate(created.ticket_types, start=1)
-        if offer.ticket_type_id == ticket_type_id
-    )
+def _offered(event_id: UUID, place: int, offer: TicketType, position: int) -> TicketTypeRow:
     return TicketTypeRow(
-        event_id=created.originator_id,
+        event_id=event_id,
         place=place,
         reserved=0,
         paid=0,
@@ -85,6 +89,10 @@ def _all_offered(created: EventCreated, _position: int) -> list[UUID]:
     return [offer.ticket_type_id for offer in created.ticket_types]
 
 
+def _added(added: TicketTypeAdded, _position: int) -> tuple[UUID]:
+    return (added.ticket_type.ticket_type_id,)
+
+
 def _named(domain_event: Any, _position: int) -> tuple[UUID]:
     return (domain_event.ticket_type_id,)
 
@@ -95,6 +103,8 @@ TABLE = Table(
     row=TicketTypeRow,
     changed_keys={
         EventCreated: _all_offered,
+        TicketTypeAdded: _added,
+        PriceChanged: _named,
         CapacityChanged: _named,
         TicketsWithheld: _named,
         TicketsReturned: _named,
@@ -102,7 +112,7 @@ TABLE = Table(
         TicketsSold: _named,
         TicketsReleased: _named,
     },
-    births=frozenset({EventCreated}),
+    births=frozenset({EventCreated, TicketTypeAdded}),
     fold=fold,
     stream="event_id",
 )

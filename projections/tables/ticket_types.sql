@@ -21,7 +21,7 @@ COMMENT ON COLUMN ticket_types.ticket_type_id IS 'The ticket type.';
 COMMENT ON COLUMN ticket_types.event_id IS 'The event whose tickets these are: a row of the table events.';
 COMMENT ON COLUMN ticket_types.place IS 'Its place among the ticket types of the event, in the organiser''s order: 1, 2, 3 …';
 COMMENT ON COLUMN ticket_types.name IS 'What it is called, such as General admission.';
-COMMENT ON COLUMN ticket_types.amount_minor IS 'The price of one ticket, in the minor unit of the currency (cents); 0 when free.';
+COMMENT ON COLUMN ticket_types.amount_minor IS 'The price of one ticket now, in the minor unit of the currency (cents); 0 when free. What was reserved before it changed keeps its amount.';
 COMMENT ON COLUMN ticket_types.currency IS 'ISO 4217, such as EUR; XXX where tickets are free and no currency was said.';
 COMMENT ON COLUMN ticket_types.capacity IS 'How many tickets of this type there are.';
 COMMENT ON COLUMN ticket_types.reserved IS 'Tickets held by reservations that are not paid yet. Includes holds whose time is over until that is recorded.';

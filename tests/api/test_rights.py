@@ -13,7 +13,17 @@ from api.plumbing.authentication import account_if_any
 from api.plumbing.scopes import NEEDS
 from tests.api.conftest import JWT_SECRET, PASSWORD, LoggedIn, LogIn
 from tests.api.logins import reset_tokens, set_passwords
-from tests.api.programme import TOMORROW, crowd, event_body, folding, instant, new_event, reserve, set_roles
+from tests.api.programme import (
+    TOMORROW,
+    crowd,
+    event_body,
+    folding,
+    instant,
+    new_event,
+    reserve,
+    set_roles,
+    ticket_type,
+)
 
 Route = tuple[str, str]
 
@@ -45,6 +55,7 @@ MAY_CALL: dict[Route, tuple[str, ...]] = {
     ("GET", "/events/{event_id}"): EVERYBODY,
     ("PATCH", "/events/{event_id}"): ITS_ORGANISER,
     ("POST", "/events/{event_id}/cancel"): ITS_ORGANISER,
+    ("POST", "/events/{event_id}/ticket-types"): ITS_ORGANISER,
     ("POST", "/events/{event_id}/withhold"): ITS_ORGANISER,
     ("POST", "/events/{event_id}/return"): ITS_ORGANISER,
     ("POST", "/events/{event_id}/reservations/{reservation_id}/cancel"): ITS_ORGANISER,
@@ -147,6 +158,7 @@ class Stage:
             ("PUT", "/auth/email"): {"json": {"current_password": PASSWORD, "email": login["email"]}},
             ("POST", "/events"): {"json": event_body()},
             ("PATCH", "/events/{event_id}"): {"json": {"max_per_buyer": 50}},
+            ("POST", "/events/{event_id}/ticket-types"): {"json": ticket_type(f"Row {known.id}")},
             ("POST", "/events/{event_id}/withhold"): {"json": {"quantity": 1}},
             ("POST", "/events/{event_id}/return"): {"json": {"quantity": 1}},
             ("POST", "/reservations"): {"json": {"event_id": self.event["id"]}},

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from domain.commands import Actor, CancelEvent, ChangeEvent, CreateEvent, ReturnTickets, WithholdTickets
+from domain.commands import Actor, AddTicketType, CancelEvent, ChangeEvent, CreateEvent, ReturnTickets, WithholdTickets
 from domain.domain_event import Idempotency
 from domain.event_facts import (
     CapacityChanged,
@@ -17,10 +17,12 @@ from domain.event_facts import (
     EventDetailsChanged,
     Limits,
     LimitsChanged,
+    PriceChanged,
     SalesWindow,
     SalesWindowChanged,
     TicketsReturned,
     TicketsWithheld,
+    TicketTypeAdded,
 )
 from domain.inventory import TicketType
 
@@ -101,6 +103,16 @@ def capacity_changed(capacity: int, at: datetime = NOON, ticket_type_id: UUID = 
     return CapacityChanged(**about(at, ORGANISER), ticket_type_id=ticket_type_id, capacity=capacity)
 
 
+def price_changed(amount_minor: int, at: datetime = NOON, ticket_type_id: UUID = STANDING_ID) -> PriceChanged:
+    return PriceChanged(**about(at, ORGANISER), ticket_type_id=ticket_type_id, amount_minor=amount_minor)
+
+
+def type_added(
+    ticket_type: TicketType = SEATED, place: int = 2, at: datetime = NOON, idempotency: Idempotency | None = None
+) -> TicketTypeAdded:
+    return TicketTypeAdded(**about(at, ORGANISER), ticket_type=ticket_type, place=place, idempotency=idempotency)
+
+
 def withheld(
     quantity: int, at: datetime = NOON, ticket_type_id: UUID = STANDING_ID, idempotency: Idempotency | None = None
 ) -> TicketsWithheld:
@@ -148,6 +160,11 @@ def create(**changes: Any) -> CreateEvent:
 
 def change(by: UUID = ORGANISER, **changes: Any) -> ChangeEvent:
     return replace(ChangeEvent(event_id=CONCERT, request_id=REQUEST, actor=Actor(by, by == ADMIN)), **changes)
+
+
+def add_type(ticket_type: TicketType = SEATED, by: UUID = ORGANISER, **changes: Any) -> AddTicketType:
+    asked = AddTicketType(event_id=CONCERT, request_id=REQUEST, actor=Actor(by, by == ADMIN), ticket_type=ticket_type)
+    return replace(asked, **changes)
 
 
 def withhold(quantity: int = 1, by: UUID = ORGANISER, **changes: Any) -> WithholdTickets:

@@ -24,12 +24,14 @@ TOPICS = {
     "ReservationExpired",
     "ReservationPaid",
     "ReservationPlaced",
+    "PriceChanged",
     "SalesWindowChanged",
     "TicketsHeld",
     "TicketsReleased",
     "TicketsReturned",
     "TicketsSold",
     "TicketsWithheld",
+    "TicketTypeAdded",
 }
 OPTIONAL = ["idempotency", "payment_reference"]
 

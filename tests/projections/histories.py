@@ -6,8 +6,11 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from domain.commands import (
     Actor,
+    AddTicketType,
     CancelEvent,
     CancelReservation,
     ChangeEvent,
@@ -126,15 +129,23 @@ class BoxOffice:
                 {"title": self.random.choice(TITLES)},
                 {"description": None, "city": "Paris", "state": "IDF", "time_zone": "Europe/Paris"},
                 {"max_per_buyer": self.random.randint(1, 9)},
+                {"prices": {ticket_type_id: self.random.choice((0, 2600, 10**12))}},
                 {"sales_open_at": self.now - timedelta(hours=1), "sales_close_at": event.ends_at},
                 {"capacities": {ticket_type_id: self.random.randint(1, 40)}, "hold_seconds": 60, "street": "High 1"},
             )
         )
         return ChangeEvent(**self.asked_by(event.created.organiser_id, event.id), **changes)
 
-    def move(self) -> WithholdTickets | ReturnTickets:
+    def move(self) -> WithholdTickets | ReturnTickets | AddTicketType:
+        """Add to what is for sale, or take from it."""
         event = self.aggregates[self.random.choice(self.events[-4:])]
         asked = self.asked_by(event.created.organiser_id, event.id)
+        if self.random.random() < 0.3:
+            offer = next(iter(event.stock.values())).offer
+            name, capacity = f"Row {len(event.stock)}", self.random.randint(1, 9)
+            return AddTicketType(
+                **asked, ticket_type=replace(offer, ticket_type_id=self.new_id(), name=name, capacity=capacity)
+            )
         asked["ticket_type_id"] = ticket_type_id = self.random.choice(list(event.stock))
         withheld = event.stock[ticket_type_id].withheld
         if withheld and self.random.random() < 0.6:

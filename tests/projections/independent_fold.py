@@ -67,7 +67,7 @@ class Books:
             self.step(position, it)
         if topic.startswith("Reservation"):
             self.purchase(topic, it, position)
-        if of_purchase or topic in ("CapacityChanged", "TicketsWithheld", "TicketsReturned"):
+        if of_purchase or topic in ("CapacityChanged", "PriceChanged", "TicketsWithheld", "TicketsReturned"):
             self.inventory(topic, it, position)
             self.ticket_types[it.ticket_type_id]["position"] = position
         if of_purchase:
@@ -115,6 +115,8 @@ class Books:
         if topic == "CapacityChanged":
             row["capacity"] = it.capacity
             self.capacity_step(row, it, position, capacity=it.capacity)
+        if topic == "PriceChanged":
+            row["amount_minor"] = it.amount_minor
         if topic in ("TicketsWithheld", "TicketsReturned"):
             more = it.quantity if topic == "TicketsWithheld" else -it.quantity
             row["withheld"] += more
@@ -152,7 +154,7 @@ class Books:
         row["currency"] = facts.get("currency", row["currency"])
         return row
 
-    def programme(self, topic: str, it: DomainEvent, position: int) -> None:
+    def programme(self, topic: str, it: Any, position: int) -> None:
         facts = it._as_dict()
         row = self.events.setdefault(it.originator_id, {"event_id": it.originator_id})
         for part in ("details", "sales_window", "limits"):
@@ -161,20 +163,20 @@ class Books:
         if topic == "EventCreated":
             row |= {"organiser_id": facts["organiser_id"], "created_at": it.timestamp}
             row |= {"status": "scheduled", "cancelled_at": None}
-            self.put_on_sale(it, position)
+            for place, offer in enumerate(it.ticket_types, start=1):
+                self.put_on_sale(it, offer, place, position)
+        if topic == "TicketTypeAdded":
+            places = [t["place"] for t in self.ticket_types.values() if t["event_id"] == it.originator_id]
+            self.put_on_sale(it, it.ticket_type, max(places) + 1, position)
         if topic == "EventCancelled":
             row |= {"status": "cancelled", "cancelled_at": it.timestamp}
 
-    def put_on_sale(self, created: Any, position: int) -> None:
-        for offer in created.ticket_types:
-            facts = {name: getattr(offer, name) for name in offer.__struct_fields__}
-            place = created.ticket_types.index(offer) + 1
-            taken = {"reserved": 0, "paid": 0, "withheld": 0}
-            self.ticket_types[offer.ticket_type_id] = {
-                **facts,
-                **taken,
-                "event_id": created.originator_id,
-                "place": place,
-                "position": position,
-            }
-            self.capacity_step(self.ticket_types[offer.ticket_type_id], created, position, capacity=offer.capacity)
+    def put_on_sale(self, it: DomainEvent, offer: Any, place: int, position: int) -> None:
+        self.ticket_types[offer.ticket_type_id] = {
+            **{name: getattr(offer, name) for name in offer.__struct_fields__},
+            **dict.fromkeys(("reserved", "paid", "withheld"), 0),
+            "event_id": it.originator_id,
+            "place": place,
+            "position": position,
+        }
+        self.capacity_step(self.ticket_types[offer.ticket_type_id], it, position, capacity=offer.capacity)

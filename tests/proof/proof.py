@@ -75,6 +75,8 @@ class Books:
                 self.capacity |= {t["ticket_type_id"]: t["capacity"] for t in facts["ticket_types"]}
                 self.limit[event] = facts["limits"]["max_per_buyer"]
                 self.event_status[event] = "scheduled"
+            case "TicketTypeAdded":
+                self.capacity[facts["ticket_type"]["ticket_type_id"]] = facts["ticket_type"]["capacity"]
             case "CapacityChanged":
                 self.capacity[ticket_type] = facts["capacity"]
             case "LimitsChanged":

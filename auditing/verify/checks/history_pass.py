@@ -1,6 +1,6 @@
 """The history in position order: no hole and no repeat, whole commands, and both streams of a purchase agreeing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from uuid import UUID
 
 import msgspec
@@ -8,23 +8,27 @@ import msgspec
 from auditing.findings import Findings, Rule, place_of
 from auditing.verify.rules.cross_stream_rules import OF_RESERVATIONS, OF_TICKETS, PARTNERS, disagreement
 from domain.domain_event import DomainEvent
-from domain.event_facts import EventCreated
+from domain.event_facts import EventCreated, PriceChanged, TicketTypeAdded
 from domain.inventory import TicketType
 from domain.reservation import ReservationPlaced
-from eventstore.codec import decode
 from eventstore.reading import Recorded, StoredRow
 
 # About 60 MB; what is forgotten is asked for again.
 KNOWN_PRICES = 100_000
 
 
-def creation(event_id: UUID, state: bytes) -> EventCreated | None:
-    """The domain event that an event began with; None for one that can't be read, a finding at its own position."""
-    try:
-        created = decode(event_id, 1, EventCreated.TOPIC, state)
-    except (msgspec.MsgspecError, ValueError, LookupError, TypeError):
-        return None
-    return created if isinstance(created, EventCreated) else None
+# By these an event says what its tickets cost.
+OF_PRICES = (EventCreated, TicketTypeAdded, PriceChanged)
+PRICE_TOPICS = frozenset(domain_event.TOPIC for domain_event in OF_PRICES)
+
+
+def readable(rows: Iterable[StoredRow]) -> Iterator[Recorded]:
+    """The rows as recorded; without those that can't be read, each a finding at its own position."""
+    for row in rows:
+        try:
+            yield row.recorded()
+        except (msgspec.MsgspecError, ValueError, LookupError, TypeError):
+            continue
 
 
 class HistoryPass:
@@ -73,13 +77,17 @@ class HistoryPass:
         """Events whose prices are needed and not known, to be asked for after each `feed` and answered by `learn`."""
         return list({placed.domain_event.event_id for placed in self._unpriced})  # type: ignore[attr-defined]
 
-    def learn(self, created: Iterable[EventCreated]) -> None:
-        """The creation of events that were unknown. Those that do not come were never created, which is a finding."""
-        for one in created:
-            self._learn(one)
+    def learn(self, told: Iterable[Recorded]) -> None:
+        """What events that were unknown have said of prices, up to the last row fed.
+
+        Those that do not come were never created, which is a finding.
+        """
         unpriced, self._unpriced = self._unpriced, []
-        for placed in unpriced:
-            self._judge_amount(placed, is_known=True)
+        for one in sorted((*told, *unpriced), key=lambda recorded: recorded.position):
+            if isinstance(one.domain_event, ReservationPlaced):
+                self._judge_amount(one, is_known=True)
+            else:
+                self._learn(one.domain_event)
 
     def end(self) -> None:
         """There are no more rows."""
@@ -131,7 +139,7 @@ class HistoryPass:
             self._half = recorded
         elif kind in OF_RESERVATIONS:
             self._alone(recorded)
-        elif isinstance(it, EventCreated):
+        elif isinstance(it, OF_PRICES):
             self._learn(it)
 
     def _judge_pair(self, half: Recorded, recorded: Recorded) -> None:
@@ -159,11 +167,20 @@ class HistoryPass:
             sentence = f"{placed.quantity} tickets of {offer.amount_minor} are reserved for {placed.amount_minor}."
             self._add(recorded, Rule.AMOUNT_WRONG, sentence)
 
-    def _learn(self, created: EventCreated) -> None:
-        if len(self._prices) > KNOWN_PRICES:
-            self._prices.clear()
-        for offer in created.ticket_types:
-            self._prices[offer.ticket_type_id] = created.originator_id, offer
+    def _learn(self, it: DomainEvent) -> None:
+        match it:
+            case EventCreated():
+                if len(self._prices) > KNOWN_PRICES:
+                    self._prices.clear()
+                for offer in it.ticket_types:
+                    self._prices[offer.ticket_type_id] = it.originator_id, offer
+            case TicketTypeAdded(ticket_type=offer):
+                self._prices[offer.ticket_type_id] = it.originator_id, offer
+            case PriceChanged(ticket_type_id=ticket_type_id) if ticket_type_id in self._prices:
+                event_id, offer = self._prices[ticket_type_id]
+                if event_id == it.originator_id:
+                    now = msgspec.structs.replace(offer, amount_minor=it.amount_minor)
+                    self._prices[ticket_type_id] = event_id, now
 
     def _end_half(self) -> None:
         if self._half is not None:

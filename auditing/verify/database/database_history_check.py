@@ -36,7 +36,7 @@ async def verify_history(
         sealed.feed(rows)
         recorded = in_order.feed(rows)
         if unknown := in_order.unknown_events():
-            in_order.learn(await one_moment.creations(connection, unknown))
+            in_order.learn(await one_moment.of_prices(connection, unknown, rows[-1].position))
         unreadable = _unreadable(rows, recorded)
         for check, live in checks:
             check.demand(_demanded(check.table, recorded, plan.folded_through))

@@ -8,12 +8,11 @@ from uuid import UUID
 from psycopg import sql
 from psycopg.rows import args_row, tuple_row
 
-from auditing.verify.checks.history_pass import creation
+from auditing.verify.checks.history_pass import PRICE_TOPICS, readable
 from auditing.verify.checks.snapshot_check import StoredSnapshot
-from domain.event_facts import EventCreated
 from eventstore.box_office import BoxOffice
 from eventstore.postgres.connections import BY_INDEX, Connection, connect
-from eventstore.reading import StoredRow
+from eventstore.reading import Recorded, StoredRow
 from eventstore.snapshots import SHAPE_VERSION
 from projections.tables.all_tables import TABLES
 from projections.tables.table import Table, columns
@@ -41,9 +40,9 @@ SELECT s.notification_id, s.command_position, s.originator_id, s.originator_vers
 FROM (SELECT DISTINCT originator_id FROM stored_events WHERE notification_id > %(after)s) AS grown
 JOIN stored_events s USING (originator_id) ORDER BY s.originator_id, s.originator_version
 """
-CREATIONS = """
-SELECT originator_id, state FROM stored_events
-WHERE originator_id = ANY(%(ids)s::uuid[]) AND originator_version = 1 AND topic = %(topic)s
+OF_PRICES = """
+SELECT notification_id, command_position, originator_id, originator_version, topic, state FROM stored_events
+WHERE originator_id = ANY(%(ids)s::uuid[]) AND topic = ANY(%(topics)s::text[]) AND notification_id <= %(upto)s
 """
 SNAPSHOTS = """
 SELECT originator_id, originator_version, state FROM snapshots
@@ -105,11 +104,11 @@ async def rows_by_stream(connection: Connection, grown_after: int) -> AsyncItera
         yield list(map(StoredRow._make, part))
 
 
-async def creations(connection: Connection, event_ids: Iterable[UUID]) -> list[EventCreated]:
-    """How these events began; those that did not are left out."""
-    values = {"ids": list(event_ids), "topic": EventCreated.TOPIC}
-    found = await (await connection.execute(CREATIONS, values, binary=True)).fetchall()
-    return [it for row in found if (it := creation(*row))]
+async def of_prices(connection: Connection, event_ids: Iterable[UUID], upto: int) -> list[Recorded]:
+    """What these events have said of their prices up to a position."""
+    values = {"ids": list(event_ids), "topics": list(PRICE_TOPICS), "upto": upto}
+    found = await (await connection.execute(OF_PRICES, values, binary=True)).fetchall()
+    return list(readable(map(StoredRow._make, found)))
 
 
 def snapshots(connection: Connection, grown_after: int) -> "MergeCursor[StoredSnapshot]":

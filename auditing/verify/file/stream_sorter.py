@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import LiteralString
 from uuid import UUID
 
-from auditing.verify.checks.history_pass import creation
+from auditing.verify.checks.history_pass import PRICE_TOPICS, readable
 from auditing.verify.errors import NoRoom
-from domain.event_facts import EventCreated
-from eventstore.reading import StoredRow
+from eventstore.reading import Recorded, StoredRow
 
 PART_ROWS = 4_096
 # Thrown away at the end: nothing has to survive a crash. The cache is 32 MiB, which is also what is sorted at a time.
@@ -21,9 +20,12 @@ PRAGMA cache_size = -32768
 MAKE = "CREATE TABLE rows (position, command_position, stream, version, topic, state)"
 ADD = "INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?)"
 SORTED = "SELECT position, command_position, stream, version, topic, state FROM rows ORDER BY stream, version, position"
-MAKE_CREATIONS = "CREATE TABLE creations (stream PRIMARY KEY, state) WITHOUT ROWID"
-ADD_CREATION = "INSERT OR IGNORE INTO creations VALUES (?, ?)"
-CREATION = "SELECT state FROM creations WHERE stream = ?"
+MAKE_PRICES = """
+CREATE TABLE prices (stream, version, position, command_position, topic, state, PRIMARY KEY (stream, position))
+WITHOUT ROWID
+"""
+ADD_PRICE = "INSERT OR IGNORE INTO prices VALUES (?, ?, ?, ?, ?, ?)"
+OF_PRICES = "SELECT position, command_position, version, topic, state FROM prices WHERE stream = ?"
 
 
 class StreamSorter:
@@ -46,22 +48,31 @@ class StreamSorter:
             ]
 
 
-class Creations:
-    """How the events of an export began. Use `creations`."""
+class PricesTold:
+    """What the events of an export have said of their prices. Use `prices_told`."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
 
     def add(self, rows: Sequence[StoredRow]) -> None:
         """Take what there is among more rows."""
-        topic = EventCreated.TOPIC
-        created = [(row.stream_id.bytes, row.state) for row in rows if row.topic == topic and row.version == 1]
-        self._database.executemany(ADD_CREATION, created)
+        told = [
+            (row.stream_id.bytes, row.version, row.position, row.command_position, row.topic, row.state)
+            for row in rows
+            if row.topic in PRICE_TOPICS
+        ]
+        self._database.executemany(ADD_PRICE, told)
 
-    def of(self, event_ids: Iterable[UUID]) -> list[EventCreated]:
+    def of(self, event_ids: Iterable[UUID]) -> list[Recorded]:
         """Of these events, as far as that was among the rows."""
-        found = [(id_, self._database.execute(CREATION, (id_.bytes,)).fetchone()) for id_ in event_ids]
-        return [it for id_, row in found if row is not None and (it := creation(id_, *row))]
+        found = [
+            StoredRow(position, command_position, event_id, version, topic, state)
+            for event_id in event_ids
+            for position, command_position, version, topic, state in self._database.execute(
+                OF_PRICES, (event_id.bytes,)
+            )
+        ]
+        return list(readable(found))
 
 
 @contextmanager
@@ -75,10 +86,10 @@ def stream_sorter(folder: Path) -> Iterator[StreamSorter]:
 
 
 @contextmanager
-def creations(folder: Path) -> Iterator[Creations]:
+def prices_told(folder: Path) -> Iterator[PricesTold]:
     """With a file of its own in the folder. The block raises `NoRoom` where the folder has none."""
-    with _database(folder / "creations", MAKE_CREATIONS) as database:
-        yield Creations(database)
+    with _database(folder / "prices", MAKE_PRICES) as database:
+        yield PricesTold(database)
 
 
 @contextmanager

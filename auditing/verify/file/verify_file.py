@@ -14,7 +14,7 @@ from auditing.verify.checks.kept_seal import KeptSeal, KeptSealCheck
 from auditing.verify.checks.seal_pass import SealPass
 from auditing.verify.errors import NoRoom, SealElsewhere
 from auditing.verify.file.file_streams_check import verify_streams_of_file
-from auditing.verify.file.stream_sorter import Creations, creations
+from auditing.verify.file.stream_sorter import PricesTold, prices_told
 from auditing.verify.stream_process import stream_process
 from eventstore.reading import StoredRow
 from eventstore.seals.seal_keys import Jwk, thumbprint
@@ -36,7 +36,7 @@ def verify_file(path: Path, *, kept: KeptSeal | None = None, on_progress: Progre
     with ExitStack() as stack:
         folder = stack.enter_context(temporary_folder())
         file = stack.enter_context(opened(path))
-        one = FileVerification(findings, stack.enter_context(creations(folder)), kept)
+        one = FileVerification(findings, stack.enter_context(prices_told(folder)), kept)
         if path.stat().st_size < APART_FROM_BYTES:
             _verify_history(file, one, lambda: on_progress(one.position // 2, one.total), path)
             verify_streams_of_file(findings, lambda rows: on_progress(one.done(rows), one.total), path, folder)
@@ -76,11 +76,11 @@ def _verify_history(file: NdjsonFile, one: "FileVerification", on_progress: Call
 class FileVerification:
     """Takes the records of an export in order, and judges all but the streams."""
 
-    def __init__(self, findings: Findings, created: Creations, kept: KeptSeal | None) -> None:
+    def __init__(self, findings: Findings, prices: PricesTold, kept: KeptSeal | None) -> None:
         self.position = 0
         self.rows = 0
         self._findings = findings
-        self._created = created
+        self._prices = prices
         self._kept = KeptSealCheck(findings, kept) if kept else None
         self._keys: dict[str, Jwk] = {}
         self._seal_count = 0
@@ -176,10 +176,10 @@ class FileVerification:
         self._after_seal += len(rows)
         self.position = rows[-1].position
         self._seals.feed(rows)
-        self._created.add(rows)
+        self._prices.add(rows)
         self._history.feed(rows)
         if unknown := self._history.unknown_events():
-            self._history.learn(self._created.of(unknown))
+            self._history.learn(self._prices.of(unknown))
         if self._head.event_id is not None:
             self._expect_event(rows)
 

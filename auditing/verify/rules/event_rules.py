@@ -10,16 +10,26 @@ from domain.event_facts import (
     CapacityChanged,
     EventCancelled,
     EventCreated,
+    PriceChanged,
     TicketsHeld,
     TicketsReleased,
     TicketsReturned,
     TicketsSold,
     TicketsWithheld,
+    TicketTypeAdded,
 )
 from domain.inventory import Hold, Stock
 from domain.ticketed_event import TicketedEvent
 
-OF_TICKET_TYPES = (TicketsHeld, TicketsSold, TicketsReleased, CapacityChanged, TicketsWithheld, TicketsReturned)
+OF_TICKET_TYPES = (
+    TicketsHeld,
+    TicketsSold,
+    TicketsReleased,
+    CapacityChanged,
+    PriceChanged,
+    TicketsWithheld,
+    TicketsReturned,
+)
 
 Broken = tuple[Rule, str]
 Tickets = tuple[UUID, UUID, int]
@@ -35,6 +45,8 @@ class EventRules:
         self.kept: Any = None
         # What each paid reservation has, so that nothing else is given back.
         self._sold: dict[UUID, Tickets] = {}
+        # What a ticket of each reservation costs that is held or paid: the type's price may have changed since.
+        self._prices_minor: dict[UUID, int] = {}
 
     def broken_by(self, it: Any) -> Iterable[Broken]:
         """The rules that this domain event breaks, in the state before it."""
@@ -58,6 +70,10 @@ class EventRules:
             self.kept = it.mutate(None)
             return
         event = self.kept
+        if isinstance(it, TicketsHeld):
+            self._prices_minor[it.reservation_id] = event.stock[it.ticket_type_id].offer.amount_minor
+        elif isinstance(it, TicketsReleased):
+            self._prices_minor.pop(it.reservation_id, None)
         event.apply(it)
         event.version, event.modified_on = it.originator_version, it.timestamp
         if isinstance(it, TicketsSold):
@@ -100,9 +116,9 @@ class EventRules:
         if event.cancelled:
             yield Rule.AFTER_EVENT_CANCELLED, "Tickets are sold after the event was cancelled."
         offer = event.stock[sold.ticket_type_id].offer
-        if (sold.amount_minor, sold.currency) != (offer.price_minor(sold.quantity), offer.currency):
-            wrong = f"{sold.quantity} tickets of {offer.amount_minor} are sold for {sold.amount_minor}."
-            yield Rule.AMOUNT_WRONG, wrong
+        price_minor = self._prices_minor.get(sold.reservation_id, offer.amount_minor)
+        if (sold.amount_minor, sold.currency) != (price_minor * sold.quantity, offer.currency):
+            yield Rule.AMOUNT_WRONG, f"{sold.quantity} tickets of {price_minor} are sold for {sold.amount_minor}."
 
     def _released(self, event: TicketedEvent, released: TicketsReleased) -> Iterator[Broken]:
         at, offer = released.timestamp, event.stock[released.ticket_type_id].offer
@@ -116,7 +132,8 @@ class EventRules:
             elif released.reason != "expired" and at >= hold.hold_expires_at:
                 yield Rule.CANCELLED_LATE, f"A hold is cancelled at {at}; it was over at {hold.hold_expires_at}."
         else:
-            refund_due_minor = offer.price_minor(released.quantity)
+            price_minor = self._prices_minor.get(released.reservation_id, offer.amount_minor)
+            refund_due_minor = price_minor * released.quantity
             if self._sold.get(released.reservation_id) != tickets_of(released):
                 yield Rule.NEVER_HELD, "Tickets are given back that are not sold so."
             if released.reason == "expired":
@@ -139,8 +156,19 @@ class EventRules:
             if changed.capacity < taken:
                 wrong = f"{taken} tickets are taken or withheld; the capacity becomes {changed.capacity}."
                 yield Rule.CAPACITY_BELOW_TAKEN, wrong
+        elif isinstance(changed, TicketTypeAdded):
+            yield from _added_wrongly(event, changed)
+        elif isinstance(changed, PriceChanged) and changed.amount_minor < 0:
+            yield Rule.AMOUNT_WRONG, f"A ticket costs {changed.amount_minor}."
         elif isinstance(changed, TicketsWithheld | TicketsReturned):
             yield from _moved_wrongly(event.stock[changed.ticket_type_id], changed)
+
+
+def _added_wrongly(event: TicketedEvent, added: TicketTypeAdded) -> Iterator[Broken]:
+    if added.ticket_type.ticket_type_id in event.stock:
+        yield Rule.STREAM_UNKNOWN, "Two ticket types have one id."
+    if added.place != len(event.stock) + 1:
+        yield Rule.STREAM_UNKNOWN, f"A ticket type is added at place {added.place}, behind {len(event.stock)}."
 
 
 def _moved_wrongly(stock: Stock, moved: TicketsWithheld | TicketsReturned) -> Iterator[Broken]:

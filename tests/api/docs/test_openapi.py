@@ -34,6 +34,7 @@ METHODS_AND_PATHS = {
     "GET /events/{event_id}": {200, 304, 401, 404, 413, 422, 429, 500, 503},
     "PATCH /events/{event_id}": {200, 400, 401, 403, 404, 409, 408, 412, 413, 422, 429, 500, 503, 415},
     "POST /events/{event_id}/cancel": {200, 400, 401, 403, 404, 408, 412, 413, 422, 429, 500, 503, 415},
+    "POST /events/{event_id}/ticket-types": {201, 400, 401, 403, 404, 409, 408, 412, 413, 422, 429, 500, 503, 415},
     "POST /events/{event_id}/withhold": {200, 400, 401, 403, 404, 409, 408, 412, 413, 422, 429, 500, 503, 415},
     "POST /events/{event_id}/return": {200, 400, 401, 403, 404, 409, 408, 412, 413, 422, 429, 500, 503, 415},
     "POST /events/{event_id}/reservations/{reservation_id}/cancel": {

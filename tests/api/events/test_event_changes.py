@@ -39,7 +39,7 @@ NONSENSE: list[tuple[dict[str, Any], str]] = [
     ({"ticket_types": []}, "ticket_types"),
     ({"ticket_types": [{"id": SOME_ID, "capacity": 1}] * 2}, "ticket_types"),
     ({"ticket_types": [{"id": SOME_ID, "capacity": 1}], "total_tickets": 1}, "ticket_types"),
-    ({"ticket_types": [{"id": SOME_ID, "capacity": 1, "amount_minor": 1}]}, "ticket_types.0.amount_minor"),
+    ({"ticket_types": [{"id": SOME_ID, "capacity": 1, "currency": "EUR"}]}, "ticket_types.0.currency"),
     ({"total_tickets": 0}, "total_tickets"),
     ({"amount_minor": 1}, "amount_minor"),
     ({"organiser_id": SOME_ID}, "organiser_id"),

@@ -63,6 +63,7 @@ async def test_a_new_event_has_the_usual_limits_and_one_free_ticket_type(
         "amount_minor": 0,
         "currency": "XXX",
         "reserved": 0,
+        "withheld": 0,
         "paid": 0,
         "available": 2,
     }

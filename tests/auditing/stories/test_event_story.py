@@ -14,10 +14,20 @@ from auditing.stories import story_sources
 from auditing.stories.event_sentences import CLAUSES, Change
 from auditing.stories.event_story import SALES, UNTOLD, EventStoryEntry, EventStoryWriter
 from auditing.stories.sales_sums import SUMMED
-from domain.commands import CancelEvent, CancelReservation, ChangeEvent, PayReservation, WithdrawReservation
+from domain.commands import (
+    AddTicketType,
+    CancelEvent,
+    CancelReservation,
+    ChangeEvent,
+    PayReservation,
+    ReturnTickets,
+    WithdrawReservation,
+    WithholdTickets,
+)
 from domain.domain_event import DomainEvent
 from domain.errors import EventNotFound
 from domain.event_facts import TicketsReleased
+from domain.inventory import TicketType
 from eventstore.postgres.connections import connect
 from eventstore.reading import Recorded
 from projections.tables.events import EventRow
@@ -103,6 +113,22 @@ def test_a_story_tells_who_changed_what_and_the_sales_between() -> None:
     )
     (total,) = sales.sales
     assert (total.held, total.paid, total.revenue_minor, total.released) == (3, 2, 5000, {})
+
+
+def test_what_is_for_sale_is_told_as_it_changes() -> None:
+    counter = Counter(capacity=5)
+    counter.reserve(ANN, 1, 2)
+    counter.submit(WithholdTickets(**counter.asked(OLGA, quantity=3)))
+    counter.submit(ReturnTickets(**counter.asked(OLGA, quantity=1)))
+    gallery = TicketType(ticket_type_id=UUID(int=300), name="Gallery", capacity=40, amount_minor=4000, currency="EUR")
+    counter.submit(AddTicketType(**counter.asked(OLGA, ticket_type=gallery)))
+    counter.submit(ChangeEvent(**counter.asked(OLGA, prices={STANDING: 3000})))
+    assert [entry.sentence for entry in story(counter.recorded)[2:]] == [
+        "The organiser withheld 3 tickets of Standing, with 2 of 5 then taken and 3 withheld.",
+        "The organiser put 1 ticket of Standing back on sale, with 2 of 5 then taken and 2 withheld.",
+        "The organiser added a ticket type, with 40 tickets of Gallery at 40.00 EUR.",
+        "The organiser changed the price of Standing from 25.00 EUR to 30.00 EUR.",
+    ]
 
 
 def test_who_is_not_the_organiser_is_named() -> None:

@@ -8,7 +8,7 @@ from auditing.findings import KEPT_FINDINGS, Findings, Rule
 from auditing.verify.checks.history_pass import HistoryPass
 from eventstore.reading import StoredRow
 from tests.auditing.broken_histories import found_in, rules_broken, stored
-from tests.domain.builders import CONCERT, OTHER_CONCERT, SEATED, created
+from tests.domain.builders import CONCERT, OTHER_CONCERT, SEATED, created, price_changed
 from tests.domain.purchase import ANNS, BOBS
 from tests.projections.histories import BoxOffice
 
@@ -110,8 +110,25 @@ def test_the_price_of_an_event_that_was_created_before_is_asked_for() -> None:
     asked = HistoryPass(findings, after=1)
     asked.feed(ROWS[1:])
     assert asked.unknown_events() == [ROWS[0].stream_id]
-    asked.learn([created()])
+    asked.learn([ROWS[0].recorded()])
     assert (asked.unknown_events(), findings.kept) == ([], [])
+
+
+def test_the_price_at_each_position_is_asked_for() -> None:
+    rows = stored([created()], [price_changed(1)], ANNS.reserved(), [price_changed(2500)], BOBS.reserved())
+    told = [row.recorded() for row in rows]
+    in_parts, at_once = Findings(), Findings()
+    asked = HistoryPass(in_parts, after=2)
+    asked.feed(rows[2:4])
+    assert asked.unknown_events() == [CONCERT]
+    asked.learn(told[:2])
+    asked.feed(rows[4:])
+    assert asked.unknown_events() == []
+    asked = HistoryPass(at_once, after=2)
+    asked.feed(rows[2:])
+    asked.learn([told[4], told[1], told[0]])
+    for findings in (in_parts, at_once):
+        assert [(found.position, found.rule) for found in findings.kept] == [(4, Rule.AMOUNT_WRONG)]
 
 
 def test_prices_that_were_forgotten_are_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from domain.domain_event import SYSTEM, DomainEvent
 from domain.event_facts import (
     CapacityChanged,
@@ -16,6 +18,7 @@ from domain.event_facts import (
     EventDetailsChanged,
     Limits,
     LimitsChanged,
+    PriceChanged,
     SalesWindow,
     SalesWindowChanged,
     TicketsHeld,
@@ -23,6 +26,7 @@ from domain.event_facts import (
     TicketsReturned,
     TicketsSold,
     TicketsWithheld,
+    TicketTypeAdded,
 )
 from domain.inventory import TicketType
 from domain.reservation import ReservationCancelled, ReservationExpired, ReservationPaid, ReservationPlaced
@@ -70,17 +74,15 @@ class EventBook:
     window: SalesWindow
     limits: Limits
     capacities: dict[UUID, int]
+    offers: dict[UUID, TicketType]
     is_cancelled: bool = False
     edition: int = 1
     withheld: Counter[UUID] = field(default_factory=Counter)
 
-    def offer(self, ticket_type_id: UUID) -> TicketType:
-        return next(t for t in self.created.ticket_types if t.ticket_type_id == ticket_type_id)
-
     @property
     def rules(self) -> tuple[Any, ...]:
         """All that an organiser can change, as it is now."""
-        counts = dict(self.capacities), dict(self.withheld)
+        counts = dict(self.capacities), dict(self.withheld), dict(self.offers)
         return self.details, self.window, self.limits, *counts, self.is_cancelled
 
     @property
@@ -156,7 +158,8 @@ class Books:
 
     def _create(self, created: EventCreated) -> None:
         capacities = {t.ticket_type_id: t.capacity for t in created.ticket_types}
-        book = EventBook(created, created.details, created.sales_window, created.limits, capacities)
+        offers = {t.ticket_type_id: t for t in created.ticket_types}
+        book = EventBook(created, created.details, created.sales_window, created.limits, capacities, offers)
         assert created.actor_id == str(created.organiser_id)
         assert created.timestamp < created.details.starts_at
         self.events[created.originator_id] = book
@@ -178,6 +181,14 @@ class Books:
             case CapacityChanged(ticket_type_id=ticket_type_id, capacity=capacity):
                 assert ticket_type_id in book.capacities
                 book.capacities[ticket_type_id] = capacity
+            case TicketTypeAdded(ticket_type=offer, place=place):
+                assert offer.ticket_type_id not in book.offers
+                assert offer.name not in {other.name for other in book.offers.values()}
+                assert place == len(book.offers) + 1
+                book.offers[offer.ticket_type_id] = offer
+                book.capacities[offer.ticket_type_id] = offer.capacity
+            case PriceChanged(ticket_type_id=ticket_type_id, amount_minor=amount_minor):
+                book.offers[ticket_type_id] = replace(book.offers[ticket_type_id], amount_minor=amount_minor)
             case TicketsWithheld(ticket_type_id=ticket_type_id, quantity=quantity):
                 book.withheld[ticket_type_id] += quantity
             case TicketsReturned(ticket_type_id=ticket_type_id, quantity=quantity):
@@ -243,7 +254,7 @@ class Books:
         assert step.event_id == claim.event_id
         match step:
             case ReservationPlaced():
-                offer = self.events[claim.event_id].offer(step.ticket_type_id)
+                offer = self.events[claim.event_id].offers[step.ticket_type_id]
                 claim.amount_minor, claim.currency = offer.amount_minor * step.quantity, offer.currency
                 assert (step.amount_minor, step.currency) == (claim.amount_minor, claim.currency)
                 for name in ("buyer_id", "ticket_type_id", "quantity", "hold_expires_at", "timestamp", "actor_id"):

@@ -149,6 +149,7 @@ class BoxOffice:
             assert (event.details, event.sales_window, event.limits) == (book.details, book.window, book.limits)
             assert (event.cancelled is not None) == book.is_cancelled
             assert event.edition == book.edition
+            assert [stock.offer for stock in event.stock.values()] == list(book.offers.values())
         for reservation_id, claim in self.books.claims.items():
             assert self.aggregates[reservation_id].status == STATUS[claim.state]
 

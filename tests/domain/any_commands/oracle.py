@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from domain import errors
 from domain.commands import (
+    AddTicketType,
     CancelEvent,
     CancelReservation,
     ChangeEvent,
@@ -39,8 +40,8 @@ def expected(books: Books, command: Command, at: datetime) -> Expected:
     """The answer to any command but those of an organiser's desk that have several objections at once."""
     if is_at_another_event(books, command):
         return errors.ReservationNotFound()
-    if isinstance(command, WithholdTickets | ReturnTickets):
-        return expected_of_moving(books, command, at)
+    if isinstance(command, WithholdTickets | ReturnTickets | AddTicketType):
+        return expected_of_stock(books, command, at)
     if earlier := earlier_work(books, command):
         same = is_same_request(earlier, command) or earlier.idempotency == command.idempotency
         return None if same else errors.IdempotencyKeyReused()
@@ -136,8 +137,8 @@ def left_of_type(book: EventBook, kept: list[Claim], type_id: UUID) -> int:
     return book.capacities[type_id] - book.withheld[type_id] - taken
 
 
-def expected_of_moving(books: Books, command: WithholdTickets | ReturnTickets, at: datetime) -> Expected:
-    """Tickets are moved out of sale or back to it."""
+def expected_of_stock(books: Books, command: WithholdTickets | ReturnTickets | AddTicketType, at: datetime) -> Expected:
+    """A type is added, or tickets are moved out of sale or back to it."""
     book = books.events.get(command.event_id)
     if book is None:
         return errors.EventNotFound()
@@ -152,6 +153,16 @@ def expected_of_moving(books: Books, command: WithholdTickets | ReturnTickets, a
         return errors.EventIsCancelled()
     if at >= book.details.ends_at:
         return errors.EventEnded()
+    if isinstance(command, AddTicketType):
+        is_taken = command.ticket_type.name.casefold() in {offer.name.casefold() for offer in book.offers.values()}
+        problem = "must not be that of another ticket type, nor look the same"
+        return errors.InvalidRequest("name", problem) if is_taken else "added"
+    return expected_of_moving(books, book, command, at)
+
+
+def expected_of_moving(
+    books: Books, book: EventBook, command: WithholdTickets | ReturnTickets, at: datetime
+) -> Expected:
     if command.ticket_type_id is None and len(book.capacities) > 1:
         return errors.TicketTypeRequired()
     type_id = command.ticket_type_id or next(iter(book.capacities))
@@ -244,6 +255,7 @@ def objections(books: Books, command: CreateEvent | ChangeEvent, at: datetime, i
         codes.add("event-cancelled")
     if at >= book.details.ends_at:
         codes.add("event-ended")
+    codes |= objections_to_prices(book, command)
     return codes | objections_to_times(book, command, at) | objections_to_capacities(books, book, command, at)
 
 
@@ -259,6 +271,10 @@ def objections_to_times(book: EventBook, command: ChangeEvent, at: datetime) -> 
     fits = times_fit(replace(book.details, starts_at=starts_at, ends_at=ends_at), window)
     moved_back = (starts_at != book.details.starts_at and starts_at <= at) or ends_at <= at
     return set() if fits and not moved_back else {"invalid-request"}
+
+
+def objections_to_prices(book: EventBook, command: ChangeEvent) -> set[str]:
+    return set() if command.prices.keys() <= book.offers.keys() else {"ticket-type-not-found"}
 
 
 def objections_to_capacities(books: Books, book: EventBook, command: ChangeEvent, at: datetime) -> set[str]:

@@ -58,4 +58,7 @@ changes = st.fixed_dictionaries(
 # How far back the edition lies that is named; None names none.
 edition_offsets = st.sampled_from([None] * 6 + [0, 0, 0, 1, UNKNOWN])
 no_changes: st.SearchStrategy[dict[str, Any]] = st.just({})
+price_places, prices = st.sampled_from([0, 0, 0, 0, 1, 1, UNKNOWN]), st.sampled_from([0, 700, 900])
+price_changes = st.dictionaries(price_places, prices, max_size=2)
+type_names = st.sampled_from(["T1", "Gallery", "gallery", "Pit", "Box", "Row"])
 capacity_changes = st.dictionaries(st.sampled_from([0, 0, 0, 1, 1, None, UNKNOWN]), st.integers(1, 5), max_size=2)

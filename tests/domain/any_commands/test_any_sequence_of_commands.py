@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from domain.commands import (
     Actor,
+    AddTicketType,
     CancelEvent,
     CancelReservation,
     ChangeEvent,
@@ -47,9 +48,11 @@ from tests.domain.any_commands.strategies import (
     no_changes,
     organisers,
     passing,
+    price_changes,
     quantities,
     references,
     timetables,
+    type_names,
     type_places,
 )
 from tests.domain.builders import ADMIN, ANN, INSTANT, NOON, ORGANISER, UNKNOWN_TYPE_ID, key
@@ -123,8 +126,8 @@ class AnySequenceOfCommands(RuleBasedStateMachine):
     ) -> None:
         about = self.about(organiser, key_text, "create", (timetable, capacities, max_per_buyer, seconds))
         ticket_types = tuple(
-            TicketType(ticket_type_id=next(self.ids), name="T", capacity=c, amount_minor=700 * place, currency="EUR")
-            for place, c in enumerate(capacities, start=1)
+            TicketType(ticket_type_id=next(self.ids), name=f"T{n}", capacity=c, amount_minor=700 * n, currency="EUR")
+            for n, c in enumerate(capacities, start=1)
         )
         details, window = timetable
         limits = Limits(max_per_buyer=max_per_buyer, hold_seconds=seconds)
@@ -145,6 +148,7 @@ class AnySequenceOfCommands(RuleBasedStateMachine):
         place=event_places,
         asked=no_changes | changes,
         capacities=capacity_changes,
+        prices=price_changes,
         passes=passing,
         offset=edition_offsets,
     )
@@ -154,16 +158,47 @@ class AnySequenceOfCommands(RuleBasedStateMachine):
         place: int,
         asked: dict[str, Any],
         capacities: dict[int | None, int],
+        prices: dict[int, int],
         passes: timedelta,
         offset: int | None,
     ) -> None:
         self.pass_time(passes)
         event_id = self.event_id(place)
         by_type = {self.type_id(event_id, type_place): capacity for type_place, capacity in capacities.items()}
+        by_total: dict[str, Any]
         by_total = {"total_tickets": by_type[None]} if None in by_type else {"capacities": by_type}
+        by_total["prices"] = {self.type_id(event_id, type_place): price for type_place, price in prices.items()}
         about = self.about(organiser, None, "change", None)
         editions = self.editions(event_id, offset)
         self.send(ChangeEvent(event_id=event_id, editions=editions, **about, **asked, **by_total))
+
+    @rule(
+        organiser=organisers,
+        place=event_places,
+        name=type_names,
+        capacity=st.integers(1, 3),
+        key_text=keys,
+        offset=edition_offsets,
+        passes=passing,
+    )
+    def add_type(
+        self,
+        organiser: UUID,
+        place: int,
+        name: str,
+        capacity: int,
+        key_text: str | None,
+        offset: int | None,
+        passes: timedelta,
+    ) -> None:
+        """The organiser adds a ticket type."""
+        self.pass_time(passes)
+        event_id = self.event_id(place)
+        about = self.about(organiser, key_text, f"add a type {event_id}", (name, capacity))
+        type_id = self.id_from(about)
+        offer = TicketType(ticket_type_id=type_id, name=name, capacity=capacity, amount_minor=300, currency="EUR")
+        editions = self.editions(event_id, offset)
+        self.send(AddTicketType(event_id=event_id, ticket_type=offer, editions=editions, **about))
 
     @rule(
         returns=st.booleans(),
@@ -311,7 +346,7 @@ class AnySequenceOfCommands(RuleBasedStateMachine):
         assert isinstance(again, Decision)
         assert again.domain_events == ()
         # A change is answered with the event as it stands.
-        if not isinstance(command, ChangeEvent | WithholdTickets | ReturnTickets):
+        if not isinstance(command, ChangeEvent | WithholdTickets | ReturnTickets | AddTicketType):
             assert again[1:4] == first[1:4]
 
     @precondition(lambda self: any(command.idempotency for command, _ in self.office.first_answers))
