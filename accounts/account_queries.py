@@ -1,6 +1,6 @@
 """The accounts table: the only place with personal data."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -22,6 +22,7 @@ SELECT account_id AS id, email, name, street, city, state, country, roles, creat
 FROM accounts WHERE account_id = %(account_id)s
 """
 PERSON_OF = "SELECT account_id AS id, email, name FROM accounts WHERE account_id = %(account_id)s"
+PEOPLE = "SELECT account_id AS id, email, name FROM accounts WHERE account_id = ANY(%(account_ids)s::uuid[])"
 PERSON_WITH = "SELECT account_id AS id, email, name FROM accounts WHERE email = %(email)s"
 CREDENTIALS = "SELECT account_id, password_hash, roles FROM credentials(%(email)s)"
 ROLES = "SELECT roles FROM accounts WHERE account_id = %(account_id)s"
@@ -96,6 +97,13 @@ async def person_of(connection: Connection, account_id: UUID) -> Person | None:
     """Whose an account is; None once it was deleted."""
     async with connection.cursor(row_factory=class_row(Person)) as cursor:
         return await (await cursor.execute(PERSON_OF, {"account_id": account_id})).fetchone()
+
+
+async def people(connection: Connection, account_ids: Iterable[UUID]) -> dict[UUID, Person]:
+    """Whose these accounts are, by id; those that were deleted are left out."""
+    async with connection.cursor(row_factory=class_row(Person)) as cursor:
+        await cursor.execute(PEOPLE, {"account_ids": list({*account_ids})})
+        return {person.id: person for person in await cursor.fetchall()}
 
 
 async def person_with(connection: Connection, email: str) -> Person | None:

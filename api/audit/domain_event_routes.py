@@ -124,13 +124,13 @@ async def list_domain_events(
     return _cloud_events(request, entries, next_cursor) if shape == CLOUD_EVENTS else _page(entries, next_cursor)
 
 
-def media_type_of(accept: str | None) -> str:
-    """Which of our media types a client likes best; JSON when it says nothing that we know."""
+def media_type_of(accept: str | None, known: tuple[str, ...] = (JSON, LINES, CLOUD_EVENTS)) -> str:
+    """Which of some media types a client likes best; JSON when it says nothing that we know."""
     liked: list[tuple[float, str]] = []
     for one in (accept or "").split(","):
         name, *parameters = (part.strip().lower() for part in one.split(";"))
         weight = next((parameter[2:] for parameter in parameters if parameter.startswith("q=")), "1")
-        if name in (JSON, LINES, CLOUD_EVENTS):
+        if name in known:
             liked.append((_number(weight), name))
     best, name = max(liked, key=lambda one: one[0], default=(0.0, JSON))
     return name if best > 0 else JSON

@@ -85,6 +85,8 @@ SELECT rank, {LISTED_COLUMNS}, {ITS_TICKETS}
 FROM (SELECT rank, event_id FROM near) AS ranked JOIN events AS e USING (event_id) ORDER BY rank, starts_at, event_id
 """  # noqa: S608
 
+ORGANISER = "SELECT organiser_id FROM events WHERE event_id = %(event_id)s"
+
 ONE = Statement("event", numbered(EVENT, "event_id"))
 FILTERS = ("patterns", "city", "state", "country", "starts_after", "starts_before", "after_starts_at", "after_event_id")
 FIRST = Statement("first_events", numbered(EVENTS, "limit", "with_description", *FILTERS))
@@ -130,6 +132,12 @@ async def event(ask: Ask, event_id: UUID) -> ShownEvent | None:
     """One event with its ticket types; None when there is none."""
     (rows,) = await ask((ONE, [binary.uuid(event_id)]))
     return ShownEvent.of(rows[0]) if rows else None
+
+
+async def organiser(connection: Connection, event_id: UUID) -> UUID | None:
+    """Whose event it is; None when there is none."""
+    row = await (await connection.execute(ORGANISER, {"event_id": event_id})).fetchone()
+    return row[0] if row else None
 
 
 async def first_events(ask: Ask, limit: int) -> list[ShownEvent]:

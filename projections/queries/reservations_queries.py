@@ -28,6 +28,19 @@ WHERE buyer_id = %(buyer_id)s
        OR (placed_at, reservation_id) < (%(after_placed_at)s::timestamptz, %(after_reservation_id)s::uuid))
 ORDER BY placed_at DESC, reservation_id DESC LIMIT %(limit)s
 """  # noqa: S608
+OF_EVENT = f"""
+SELECT {COLUMNS}
+FROM reservations
+WHERE event_id = %(event_id)s
+  AND (%(status)s::text IS NULL OR status = %(status)s::text)
+  AND (%(ticket_type_id)s::uuid IS NULL OR ticket_type_id = %(ticket_type_id)s::uuid)
+  AND (%(buyer_id)s::uuid IS NULL OR buyer_id = %(buyer_id)s::uuid)
+  AND (%(placed_from)s::timestamptz IS NULL OR placed_at >= %(placed_from)s::timestamptz)
+  AND (%(placed_before)s::timestamptz IS NULL OR placed_at < %(placed_before)s::timestamptz)
+  AND (%(after_placed_at)s::timestamptz IS NULL
+       OR (placed_at, reservation_id) < (%(after_placed_at)s::timestamptz, %(after_reservation_id)s::uuid))
+ORDER BY placed_at DESC, reservation_id DESC LIMIT %(limit)s
+"""  # noqa: S608
 DUE = """
 SELECT reservation_id, event_id FROM reservations
 WHERE status = 'reserved' AND hold_expires_at <= statement_timestamp()
@@ -112,6 +125,32 @@ async def reservations(
     async with connection.cursor(binary=True, row_factory=args_row(ReservationRow)) as cursor:
         # Never prepared, so that each combination of filters gets a plan of its own.
         await cursor.execute(RESERVATIONS, values, prepare=False)
+        return await cursor.fetchall()
+
+
+class OfEvent(NamedTuple):
+    """Which reservations of an event: None selects all; placed from `placed_from` on, and before `placed_before`."""
+
+    event_id: UUID
+    status: Status | None = None
+    ticket_type_id: UUID | None = None
+    buyer_id: UUID | None = None
+    placed_from: datetime | None = None
+    placed_before: datetime | None = None
+
+
+async def reservations_of_event(
+    connection: Connection, wanted: OfEvent, *, after: tuple[datetime, UUID] | None = None, limit: int
+) -> list[ReservationRow]:
+    """An event's reservations, newest first by (`placed_at`, `reservation_id`), those that come behind `after`.
+
+    The cost grows with `limit`, and where the filters select little with the number of the event's reservations.
+    """
+    after_placed_at, after_reservation_id = after or (None, None)
+    values = wanted._asdict() | {"after_placed_at": after_placed_at, "after_reservation_id": after_reservation_id}
+    async with connection.cursor(binary=True, row_factory=args_row(ReservationRow)) as cursor:
+        # Never prepared, so that each combination of filters gets a plan of its own.
+        await cursor.execute(OF_EVENT, values | {"limit": limit}, prepare=False)
         return await cursor.fetchall()
 
 

@@ -51,5 +51,6 @@ COMMENT ON COLUMN reservations.refund_due_minor IS 'What has to be paid back, in
 COMMENT ON COLUMN reservations.position IS 'The position in the history of the domain event that last changed this row.';
 
 CREATE INDEX reservations_of_buyer ON reservations (buyer_id, placed_at DESC, reservation_id DESC);
+CREATE INDEX reservations_of_event ON reservations (event_id, placed_at DESC, reservation_id DESC);
 CREATE INDEX reservations_due ON reservations (hold_expires_at) WHERE status = 'reserved';
 CREATE INDEX reservations_open ON reservations (event_id, status, hold_expires_at) WHERE status IN ('reserved', 'paid');

@@ -137,7 +137,10 @@ async def test_windows_and_the_end_are_told_by_their_times(client: httpx2.AsyncC
         assert entry["sentence"].startswith(f"Refused as {code}: {reason}")
         assert entry["counts"] == {
             "ticket_type_id": event["ticket_types"][0]["id"],
-            **{name: event["ticket_types"][0][name] for name in ("capacity", "reserved", "paid", "available")},
+            **{
+                name: event["ticket_types"][0][name]
+                for name in ("capacity", "reserved", "paid", "withheld", "available")
+            },
         }
 
 

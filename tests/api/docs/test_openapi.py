@@ -37,6 +37,7 @@ METHODS_AND_PATHS = {
     "POST /events/{event_id}/ticket-types": {201, 400, 401, 403, 404, 409, 408, 412, 413, 422, 429, 500, 503, 415},
     "POST /events/{event_id}/withhold": {200, 400, 401, 403, 404, 409, 408, 412, 413, 422, 429, 500, 503, 415},
     "POST /events/{event_id}/return": {200, 400, 401, 403, 404, 409, 408, 412, 413, 422, 429, 500, 503, 415},
+    "GET /events/{event_id}/reservations": {200, 401, 403, 404, 413, 422, 429, 500, 503},
     "POST /events/{event_id}/reservations/{reservation_id}/cancel": {
         200, 400, 401, 403, 404, 409, 408, 413, 422, 429, 500, 503, 415,
     },

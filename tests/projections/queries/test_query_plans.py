@@ -10,22 +10,23 @@ import psycopg
 from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
 from projections.projector.projector import FOLD_SETTINGS
 from projections.queries import events_queries, reservations_queries, sales_queries
+from projections.queries.reservations_queries import OfEvent
 from projections.tables.all_tables import TABLES
 from tests.projections.histories import NOON
 
 MANY_EVENTS = """
 INSERT INTO events (event_id, organiser_id, title, city, state, country, time_zone, starts_at, ends_at, max_per_buyer,
-                    hold_seconds, status, created_at, changed_at, cancelled_at, position)
+                    hold_seconds, status, created_at, changed_at, cancelled_at, edition, position)
 SELECT gen_random_uuid(), gen_random_uuid(), 'Event ' || n, 'City ' || n %% 900, 'State ' || n %% 500, 'C' || n %% 200,
        'UTC', start, start + interval '1 hour', 1, 120, CASE WHEN n %% 1000 = 0 THEN 'cancelled' ELSE 'scheduled' END,
-       '2030-01-01Z', '2030-01-01Z', CASE WHEN n %% 1000 = 0 THEN timestamptz '2030-01-01Z' END, n
+       '2030-01-01Z', '2030-01-01Z', CASE WHEN n %% 1000 = 0 THEN timestamptz '2030-01-01Z' END, 1, n
 FROM generate_series(%(first)s::int, %(last)s::int) AS n,
      LATERAL (SELECT timestamptz '2035-06-01Z' + n * interval '1 minute') AS t (start)
 """
 MANY_TICKET_TYPES = """
 INSERT INTO ticket_types (ticket_type_id, event_id, place, name, amount_minor, currency, capacity, reserved, paid,
-                          position)
-SELECT gen_random_uuid(), event_id, 1, 'Standing', 0, 'XXX', 10, 0, 0, position FROM events
+                          withheld, position)
+SELECT gen_random_uuid(), event_id, 1, 'Standing', 0, 'XXX', 10, 0, 0, 0, position FROM events
 WHERE position BETWEEN %(first)s AND %(last)s
 """
 MANY_RESERVATIONS = """
@@ -78,6 +79,7 @@ NO_PLACE: dict[str, Any] = dict.fromkeys(
 )
 AFTER = {"after_starts_at": NOON + timedelta(days=9), "after_event_id": UUID(int=1)}
 OF_BUYER: dict[str, Any] = dict.fromkeys(("status", "event_id", "after_placed_at", "after_reservation_id"))
+AT_EVENT: dict[str, Any] = OfEvent(UUID(int=1))._asdict() | dict.fromkeys(("after_placed_at", "after_reservation_id"))
 OF_EVENT: dict[str, Any] = {"event_id": UUID(int=1), "after_begins_at": NOON, "after_ticket_type_id": UUID(int=1)}
 
 PLANS = [
@@ -102,6 +104,9 @@ PLANS = [
         OF_BUYER | {"buyer_id": UUID(int=7), "status": "paid"},
         {"reservations_of_buyer"},
     ),
+    (reservations_queries.OF_EVENT, AT_EVENT, {"reservations_of_event"}),
+    (reservations_queries.OF_EVENT, AT_EVENT | {"status": "paid"}, {"reservations_open"}),
+    (events_queries.ORGANISER, {"event_id": UUID(int=1)}, {"events_pkey"}),
     (sales_queries.EVENT, {"event_id": UUID(int=1)}, {"events_pkey", "sales_by_minute_pkey"}),
     (sales_queries.MINUTES, OF_EVENT, {"sales_by_minute_pkey"}),
     (sales_queries.HOURS, OF_EVENT, {"sales_by_minute_pkey"}),
