@@ -35,6 +35,7 @@ class Rule(StrEnum):
     STREAM_UNKNOWN = "stream-unknown"
     RESERVATION_LIFE = "reservation-life"
     PAID_LATE = "paid-late"
+    EXTENDED_LATE = "extended-late"
     EXPIRED_EARLY = "expired-early"
     CANCELLED_LATE = "cancelled-late"
     OVERSOLD = "oversold"

@@ -94,6 +94,7 @@ class ChangeEvent(OrganiserCommand, frozen=True, kw_only=True):
     sales_close_at: datetime | UnsetType | None = UNSET
     max_per_buyer: int | UnsetType = UNSET
     hold_seconds: int | UnsetType = UNSET
+    hold_extension_seconds: int | UnsetType = UNSET
     capacities: dict[UUID, int] = {}
     prices: dict[UUID, int] = {}
     total_tickets: int | UnsetType = UNSET
@@ -153,6 +154,12 @@ class ReserveTickets(ReservationCommand, frozen=True, kw_only=True):
 class PayReservation(ReservationCommand, frozen=True, kw_only=True):
     actor: Actor
     payment_reference: str | None = None
+
+
+class ExtendReservation(ReservationCommand, frozen=True, kw_only=True):
+    """The buyer asks for more time to pay."""
+
+    actor: Actor
 
 
 class CancelReservation(ReservationCommand, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from domain import organising, reserving
+from domain import organising, paying, reserving, returning
 from domain.commands import (
     AddTicketType,
     CancelEvent,
@@ -13,6 +13,7 @@ from domain.commands import (
     Command,
     CreateEvent,
     ExpireReservation,
+    ExtendReservation,
     PayReservation,
     ReserveTickets,
     ReturnTickets,
@@ -32,11 +33,12 @@ DECISIONS: dict[type[Command], Callable[[Any, Read, datetime], Decision]] = {
     WithholdTickets: withholding.withhold,
     ReturnTickets: withholding.return_tickets,
     ReserveTickets: reserving.reserve,
-    PayReservation: reserving.pay,
-    CancelReservation: reserving.cancel,
-    RevokeReservation: reserving.revoke,
-    ExpireReservation: reserving.expire,
-    WithdrawReservation: reserving.withdraw,
+    ExtendReservation: paying.extend,
+    PayReservation: paying.pay,
+    CancelReservation: returning.cancel,
+    RevokeReservation: returning.revoke,
+    ExpireReservation: paying.expire,
+    WithdrawReservation: returning.withdraw,
 }
 
 

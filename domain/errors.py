@@ -118,6 +118,20 @@ class HoldExpired(Refusal):
     hold_expires_at: datetime
 
 
+class ExtensionNotOffered(Refusal):
+    """The organiser of this event offers no more time to pay. Pay before {hold_expires_at}."""
+
+    code = "extension-not-offered"
+    hold_expires_at: datetime
+
+
+class NotExtendable(Refusal):
+    """This reservation is {reservation_status} already and needs no more time. Read it again to see how it stands."""
+
+    code = "not-extendable"
+    reservation_status: str
+
+
 class NotPayable(Refusal):
     """This reservation is {reservation_status} already and can't be paid. Read it again to see how it stands."""
 

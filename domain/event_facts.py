@@ -36,11 +36,15 @@ class SalesWindow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     sales_close_at: datetime | None = None
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How many tickets one buyer may have of the event, and how long an unpaid reservation is held."""
+class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How many tickets one buyer may have of the event, and how long an unpaid reservation is held.
 
-    max_per_buyer: int = DEFAULT_MAX_PER_BUYER
-    hold_seconds: int = DEFAULT_HOLD_SECONDS
+    A buyer may have a hold extended once, by `hold_extension_seconds`; 0 where that is not offered.
+    """
+
+    max_per_buyer: int
+    hold_seconds: int
+    hold_extension_seconds: int = 0
 
 
 class EventCreated(DomainEvent, CanInitAggregate[UUID], frozen=True, kw_only=True):
@@ -117,6 +121,18 @@ class LimitsChanged(DomainEvent, frozen=True, kw_only=True):
 
 class TicketsHeld(DomainEvent, frozen=True, kw_only=True):
     TOPIC: ClassVar[str] = "TicketsHeld"
+
+    reservation_id: UUID
+    buyer_id: UUID
+    ticket_type_id: UUID
+    quantity: int
+    hold_expires_at: datetime
+
+
+class HoldExtended(DomainEvent, frozen=True, kw_only=True):
+    """The buyer has until `hold_expires_at` from now on; once for each hold."""
+
+    TOPIC: ClassVar[str] = "HoldExtended"
 
     reservation_id: UUID
     buyer_id: UUID

@@ -11,6 +11,8 @@ MOST_TICKET_TYPES = 100
 # What stands in for a currency where tickets are free and none was said (ISO 4217).
 NO_CURRENCY = "XXX"
 
+LAST_ID = UUID(int=2**128 - 1)
+
 
 class TicketType(msgspec.Struct, frozen=True, kw_only=True):
     """A kind of ticket; `amount_minor` is the price of one, in the minor unit of the ISO 4217 `currency`."""
@@ -89,3 +91,8 @@ class Stock:
     @property
     def available(self) -> int:
         return self.capacity - self.withheld - self.taken
+
+    def next_hold_ends_at(self, at: datetime) -> datetime | None:
+        """When the first hold ends that is not over yet; None when there is none."""
+        running = self.deadlines.bisect_right((at, LAST_ID))
+        return self.deadlines[running][0] if running < len(self.deadlines) else None

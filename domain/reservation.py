@@ -29,6 +29,15 @@ class ReservationPlaced(DomainEvent, CanInitAggregate[UUID], frozen=True, kw_onl
     hold_expires_at: datetime
 
 
+class ReservationExtended(DomainEvent, frozen=True, kw_only=True):
+    """It may be paid until `hold_expires_at` from now on."""
+
+    TOPIC: ClassVar[str] = "ReservationExtended"
+
+    event_id: UUID
+    hold_expires_at: datetime
+
+
 class ReservationPaid(DomainEvent, frozen=True, kw_only=True):
     TOPIC: ClassVar[str] = "ReservationPaid"
 
@@ -61,6 +70,12 @@ class ReservationRecord(NamedTuple):
     placed: ReservationPlaced
     paid: ReservationPaid | None = None
     ended: ReservationExpired | ReservationCancelled | None = None
+    extended: ReservationExtended | None = None
+
+    @property
+    def hold_expires_at(self) -> datetime:
+        """It can be paid before this instant."""
+        return self.extended.hold_expires_at if self.extended else self.placed.hold_expires_at
 
     @property
     def status(self) -> Status:
@@ -73,12 +88,12 @@ class ReservationRecord(NamedTuple):
 
 
 class Reservation(Aggregate):
-    """The state of one purchase, which is its record."""
+    """The state of one purchase: its record, and what that was after each of its domain events."""
 
     TOPIC = "Reservation"
 
     def __init__(self) -> None:
-        pass
+        self.steps: list[tuple[DomainEvent, ReservationRecord]] = []
 
     @property
     def status(self) -> Status:
@@ -90,10 +105,13 @@ class Reservation(Aggregate):
                 self.record = ReservationRecord(domain_event)
             case ReservationPaid():
                 self.record = self.record._replace(paid=domain_event)
+            case ReservationExtended():
+                self.record = self.record._replace(extended=domain_event)
             case ReservationExpired() | ReservationCancelled():
                 self.record = self.record._replace(ended=domain_event)
             case _:
                 super().apply(domain_event)
+        self.steps.append((domain_event, self.record))
 
 
 register_topic(Reservation.TOPIC, Reservation)

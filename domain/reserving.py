@@ -1,44 +1,26 @@
-"""The rules of one purchase: hold tickets, pay, cancel, run out, or end with its event."""
+"""The rules of reserving: hold tickets for a buyer, within the limit and as far as there are any."""
 
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from domain.commands import (
-    CancelReservation,
-    ExpireReservation,
-    PayReservation,
-    ReserveTickets,
-    RevokeReservation,
-    WithdrawReservation,
-)
-from domain.decision import Decision, Draft, Read, replay, unchanged
+from domain.commands import ReserveTickets
+from domain.decision import Decision, Draft, Read, replay
 from domain.due_holds import check_due_holds, expire_holds
 from domain.errors import (
     EventEnded,
     EventIsCancelled,
     EventNotFound,
-    HoldExpired,
     LimitPerBuyer,
-    NotPayable,
-    NotTheOrganiser,
-    ReservationNotFound,
     SalesClosed,
     SalesNotOpen,
     SoldOut,
     TicketTypeNotFound,
     TicketTypeRequired,
 )
-from domain.event_facts import TicketsHeld, TicketsReleased, TicketsSold
+from domain.event_facts import TicketsHeld
 from domain.inventory import Stock
 from domain.on_sale import sales_phase
-from domain.reservation import (
-    CancelReason,
-    Reservation,
-    ReservationCancelled,
-    ReservationPaid,
-    ReservationPlaced,
-    ReservationRecord,
-)
+from domain.reservation import Reservation, ReservationPlaced, ReservationRecord
 from domain.ticketed_event import TicketedEvent
 
 
@@ -91,138 +73,6 @@ def reserve(command: ReserveTickets, read: Read, at: datetime) -> Decision:
     return draft.decision(ReservationRecord(placed), command.reservation_id, 0)
 
 
-def pay(command: PayReservation, read: Read, at: datetime) -> Decision:
-    """Turn a hold into sold tickets, before it runs out."""
-    event, reservation = _found(read)
-    placed, paid, ended = reservation.record
-    record = ReservationRecord(placed, paid)
-    if again := replay(command, paid, record):
-        return again
-    _check_buyer(command, reservation)
-    if paid and ended is None and paid.payment_reference == command.payment_reference:
-        return unchanged(paid, record)
-    if reservation.status in ("paid", "cancelled"):
-        raise NotPayable(reservation.status)
-    if at >= placed.hold_expires_at:
-        raise HoldExpired(placed.hold_expires_at)
-    if event.cancelled:
-        raise EventIsCancelled
-
-    draft = Draft(command, at)
-    draft.add(
-        TicketsSold,
-        event.id,
-        event.version,
-        reservation_id=reservation.id,
-        buyer_id=placed.buyer_id,
-        ticket_type_id=placed.ticket_type_id,
-        quantity=placed.quantity,
-        amount_minor=placed.amount_minor,
-        currency=placed.currency,
-    )
-    paid = draft.add(
-        ReservationPaid,
-        reservation.id,
-        reservation.version,
-        event_id=event.id,
-        amount_minor=placed.amount_minor,
-        currency=placed.currency,
-        payment_reference=command.payment_reference,
-        idempotency=command.idempotency,
-    )
-    return draft.decision(ReservationRecord(placed, paid), reservation.id, reservation.version)
-
-
-def cancel(command: CancelReservation, read: Read, at: datetime) -> Decision:
-    """Give tickets back: a hold until it runs out, paid tickets until the event ends."""
-    event, reservation = _found(read)
-    placed, paid, ended = reservation.record
-    if again := replay(command, ended, reservation.record):
-        return again
-    _check_buyer(command, reservation)
-    if isinstance(ended, ReservationCancelled):
-        return unchanged(ended, reservation.record)
-    if paid is None and (ended or at >= placed.hold_expires_at):
-        raise HoldExpired(placed.hold_expires_at)
-    if paid and at >= event.ends_at:
-        raise EventEnded
-    return _give_back(Draft(command, at), event, reservation, "buyer")
-
-
-def revoke(command: RevokeReservation, read: Read, at: datetime) -> Decision:
-    """Give the tickets of one buyer back for the organiser: a hold until it runs out, paid ones at any time."""
-    event, reservation = _found(read)
-    placed, paid, ended = reservation.record
-    if again := replay(command, ended, reservation.record):
-        return again
-    if not event.is_organised_by(command.actor):
-        raise NotTheOrganiser
-    if isinstance(ended, ReservationCancelled):
-        return unchanged(ended, reservation.record)
-    if paid is None and (ended or at >= placed.hold_expires_at):
-        raise HoldExpired(placed.hold_expires_at)
-    return _give_back(Draft(command, at), event, reservation, "organiser")
-
-
-def expire(command: ExpireReservation, read: Read, at: datetime) -> Decision:
-    """Take back a hold whose time is over; changes nothing before that, or once the reservation was paid or ended."""
-    event, reservation = _found(read)
-    draft = Draft(command, at)
-    if reservation.status != "reserved" or at < reservation.record.placed.hold_expires_at:
-        return draft.decision(reservation.record, reservation.id, reservation.version)
-    expired = expire_holds(draft, event, [reservation.id])
-    return draft.decision(reservation.record._replace(ended=expired), reservation.id, reservation.version)
-
-
-def withdraw(command: WithdrawReservation, read: Read, at: datetime) -> Decision:
-    """End a reservation of a cancelled event: expired if its hold ran out first, else cancelled, with a refund due."""
-    event, reservation = _found(read)
-    draft, record = Draft(command, at), reservation.record
-    if record.status == "reserved" and at >= record.placed.hold_expires_at:
-        expired = expire_holds(draft, event, [reservation.id])
-        return draft.decision(record._replace(ended=expired), reservation.id, reservation.version)
-    if not event.cancelled or record.ended:
-        return draft.decision(record, reservation.id, reservation.version)
-    return _give_back(draft, event, reservation, "event-cancelled")
-
-
-def _found(read: Read) -> tuple[TicketedEvent, Reservation]:
-    event = read.find(TicketedEvent)
-    reservation = read.find(Reservation, 1)
-    if event is None or reservation is None or reservation.record.placed.event_id != event.id:
-        raise ReservationNotFound
-    return event, reservation
-
-
-def _give_back(draft: Draft, event: TicketedEvent, reservation: Reservation, reason: CancelReason) -> Decision:
-    placed, paid, _ = reservation.record
-    refund_due_minor = paid.amount_minor if paid else 0
-    draft.add(
-        TicketsReleased,
-        event.id,
-        event.version,
-        reservation_id=reservation.id,
-        buyer_id=placed.buyer_id,
-        ticket_type_id=placed.ticket_type_id,
-        quantity=placed.quantity,
-        was="sold" if paid else "held",
-        reason=reason,
-        refund_due_minor=refund_due_minor,
-        currency=placed.currency,
-    )
-    cancelled = draft.add(
-        ReservationCancelled,
-        reservation.id,
-        reservation.version,
-        event_id=event.id,
-        reason=reason,
-        refund_due_minor=refund_due_minor,
-        currency=placed.currency,
-        idempotency=draft.command.idempotency,
-    )
-    return draft.decision(ReservationRecord(placed, paid, cancelled), reservation.id, reservation.version)
-
-
 def stock_asked_for(event: TicketedEvent, ticket_type_id: UUID | None) -> Stock:
     """The stock of one ticket type, of the event's only one where none is named.
 
@@ -247,11 +97,6 @@ def _check_on_sale(event: TicketedEvent, at: datetime) -> None:
             raise SalesNotOpen(event.sales_window.sales_open_at or at)
         case "closed":
             raise SalesClosed
-
-
-def _check_buyer(command: PayReservation | CancelReservation, reservation: Reservation) -> None:
-    if reservation.record.placed.buyer_id != command.actor.account_id:
-        raise ReservationNotFound
 
 
 def _within_limit(event: TicketedEvent, command: ReserveTickets, at: datetime) -> dict[UUID, None]:
@@ -294,4 +139,4 @@ def _in_stock(
             return due
     # Where too many are sold, no hold that ends is of any help.
     is_enough_held = stock.available + stock.held >= quantity
-    raise SoldOut(available, event.next_hold_ends_at(ticket_type_id, at) if is_enough_held else None)
+    raise SoldOut(available, stock.next_hold_ends_at(at) if is_enough_held else None)

@@ -16,6 +16,7 @@ from domain.event_facts import (
     EventCreated,
     EventDetails,
     EventDetailsChanged,
+    HoldExtended,
     Limits,
     LimitsChanged,
     PriceChanged,
@@ -39,7 +40,6 @@ BUYER_BYTES = 400
 HOLD_BYTES = 400
 CHANGE_BYTES = 110
 KEY_BYTES = 300
-LAST_ID = UUID(int=2**128 - 1)
 
 
 class EventRecord(NamedTuple):
@@ -171,12 +171,6 @@ class TicketedEvent(KeptAggregate):
                 return
             yield reservation_id
 
-    def next_hold_ends_at(self, ticket_type_id: UUID, at: datetime) -> datetime | None:
-        """When the first hold of one ticket type ends that is not over yet; None when there is none."""
-        deadlines = self.stock[ticket_type_id].deadlines
-        running = deadlines.bisect_right((at, LAST_ID))
-        return deadlines[running][0] if running < len(deadlines) else None
-
     def first_hold_ends_at(self, but: Collection[UUID] = ()) -> datetime | None:
         """When the first of the open holds ends, due ones included, but for those of some reservations."""
         firsts = (next((ends_at for ends_at, i in s.deadlines if i not in but), None) for s in self.stock.values())
@@ -196,6 +190,8 @@ class TicketedEvent(KeptAggregate):
                 self._sell(domain_event)
             case TicketsReleased():
                 self._release(domain_event)
+            case HoldExtended():
+                self._extend(domain_event)
             case (
                 EventDetailsChanged()
                 | CapacityChanged()
@@ -281,6 +277,11 @@ class TicketedEvent(KeptAggregate):
         if not buyer.tickets:
             del self.buyers[released.buyer_id]
 
+    def _extend(self, extended: HoldExtended) -> None:
+        hold = self._close_hold(extended.reservation_id)
+        later = {"hold_expires_at": extended.hold_expires_at, "reservation_version": hold.reservation_version + 1}
+        self.open_hold(extended.reservation_id, msgspec.structs.replace(hold, **later))
+
     def open_hold(self, reservation_id: UUID, hold: Hold) -> Stock:
         """Keep a hold in the order of its deadline; returns its stock, whose counts are the caller's."""
         self.holds[reservation_id] = hold
@@ -288,9 +289,10 @@ class TicketedEvent(KeptAggregate):
         stock.deadlines.add((hold.hold_expires_at, reservation_id))
         return stock
 
-    def _close_hold(self, reservation_id: UUID) -> None:
+    def _close_hold(self, reservation_id: UUID) -> Hold:
         hold = self.holds.pop(reservation_id)
         self.stock[hold.ticket_type_id].deadlines.remove((hold.hold_expires_at, reservation_id))
+        return hold
 
 
 register_topic(TicketedEvent.TOPIC, TicketedEvent)

@@ -15,7 +15,7 @@ from domain.domain_event import KeptAggregate
 from eventstore.postgres.connections import Connection
 
 # Raise it with every change of a `Shape` or of what its fold keeps: snapshots of another shape are ignored.
-SHAPE_VERSION = 5
+SHAPE_VERSION = 6
 # A stream gets its next snapshot when it grew by this many domain events, or by one for each entry of the last one if
 # that is more: so taking snapshots costs a constant share of appending, however large the state. An entry is a buyer
 # or a hold; what it takes decides without loading anything.

@@ -19,6 +19,7 @@ from domain.commands import (
     Command,
     CreateEvent,
     ExpireReservation,
+    ExtendReservation,
     PayReservation,
     ReserveTickets,
 )
@@ -94,6 +95,10 @@ def pay(reserved: ReserveTickets, reference: str | None = None) -> PayReservatio
 
 def cancel(reserved: ReserveTickets) -> CancelReservation:
     return CancelReservation(**_about(reserved), actor=reserved.actor)
+
+
+def extend(reserved: ReserveTickets) -> ExtendReservation:
+    return ExtendReservation(**_about(reserved), actor=reserved.actor)
 
 
 def expire(reserved: ReserveTickets) -> ExpireReservation:

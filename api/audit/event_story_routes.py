@@ -37,6 +37,7 @@ class SalesSumAnswer(BaseModel):
 
     ticket_type_id: UUID
     tickets_held: Annotated[int, Field(examples=[130])]
+    tickets_held_longer: Annotated[int, Field(description="Of which buyers got more time to pay.", examples=[0])]
     tickets_paid: Annotated[int, Field(examples=[101])]
     tickets_released: Annotated[
         dict[str, int], Field(description="By the reason that was recorded.", examples=[{"expired": 12, "buyer": 1}])
@@ -105,6 +106,7 @@ def render_event_story_entry(entry: EventStoryEntry) -> dict[str, Any]:
         {
             "ticket_type_id": total.ticket_type_id,
             "tickets_held": total.held,
+            "tickets_held_longer": total.held_longer,
             "tickets_paid": total.paid,
             "tickets_released": total.released,
             "revenue_minor": total.revenue_minor,

@@ -51,6 +51,7 @@ BY_NAME: dict[str, Any] = {
     "max_per_buyer": 4,
     "hold_seconds": 120,
     "edition": 12,
+    "hold_extension_seconds": 60,
     # ticket types
     "ticket_type_id": SOME_TICKET_TYPE,
     "capacity": 500,
@@ -79,6 +80,7 @@ BY_NAME: dict[str, Any] = {
     "cancelled_at": None,
     "cancel_reason": None,
     "expired_at": None,
+    "extended_at": None,
     "paid_at": None,
     "next_cursor": None,
 }

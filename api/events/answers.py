@@ -81,6 +81,7 @@ class EventFacts(BaseModel):
     sales_close_at: Instant | None
     max_per_buyer: int
     hold_seconds: int
+    hold_extension_seconds: int
     created_at: Instant
     cancelled_at: Instant | None
     edition: Annotated[

@@ -35,6 +35,7 @@ DEFAULTS = {
     "time_zone": DEFAULT_TIME_ZONE,
     "max_per_buyer": DEFAULT_MAX_PER_BUYER,
     "hold_seconds": DEFAULT_HOLD_SECONDS,
+    "hold_extension_seconds": 0,
 }
 GENERAL_ADMISSION = "General admission"
 
@@ -50,6 +51,10 @@ PriceMinor = Annotated[
     ),
 ]
 HoldSeconds = Annotated[int, Field(ge=1, le=LONGEST_HOLD_SECONDS)]
+HoldExtensionSeconds = Annotated[
+    int,
+    Field(ge=0, le=LONGEST_HOLD_SECONDS, description="By how much a buyer may extend a hold, once; 0: not offered."),
+]
 SalesClose = Annotated[Instant, Field(description="Null or left out: when the event ends.")]
 SalesOpen = Annotated[Instant, Field(description="Null or left out: at once.")]
 
@@ -166,6 +171,7 @@ class NewEvent(EventTimes):
     time_zone: TimeZone = DEFAULT_TIME_ZONE
     max_per_buyer: Tickets = DEFAULT_MAX_PER_BUYER
     hold_seconds: HoldSeconds = DEFAULT_HOLD_SECONDS
+    hold_extension_seconds: HoldExtensionSeconds = 0
     total_tickets: Tickets | None = None
     ticket_types: NewTicketTypes | None = Field(default=None, validate_default=True)
 
@@ -187,7 +193,7 @@ class NewEvent(EventTimes):
             details=EventDetails(**{name: getattr(self, name) for name in EventDetails.__struct_fields__}),
             ticket_types=tuple(new.offer(uuid5(event_id, str(place))) for place, new in enumerate(self._offers())),
             sales_window=SalesWindow(sales_open_at=self.sales_open_at, sales_close_at=self.sales_close_at),
-            limits=Limits(max_per_buyer=self.max_per_buyer, hold_seconds=self.hold_seconds),
+            limits=Limits(**{name: getattr(self, name) for name in Limits.__struct_fields__}),
         )
 
     def _offers(self) -> list[NewTicketType]:
@@ -226,6 +232,7 @@ class EventChange(EventTimes):
     time_zone: TimeZone | None = Field(default_factory=_left_out)
     max_per_buyer: Tickets | None = Field(default_factory=_left_out)
     hold_seconds: HoldSeconds | None = Field(default_factory=_left_out)
+    hold_extension_seconds: HoldExtensionSeconds | None = Field(default_factory=_left_out)
     total_tickets: Tickets = Field(default_factory=_left_out, description="For an event with a single ticket type.")
     ticket_types: TicketTypeChanges = Field(default_factory=_left_out)
 

@@ -74,6 +74,8 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "limit-per-buyer": ProblemType(409, "Limit per buyer reached", domain.LimitPerBuyer(1, 1, _SOME_ID)),
     "sold-out": ProblemType(409, "Sold out", domain.SoldOut(0, _SOME_INSTANT), (domain.SoldOut(0),)),
     "hold-expired": ProblemType(409, "Hold expired", domain.HoldExpired(_SOME_INSTANT)),
+    "extension-not-offered": ProblemType(409, "No extension offered", domain.ExtensionNotOffered(_SOME_INSTANT)),
+    "not-extendable": ProblemType(409, "Not extendable", domain.NotExtendable("paid")),
     "not-payable": ProblemType(409, "Not payable", domain.NotPayable("cancelled")),
     "changed-meanwhile": ProblemType(412, "Changed meanwhile", domain.ChangedMeanwhile(13)),
     "capacity-below-taken": ProblemType(409, "Capacity below taken", domain.CapacityBelowTaken(_SOME_ID, 120)),

@@ -49,6 +49,7 @@ NEEDS = {
     ("GET", "/reservations/{reservation_id}"): Need(READ, at_once=False),
     ("POST", "/reservations"): Need(RESERVE, at_once=False),
     ("POST", "/reservations/{reservation_id}/pay"): Need(RESERVE),
+    ("POST", "/reservations/{reservation_id}/extend"): Need(RESERVE),
     ("POST", "/reservations/{reservation_id}/cancel"): Need(RESERVE),
     ("GET", "/audit/domain-events"): Need(AUDIT),
     ("GET", "/audit/events/{event_id}/as-of"): Need(AUDIT),

@@ -1,4 +1,4 @@
-"""Reservations: reserve, look at one's own, pay, cancel."""
+"""Reservations: reserve, look at one's own, pay, get more time, cancel."""
 
 from datetime import datetime
 from uuid import UUID
@@ -20,6 +20,7 @@ from api.plumbing.services import RequestId, Services, TheServices
 from api.reservations.schemas import (
     AS_CANCELLED,
     AS_PAID,
+    Extension,
     NewReservation,
     Payment,
     ReservationAnswer,
@@ -27,14 +28,16 @@ from api.reservations.schemas import (
     json_of,
     render,
 )
-from domain.commands import CancelReservation, PayReservation
+from domain.commands import CancelReservation, ExtendReservation, PayReservation
 from domain.errors import (
     EventEnded,
     EventIsCancelled,
     EventNotFound,
+    ExtensionNotOffered,
     HoldExpired,
     IdempotencyKeyReused,
     LimitPerBuyer,
+    NotExtendable,
     NotPayable,
     ReservationNotFound,
     SalesClosed,
@@ -144,6 +147,49 @@ async def pay_reservation(
         idempotency=idempotency_of(key, account.account_id, route, (reservation_id,), paid),
         reservation_id=reservation_id,
         payment_reference=paid.payment_reference,
+    )
+    outcome = await services.commands.submit(command)
+    return written(outcome, _json(outcome))
+
+
+@router.post(
+    "/{reservation_id}/extend",
+    response_model=ReservationAnswer,
+    responses={
+        200: {
+            "headers": POSITION_DOCUMENTED | REPLAYED_DOCUMENTED,
+            **shown(hold_expires_at="2030-05-01T19:32:00Z", extended_at="2030-05-01T19:29:00Z"),
+        },
+        **refusals(
+            IdempotencyKeyReused,
+            ReservationNotFound,
+            NotExtendable,
+            HoldExpired,
+            EventIsCancelled,
+            ExtensionNotOffered,
+            *COMMAND_FAILURES,
+        ),
+    },
+)
+async def extend_reservation(
+    reservation_id: Id,
+    account: CurrentAccount,
+    services: TheServices,
+    request_id: RequestId,
+    extension: Extension | None = None,
+    key: IdempotencyKey = None,
+) -> Response:
+    """Get more time to pay, once and while the hold lasts: the event's `hold_extension_seconds` behind its end.
+
+    Asking again is the same answer.
+    """
+    route = "POST /reservations/{reservation_id}/extend"
+    command = ExtendReservation(
+        event_id=await _event_of(reservation_id, account, services),
+        request_id=request_id,
+        actor=account.actor,
+        idempotency=idempotency_of(key, account.account_id, route, (reservation_id,)),
+        reservation_id=reservation_id,
     )
     outcome = await services.commands.submit(command)
     return written(outcome, _json(outcome))

@@ -46,6 +46,10 @@ class Payment(Body):
     ] = None
 
 
+class Extension(Body):
+    """Extending a hold needs no fields and takes none; the body may be left out."""
+
+
 AS_PAID = {"status": "paid", "paid_at": "2030-05-01T19:29:00Z", "payment_reference": "invoice 17"}
 AS_CANCELLED = {"status": "cancelled", "cancelled_at": "2030-05-01T19:29:30Z", "cancel_reason": "buyer"}
 
@@ -62,6 +66,7 @@ class ReservationAnswer(BaseModel):
     currency: str
     hold_expires_at: Annotated[Instant, Field(description="Payable before this instant, not at it.")]
     placed_at: Instant
+    extended_at: Annotated[Instant | None, Field(description="When it got more time to pay; null unless it did.")]
     paid_at: Annotated[Instant | None, Field(description="Stays when a paid reservation is cancelled.")]
     payment_reference: Annotated[str | None, Field(examples=[None])]
     expired_at: Instant | None
@@ -76,7 +81,7 @@ render = renderer(ReservationAnswer, id="reservation_id")
 
 def json_of(record: ReservationRecord) -> bytes:
     """A `ReservationAnswer` as its own domain events tell it, as ready JSON."""
-    placed, paid, ended = record
+    placed, paid, ended, extended = record
     cancelled = ended if isinstance(ended, ReservationCancelled) else None
     answer = {
         "id": placed.originator_id,
@@ -86,8 +91,9 @@ def json_of(record: ReservationRecord) -> bytes:
         "status": record.status,
         "amount_minor": placed.amount_minor,
         "currency": placed.currency,
-        "hold_expires_at": placed.hold_expires_at,
+        "hold_expires_at": record.hold_expires_at,
         "placed_at": placed.timestamp,
+        "extended_at": extended.timestamp if extended else None,
         "paid_at": paid.timestamp if paid else None,
         "payment_reference": paid.payment_reference if paid else None,
         "expired_at": ended.timestamp if isinstance(ended, ReservationExpired) else None,

@@ -16,6 +16,7 @@ from domain.event_facts import (
     EventCancelled,
     EventCreated,
     EventDetailsChanged,
+    HoldExtended,
     LimitsChanged,
     PriceChanged,
     SalesWindowChanged,
@@ -100,6 +101,8 @@ def what_happened(domain_events: list[Any], names: dict[UUID, str]) -> str:
         match it:
             case TicketsHeld():
                 said[f"{names[it.ticket_type_id]} held"] = it.quantity
+            case HoldExtended():
+                said[f"{names[it.ticket_type_id]} held longer"] = it.quantity
             case TicketsSold():
                 said[f"{names[it.ticket_type_id]} paid"] = it.quantity
             case TicketsWithheld():

@@ -36,6 +36,7 @@ NAMES = {
     "sales_close_at": "the close of sales",
     "max_per_buyer": "the limit per buyer",
     "hold_seconds": "the time to pay",
+    "hold_extension_seconds": "the extension of the time to pay",
     "amount_minor": "the price",
 }
 NOTHING = {"sales_open_at": "at once", "sales_close_at": "the event's end"}
@@ -71,6 +72,7 @@ def of_sales(sums: Sequence[SalesSum], ticket_types: Mapping[UUID, TicketTypeRow
 
 def _sold(total: SalesSum, row: TicketTypeRow) -> str:
     told = [f"{total.held:,} held"] if total.held else []
+    told += [f"{total.held_longer:,} held longer"] if total.held_longer else []
     if total.paid:
         price = f"for {money(total.revenue_minor, row.currency)}" if total.revenue_minor else "free of charge"
         told.append(f"{total.paid:,} paid {price}")

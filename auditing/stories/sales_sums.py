@@ -1,4 +1,4 @@
-"""What buyers did to an event, added up: a function for each type of domain event that holds, sells or releases."""
+"""What buyers did to an event, added up: a function for each type of domain event that tells of their tickets."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -6,15 +6,16 @@ from typing import Any
 from uuid import UUID
 
 from domain.domain_event import DomainEvent
-from domain.event_facts import TicketsHeld, TicketsReleased, TicketsSold
+from domain.event_facts import HoldExtended, TicketsHeld, TicketsReleased, TicketsSold
 
 
 class SalesSum:
-    """Tickets of one type: held, paid, and released by reason; amounts in the currency's minor unit."""
+    """Tickets of one type: held, held longer, paid, and released by reason; amounts in the currency's minor unit."""
 
     def __init__(self, ticket_type_id: UUID) -> None:
         self.ticket_type_id = ticket_type_id
         self.held = 0
+        self.held_longer = 0
         self.paid = 0
         self.released: Counter[str] = Counter()
         self.revenue_minor = 0
@@ -23,6 +24,10 @@ class SalesSum:
 
 def _held(total: SalesSum, it: TicketsHeld) -> None:
     total.held += it.quantity
+
+
+def _extended(total: SalesSum, it: HoldExtended) -> None:
+    total.held_longer += it.quantity
 
 
 def _sold(total: SalesSum, it: TicketsSold) -> None:
@@ -37,6 +42,7 @@ def _released(total: SalesSum, it: TicketsReleased) -> None:
 
 SUMMED: dict[type[DomainEvent], Callable[[SalesSum, Any], None]] = {
     TicketsHeld: _held,
+    HoldExtended: _extended,
     TicketsSold: _sold,
     TicketsReleased: _released,
 }

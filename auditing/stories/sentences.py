@@ -8,15 +8,16 @@ from auditing.replay.formatting import money, span, taken, tickets
 from auditing.stories.shortage import Since
 from domain.domain_event import SYSTEM
 from domain.errors import spoken
-from domain.event_facts import TicketsHeld, TicketsReleased, TicketsSold
+from domain.event_facts import HoldExtended, TicketsHeld, TicketsReleased, TicketsSold
 from eventstore.writing.refused_attempts import RefusedAttempt
 from projections.tables.events import EventRow
 from projections.tables.ticket_types import TicketTypeRow
 
-OfPurchase = TicketsHeld | TicketsSold | TicketsReleased
+OfPurchase = TicketsHeld | HoldExtended | TicketsSold | TicketsReleased
 
 ATTEMPTS = {
     "ReserveTickets": "Refused",
+    "ExtendReservation": "Extension refused",
     "PayReservation": "Payment refused",
     "CancelReservation": "Cancellation refused",
     "RevokeReservation": "Cancellation for the organiser refused",
@@ -57,6 +58,8 @@ def of_domain_event(
     match it:
         case TicketsHeld():
             told = f"{what} {were} held for the buyer until {spoken(it.hold_expires_at)}"
+        case HoldExtended():
+            told = f"{who} got more time to pay for {what}, until {spoken(it.hold_expires_at)}"
         case TicketsSold(amount_minor=0):
             told = f"{what} {were} confirmed by {who}, free of charge"
         case TicketsSold():
@@ -204,6 +207,8 @@ REASONS: dict[str, Callable[[Situation], str]] = {
     "event-ended": _ended,
     "event-cancelled": _event_cancelled,
     "hold-expired": _hold_expired,
+    "extension-not-offered": _always("the organiser offered no more time to pay"),
+    "not-extendable": _not_payable,
     "not-payable": _not_payable,
     "changed-meanwhile": _changed_meanwhile,
     "capacity-below-taken": _below_taken,

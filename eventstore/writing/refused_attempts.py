@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from psycopg.rows import args_row
 
-from domain.commands import CancelReservation, Command, PayReservation, RevokeReservation
+from domain.commands import CancelReservation, Command, ExtendReservation, PayReservation, RevokeReservation
 from domain.domain_event import Aggregate
 from domain.errors import Refusal
 from domain.inventory import Stock
@@ -20,7 +20,7 @@ from eventstore.postgres.round_trips import Statement
 
 # So many of one account in a minute: all that a person tries, and next to nothing of what a program does.
 KEPT_A_MINUTE = 10
-OF_RESERVATIONS = PayReservation | CancelReservation | RevokeReservation
+OF_RESERVATIONS = ExtendReservation | PayReservation | CancelReservation | RevokeReservation
 AGE_ROWS = 10_000
 
 # $1 is a JSON array with an object for each row. The group's own domain events are visible here: what was decided

@@ -12,6 +12,7 @@ from domain.event_facts import (
     EventCancelled,
     EventCreated,
     EventDetailsChanged,
+    HoldExtended,
     LimitsChanged,
     PriceChanged,
     SalesWindowChanged,
@@ -22,13 +23,20 @@ from domain.event_facts import (
     TicketsWithheld,
     TicketTypeAdded,
 )
-from domain.reservation import ReservationCancelled, ReservationExpired, ReservationPaid, ReservationPlaced
+from domain.reservation import (
+    ReservationCancelled,
+    ReservationExpired,
+    ReservationExtended,
+    ReservationPaid,
+    ReservationPlaced,
+)
 from projections.tables.table import Table
 
 # A step of a reservation is told twice by its command: by the event at one position, by the reservation at the next.
 # The event's side has no row of its own, since the reservation's has all that either is looked for by.
 EVENT_SIDES: dict[type[DomainEvent], type[DomainEvent]] = {
     ReservationPlaced: TicketsHeld,
+    ReservationExtended: HoldExtended,
     ReservationPaid: TicketsSold,
     ReservationExpired: TicketsReleased,
     ReservationCancelled: TicketsReleased,

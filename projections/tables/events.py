@@ -41,6 +41,7 @@ class EventRow(msgspec.Struct, frozen=True, gc=False):
     sales_close_at: datetime | None
     max_per_buyer: int
     hold_seconds: int
+    hold_extension_seconds: int
     status: Literal["scheduled", "cancelled"]
     created_at: datetime
     changed_at: datetime

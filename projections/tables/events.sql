@@ -16,6 +16,7 @@ CREATE TABLE events (
     sales_close_at timestamptz,
     max_per_buyer  integer     NOT NULL CHECK (max_per_buyer >= 1),
     hold_seconds   integer     NOT NULL CHECK (hold_seconds >= 1),
+    hold_extension_seconds integer NOT NULL CHECK (hold_extension_seconds >= 0),
     status         text        NOT NULL CHECK (status IN ('scheduled', 'cancelled')),
     created_at     timestamptz NOT NULL,
     changed_at     timestamptz NOT NULL,
@@ -45,6 +46,7 @@ COMMENT ON COLUMN events.sales_open_at IS 'From when tickets can be reserved; nu
 COMMENT ON COLUMN events.sales_close_at IS 'From when tickets can no longer be reserved; null for the end of the event.';
 COMMENT ON COLUMN events.max_per_buyer IS 'How many tickets one buyer may have, reserved or paid, of all ticket types together.';
 COMMENT ON COLUMN events.hold_seconds IS 'How long a reservation placed now may be paid, in seconds.';
+COMMENT ON COLUMN events.hold_extension_seconds IS 'By how much a buyer may extend a hold, once, in seconds; 0 where that is not offered.';
 COMMENT ON COLUMN events.status IS 'scheduled or cancelled.';
 COMMENT ON COLUMN events.created_at IS 'When it was created.';
 COMMENT ON COLUMN events.changed_at IS 'When anything in this row last changed; sales do not change it.';

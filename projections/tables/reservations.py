@@ -11,6 +11,7 @@ from domain.reservation import (
     CancelReason,
     ReservationCancelled,
     ReservationExpired,
+    ReservationExtended,
     ReservationPaid,
     ReservationPlaced,
     Status,
@@ -31,6 +32,7 @@ class ReservationRow(msgspec.Struct, frozen=True, gc=False):
     status: Status
     placed_at: datetime
     hold_expires_at: datetime
+    extended_at: datetime | None
     paid_at: datetime | None
     payment_reference: str | None
     expired_at: datetime | None
@@ -50,6 +52,8 @@ def fold(row: ReservationRow | None, reservation_id: UUID, position: int, domain
     match domain_event:
         case ReservationPaid(payment_reference=reference):
             return replace(row, status="paid", paid_at=at, payment_reference=reference, position=position)
+        case ReservationExtended(hold_expires_at=hold_expires_at):
+            return replace(row, hold_expires_at=hold_expires_at, extended_at=at, position=position)
         case ReservationExpired():
             return replace(row, status="expired", expired_at=at, position=position)
         case ReservationCancelled(reason=reason, refund_due_minor=refund_due_minor):
@@ -76,6 +80,7 @@ def _placed(placed: ReservationPlaced, position: int) -> ReservationRow:
         status="reserved",
         placed_at=placed.timestamp,
         hold_expires_at=placed.hold_expires_at,
+        extended_at=None,
         paid_at=None,
         payment_reference=None,
         expired_at=None,
@@ -91,7 +96,8 @@ TABLE = Table(
     key="reservation_id",
     row=ReservationRow,
     changed_keys=dict.fromkeys(
-        (ReservationPlaced, ReservationPaid, ReservationExpired, ReservationCancelled), one_per_stream
+        (ReservationPlaced, ReservationExtended, ReservationPaid, ReservationExpired, ReservationCancelled),
+        one_per_stream,
     ),
     births=frozenset({ReservationPlaced}),
     fold=fold,

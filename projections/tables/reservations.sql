@@ -11,6 +11,7 @@ CREATE TABLE reservations (
     status            text        NOT NULL CHECK (status IN ('reserved', 'paid', 'expired', 'cancelled')),
     placed_at         timestamptz NOT NULL,
     hold_expires_at   timestamptz NOT NULL CHECK (hold_expires_at > placed_at),
+    extended_at       timestamptz CHECK (extended_at < hold_expires_at),
     paid_at           timestamptz,
     payment_reference text,
     expired_at        timestamptz,
@@ -42,6 +43,7 @@ COMMENT ON COLUMN reservations.currency IS 'ISO 4217, such as EUR; XXX where tic
 COMMENT ON COLUMN reservations.status IS 'reserved, then paid, expired or cancelled; a paid one may still be cancelled. What is recorded: a hold whose time is over reads reserved until its expiry is recorded.';
 COMMENT ON COLUMN reservations.placed_at IS 'When it was placed.';
 COMMENT ON COLUMN reservations.hold_expires_at IS 'Until when it could be paid: before this instant, not at it.';
+COMMENT ON COLUMN reservations.extended_at IS 'When its buyer got more time to pay; null unless that was so. hold_expires_at is the end with it.';
 COMMENT ON COLUMN reservations.paid_at IS 'When it was paid; null unless it was. Stays when a paid reservation is cancelled.';
 COMMENT ON COLUMN reservations.payment_reference IS 'What the buyer gave with the payment; null when nothing.';
 COMMENT ON COLUMN reservations.expired_at IS 'When it was taken back because it was not paid in time; null unless it was.';

@@ -10,6 +10,7 @@ from domain.domain_event import DomainEvent
 from domain.event_facts import (
     CapacityChanged,
     EventCreated,
+    HoldExtended,
     PriceChanged,
     TicketsHeld,
     TicketsReleased,
@@ -56,6 +57,9 @@ def fold(row: TicketTypeRow | None, ticket_type_id: UUID, position: int, domain_
     match domain_event:
         case TicketsHeld(quantity=quantity):
             return replace(row, reserved=row.reserved + quantity, position=position)
+        case HoldExtended():
+            # When tickets may be left again is part of what an event's readers are told.
+            return replace(row, position=position)
         case TicketsSold(quantity=quantity):
             return replace(row, reserved=row.reserved - quantity, paid=row.paid + quantity, position=position)
         case TicketsReleased(quantity=quantity, was="held"):
@@ -109,6 +113,7 @@ TABLE = Table(
         TicketsWithheld: _named,
         TicketsReturned: _named,
         TicketsHeld: _named,
+        HoldExtended: _named,
         TicketsSold: _named,
         TicketsReleased: _named,
     },

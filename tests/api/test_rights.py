@@ -64,6 +64,7 @@ MAY_CALL: dict[Route, tuple[str, ...]] = {
     ("GET", "/reservations"): WITH_ACCOUNT,
     ("GET", "/reservations/{reservation_id}"): ITS_BUYER,
     ("POST", "/reservations/{reservation_id}/pay"): ITS_BUYER,
+    ("POST", "/reservations/{reservation_id}/extend"): ITS_BUYER,
     ("POST", "/reservations/{reservation_id}/cancel"): ITS_BUYER,
     ("GET", "/audit/accounts"): AUDITORS,
     ("GET", "/audit/domain-events"): AUDITORS,
@@ -177,7 +178,8 @@ async def set_stage(app: FastAPI, client: httpx2.AsyncClient) -> Stage:
     for role in (AUDITOR, ANALYST, ADMIN):
         await set_roles(app, people[role], role)
     starts_at = instant(TOMORROW)
-    event = await new_event(client, people[ORGANISER], total_tickets=50, max_per_buyer=40, starts_at=starts_at)
+    offer = {"total_tickets": 50, "max_per_buyer": 40, "hold_extension_seconds": 60, "starts_at": starts_at}
+    event = await new_event(client, people[ORGANISER], **offer)
     held_back = {"url": f"/events/{event['id']}/withhold", "json": {"quantity": 9}}
     assert (await client.post(**held_back, headers=people[ORGANISER].headers)).status_code == 200
     response = await reserve(client, people[BUYER], event)

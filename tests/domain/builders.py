@@ -78,6 +78,7 @@ def created(
     sales_open_at: datetime | None = None,
     sales_close_at: datetime | None = None,
     max_per_buyer: int = LIMITS.max_per_buyer,
+    hold_extension_seconds: int = 0,
     idempotency: Idempotency | None = None,
     **details: Any,
 ) -> EventCreated:
@@ -90,7 +91,7 @@ def created(
         details=replace(DETAILS, **details),
         ticket_types=ticket_types,
         sales_window=SalesWindow(sales_open_at=sales_open_at, sales_close_at=sales_close_at),
-        limits=replace(LIMITS, max_per_buyer=max_per_buyer),
+        limits=replace(LIMITS, max_per_buyer=max_per_buyer, hold_extension_seconds=hold_extension_seconds),
         idempotency=idempotency,
     )
 

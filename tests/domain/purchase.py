@@ -10,15 +10,22 @@ from domain.commands import (
     Actor,
     CancelReservation,
     ExpireReservation,
+    ExtendReservation,
     PayReservation,
     ReserveTickets,
     RevokeReservation,
     WithdrawReservation,
 )
 from domain.domain_event import SYSTEM, Idempotency
-from domain.event_facts import TicketsHeld, TicketsReleased, TicketsSold
+from domain.event_facts import HoldExtended, TicketsHeld, TicketsReleased, TicketsSold
 from domain.inventory import TicketType
-from domain.reservation import ReservationCancelled, ReservationExpired, ReservationPaid, ReservationPlaced
+from domain.reservation import (
+    ReservationCancelled,
+    ReservationExpired,
+    ReservationExtended,
+    ReservationPaid,
+    ReservationPlaced,
+)
 from tests.domain.builders import (
     ADMIN,
     ANN,
@@ -71,6 +78,12 @@ class Purchase(NamedTuple):
             actor=Actor(by or self.buyer),
             reservation_id=self.reservation_id,
             payment_reference=reference,
+        )
+        return replace(asked, **changes)
+
+    def extend(self, *, by: UUID | None = None, **changes: Any) -> ExtendReservation:
+        asked = ExtendReservation(
+            event_id=CONCERT, request_id=REQUEST, actor=Actor(by or self.buyer), reservation_id=self.reservation_id
         )
         return replace(asked, **changes)
 
@@ -135,6 +148,19 @@ class Purchase(NamedTuple):
                 **money,
                 event_id=CONCERT,
                 payment_reference=reference,
+                idempotency=idempotency,
+            ),
+        )
+
+    def extended(
+        self, until: datetime, at: datetime = NOON, *, idempotency: Idempotency | None = None
+    ) -> tuple[HoldExtended, ReservationExtended]:
+        return (
+            HoldExtended(**about(at, self.buyer), **self._tickets(), hold_expires_at=until),
+            ReservationExtended(
+                **about(at, self.buyer, self.reservation_id),
+                event_id=CONCERT,
+                hold_expires_at=until,
                 idempotency=idempotency,
             ),
         )

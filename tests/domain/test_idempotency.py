@@ -44,6 +44,10 @@ KEYED = {
     "reserve": Story([created()], ANNS.reserve, [ANNS.paid(), event_cancelled()]),
     "reserve, then let it run out": Story([created()], ANNS.reserve, [ANNS.expired()]),
     "pay": Story([created(), ANNS.reserved()], ANNS.pay, [ANNS.cancelled(refund_due_minor=2500), event_cancelled()]),
+    "extend": Story(
+        [created(hold_extension_seconds=60), ANNS.reserved()], ANNS.extend, [ANNS.paid(), event_cancelled()]
+    ),
+    "reserve, then extend": Story([created()], ANNS.reserve, [ANNS.extended(END)]),
     "cancel a hold": Story([created(), ANNS.reserved()], ANNS.cancel, [BOBS.reserved()]),
     "cancel a hold for the organiser": Story([created(), ANNS.reserved()], ANNS.revoke, [BOBS.reserved()]),
     "cancel paid tickets for the organiser": Story([created(), ANNS.reserved(), ANNS.paid()], ANNS.revoke, []),

@@ -16,6 +16,7 @@ from domain.commands import (
     ChangeEvent,
     CreateEvent,
     ExpireReservation,
+    ExtendReservation,
     PayReservation,
     ReserveTickets,
     ReturnTickets,
@@ -87,9 +88,10 @@ class BoxOffice:
     def any_command(self) -> AnyCommand:
         if not self.events:
             return self.create()
-        kinds = [self.reserve, self.end, self.pay, self.change, self.create, self.cancel_event, self.move]
-        (kind,) = self.random.choices(kinds, weights=[50, 25, 20, 8, 3, 1, 4])
-        return kind() if self.reservations or kind not in (self.end, self.pay) else self.reserve()
+        kinds = [self.reserve, self.end, self.pay, self.extend, self.change, self.create, self.cancel_event, self.move]
+        (kind,) = self.random.choices(kinds, weights=[50, 25, 20, 15, 8, 3, 1, 4])
+        needs_reservations = (self.end, self.pay, self.extend)
+        return kind() if self.reservations or kind not in needs_reservations else self.reserve()
 
     def create(self) -> CreateEvent:
         starts_at = self.now + timedelta(hours=self.random.randint(1, 3))
@@ -118,7 +120,11 @@ class BoxOffice:
             details=details,
             ticket_types=ticket_types,
             sales_window=SalesWindow(sales_close_at=choose((None, details.ends_at))),
-            limits=Limits(max_per_buyer=choose((2, 20)), hold_seconds=choose((10, 120))),
+            limits=Limits(
+                max_per_buyer=choose((2, 20)),
+                hold_seconds=choose((10, 120)),
+                hold_extension_seconds=choose((0, 30, 60)),
+            ),
         )
 
     def change(self) -> ChangeEvent:
@@ -172,6 +178,11 @@ class BoxOffice:
         return PayReservation(
             **self.asked_by(buyer_id, event_id), reservation_id=reservation_id, payment_reference=reference
         )
+
+    def extend(self) -> ExtendReservation:
+        reservation_id, event_id = self.random.choice(self.reservations[-2:])
+        buyer_id = self.aggregates[reservation_id].record.placed.buyer_id
+        return ExtendReservation(**self.asked_by(buyer_id, event_id), reservation_id=reservation_id)
 
     def end(self) -> AnyCommand:
         reservation_id, event_id = self.random.choice(self.reservations[-20:])

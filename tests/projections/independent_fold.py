@@ -62,6 +62,9 @@ class Books:
 
     def read(self, position: int, it: Any) -> None:
         topic = it.TOPIC
+        if topic == "HoldExtended":
+            self.ticket_types[it.ticket_type_id]["position"] = position
+            return
         of_purchase = topic in ("TicketsHeld", "TicketsSold", "TicketsReleased")
         if not of_purchase:
             self.step(position, it)
@@ -95,20 +98,24 @@ class Books:
             copied = ("event_id", "ticket_type_id", "buyer_id", "quantity", "amount_minor", "currency")
             self.reservations[it.originator_id] = {
                 **{name: getattr(it, name) for name in copied},
-                **dict.fromkeys(("paid_at", "payment_reference", "expired_at", "cancelled_at", "cancel_reason")),
+                **dict.fromkeys(
+                    ("extended_at", "paid_at", "payment_reference", "expired_at", "cancelled_at", "cancel_reason")
+                ),
                 "reservation_id": it.originator_id,
                 "hold_expires_at": it.hold_expires_at,
                 "placed_at": it.timestamp,
                 "refund_due_minor": 0,
             }
         row = self.reservations[it.originator_id]
+        if topic == "ReservationExtended":
+            row["hold_expires_at"] = it.hold_expires_at
         if topic == "ReservationPaid":
             row["payment_reference"] = it.payment_reference
         if topic == "ReservationCancelled":
             row["cancel_reason"], row["refund_due_minor"] = it.reason, it.refund_due_minor
         verb = topic.removeprefix("Reservation").lower()
         row[f"{verb}_at"], row["position"] = it.timestamp, position
-        row["status"] = "reserved" if verb == "placed" else verb
+        row["status"] = "reserved" if verb in ("placed", "extended") else verb
 
     def inventory(self, topic: str, it: Any, position: int) -> None:
         row = self.ticket_types[it.ticket_type_id]

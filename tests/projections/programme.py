@@ -41,7 +41,7 @@ class Programme:
                     details=replace(create.details, **(blank | values | details)),
                     ticket_types=(offer,),
                     sales_window=SalesWindow(),
-                    limits=Limits(max_per_buyer=1_000),
+                    limits=Limits(max_per_buyer=1_000, hold_seconds=120),
                 )
             )
         )

@@ -5,8 +5,14 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from domain.domain_event import DomainEvent
-from domain.event_facts import TicketsHeld, TicketsReleased, TicketsSold
-from domain.reservation import ReservationCancelled, ReservationExpired, ReservationPaid, ReservationPlaced
+from domain.event_facts import HoldExtended, TicketsHeld, TicketsReleased, TicketsSold
+from domain.reservation import (
+    ReservationCancelled,
+    ReservationExpired,
+    ReservationExtended,
+    ReservationPaid,
+    ReservationPlaced,
+)
 
 Facts = tuple[Any, ...]
 
@@ -27,6 +33,11 @@ PARTNERS: dict[tuple[type[DomainEvent], type[DomainEvent]], Pairing] = {
         ("event", "reservation", "actor", "buyer", "ticket type", "quantity", "deadline"),
         attrgetter("originator_id", "reservation_id", *HELD),
         attrgetter("event_id", "originator_id", *HELD),
+    ),
+    (HoldExtended, ReservationExtended): Pairing(
+        ("event", "reservation", "actor", "deadline"),
+        attrgetter("originator_id", "reservation_id", "actor_id", "hold_expires_at"),
+        attrgetter("event_id", "originator_id", "actor_id", "hold_expires_at"),
     ),
     (TicketsSold, ReservationPaid): Pairing(
         ("event", "reservation", "actor", "amount", "currency"),

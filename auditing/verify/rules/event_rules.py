@@ -10,6 +10,7 @@ from domain.event_facts import (
     CapacityChanged,
     EventCancelled,
     EventCreated,
+    HoldExtended,
     PriceChanged,
     TicketsHeld,
     TicketsReleased,
@@ -23,6 +24,7 @@ from domain.ticketed_event import TicketedEvent
 
 OF_TICKET_TYPES = (
     TicketsHeld,
+    HoldExtended,
     TicketsSold,
     TicketsReleased,
     CapacityChanged,
@@ -47,6 +49,8 @@ class EventRules:
         self._sold: dict[UUID, Tickets] = {}
         # What a ticket of each reservation costs that is held or paid: the type's price may have changed since.
         self._prices_minor: dict[UUID, int] = {}
+        # The open holds that had their one extension.
+        self._once_extended: set[UUID] = set()
 
     def broken_by(self, it: Any) -> Iterable[Broken]:
         """The rules that this domain event breaks, in the state before it."""
@@ -56,6 +60,8 @@ class EventRules:
         match it:
             case TicketsHeld():
                 return self._held(event, it)
+            case HoldExtended():
+                return self._extended(event, it)
             case TicketsSold():
                 return self._sold_wrongly(event, it)
             case TicketsReleased():
@@ -76,6 +82,10 @@ class EventRules:
             self._prices_minor.pop(it.reservation_id, None)
         event.apply(it)
         event.version, event.modified_on = it.originator_version, it.timestamp
+        if isinstance(it, HoldExtended):
+            self._once_extended.add(it.reservation_id)
+        elif isinstance(it, TicketsSold | TicketsReleased):
+            self._once_extended.discard(it.reservation_id)
         if isinstance(it, TicketsSold):
             self._sold[it.reservation_id] = tickets_of(it)
         elif isinstance(it, TicketsReleased) and it.was == "sold":
@@ -106,6 +116,22 @@ class EventRules:
         if held.hold_expires_at != at + timedelta(seconds=event.limits.hold_seconds):
             wrong = f"The hold ends at {held.hold_expires_at}, not {event.limits.hold_seconds} s after {at}."
             yield Rule.HOLD_LENGTH, wrong
+
+    def _extended(self, event: TicketedEvent, extended: HoldExtended) -> Iterator[Broken]:
+        hold = event.holds.get(extended.reservation_id)
+        if hold is None or tickets_of(hold) != tickets_of(extended):
+            yield Rule.NEVER_HELD, "A hold is extended that is not there so."
+            return
+        if extended.timestamp >= hold.hold_expires_at:
+            yield Rule.EXTENDED_LATE, f"A hold is extended at {extended.timestamp}; it ended at {hold.hold_expires_at}."
+        if extended.reservation_id in self._once_extended:
+            yield Rule.RESERVATION_LIFE, "A hold is extended again."
+        seconds = event.limits.hold_extension_seconds
+        if not seconds or extended.hold_expires_at != hold.hold_expires_at + timedelta(seconds=seconds):
+            wrong = f"The hold ends at {extended.hold_expires_at}, not {seconds} s after {hold.hold_expires_at}."
+            yield Rule.HOLD_LENGTH, wrong
+        if event.cancelled:
+            yield Rule.AFTER_EVENT_CANCELLED, "A hold is extended after the event was cancelled."
 
     def _sold_wrongly(self, event: TicketedEvent, sold: TicketsSold) -> Iterator[Broken]:
         hold = event.holds.get(sold.reservation_id)
@@ -186,6 +212,6 @@ def _more_than_there_are(stock: Stock, quantity: int) -> str:
     return f"{taken} tickets of the type are taken{or_withheld}; there are {stock.capacity}."
 
 
-def tickets_of(it: Hold | TicketsHeld | TicketsSold | TicketsReleased) -> Tickets:
+def tickets_of(it: Hold | TicketsHeld | HoldExtended | TicketsSold | TicketsReleased) -> Tickets:
     """Whose tickets, of which type, and how many."""
     return it.buyer_id, it.ticket_type_id, it.quantity

@@ -7,6 +7,7 @@ from auditing.findings import Rule
 from domain.reservation import (
     ReservationCancelled,
     ReservationExpired,
+    ReservationExtended,
     ReservationPaid,
     ReservationPlaced,
     ReservationRecord,
@@ -35,6 +36,8 @@ class ReservationRules:
         match it:
             case ReservationPaid():
                 return paid_wrongly(record, it)
+            case ReservationExtended():
+                return extended_wrongly(record, it)
             case ReservationExpired():
                 return expired_wrongly(record, it)
             case ReservationCancelled():
@@ -47,6 +50,8 @@ class ReservationRules:
             self._record = ReservationRecord(it)
         elif self._record is not None and isinstance(it, ReservationPaid):
             self._record = self._record._replace(paid=it)
+        elif self._record is not None and isinstance(it, ReservationExtended):
+            self._record = self._record._replace(extended=it)
         elif self._record is not None and isinstance(it, ReservationExpired | ReservationCancelled):
             self._record = self._record._replace(ended=it)
 
@@ -64,15 +69,25 @@ def paid_wrongly(record: ReservationRecord, paid: ReservationPaid) -> Iterator[B
     placed = record.placed
     if record.status != "reserved":
         yield Rule.RESERVATION_LIFE, f"It is paid when it is {record.status}."
-    if paid.timestamp >= placed.hold_expires_at:
-        yield Rule.PAID_LATE, f"It is paid at {paid.timestamp}; it could be until {placed.hold_expires_at}."
+    if paid.timestamp >= record.hold_expires_at:
+        yield Rule.PAID_LATE, f"It is paid at {paid.timestamp}; it could be until {record.hold_expires_at}."
     if (paid.amount_minor, paid.currency) != (placed.amount_minor, placed.currency):
         yield Rule.AMOUNT_WRONG, f"{paid.amount_minor} {paid.currency} are paid instead of {placed.amount_minor}."
 
 
+def extended_wrongly(record: ReservationRecord, extended: ReservationExtended) -> Iterator[Broken]:
+    """What its extension breaks: it is extended once, while it is held, and ends later than before."""
+    if record.status != "reserved" or record.extended:
+        yield Rule.RESERVATION_LIFE, f"It is extended {'again' if record.extended else f'when it is {record.status}'}."
+    if extended.timestamp >= record.hold_expires_at:
+        yield Rule.EXTENDED_LATE, f"It is extended at {extended.timestamp}; it was over at {record.hold_expires_at}."
+    if extended.hold_expires_at <= record.hold_expires_at:
+        yield Rule.HOLD_LENGTH, f"Extended, it ends at {extended.hold_expires_at}, not after {record.hold_expires_at}."
+
+
 def expired_wrongly(record: ReservationRecord, expired: ReservationExpired) -> Iterator[Broken]:
     """What its expiry breaks: it expires while it is not paid, and not before its deadline."""
-    hold_expires_at = record.placed.hold_expires_at
+    hold_expires_at = record.hold_expires_at
     if record.status != "reserved":
         yield Rule.RESERVATION_LIFE, f"It expires when it is {record.status}."
     if expired.timestamp < hold_expires_at:
@@ -81,11 +96,11 @@ def expired_wrongly(record: ReservationRecord, expired: ReservationExpired) -> I
 
 def cancelled_wrongly(record: ReservationRecord, cancelled: ReservationCancelled) -> Iterator[Broken]:
     """What its cancellation breaks: it is held, before its deadline, or paid, and then the refund is what was paid."""
-    placed, paid, _ = record
+    placed, paid = record.placed, record.paid
     if record.status not in ("reserved", "paid"):
         yield Rule.RESERVATION_LIFE, f"It is cancelled when it is {record.status}."
-    if record.status == "reserved" and cancelled.timestamp >= placed.hold_expires_at:
-        yield Rule.CANCELLED_LATE, f"It is cancelled at {cancelled.timestamp}; it was over at {placed.hold_expires_at}."
+    if record.status == "reserved" and cancelled.timestamp >= record.hold_expires_at:
+        yield Rule.CANCELLED_LATE, f"It is cancelled at {cancelled.timestamp}; it was over at {record.hold_expires_at}."
     refund_due_minor = paid.amount_minor if paid else 0
     if (cancelled.refund_due_minor, cancelled.currency) != (refund_due_minor, placed.currency):
         yield Rule.AMOUNT_WRONG, f"The refund due is {cancelled.refund_due_minor} instead of {refund_due_minor}."

@@ -54,7 +54,8 @@ async def test_sales_between_changes_are_sums(client: httpx2.AsyncClient, app: F
     money = {"revenue_minor": 2500, "refunds_due_minor": 0, "currency": "EUR"}
     first, second = sales["sales"]
     assert first == {
-        "ticket_type_id": standing, "tickets_held": 1, "tickets_paid": 1, "tickets_released": {}, **money
+        "ticket_type_id": standing, "tickets_held": 1, "tickets_held_longer": 0, "tickets_paid": 1,
+        "tickets_released": {}, **money
     }  # fmt: skip
     assert (second["ticket_type_id"], second["tickets_held"], second["tickets_paid"]) == (seated, 1, 0)
     assert [(one["reserved"], one["paid"]) for one in sales["counts"]] == [(0, 1), (1, 0)]

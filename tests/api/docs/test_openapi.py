@@ -45,6 +45,7 @@ METHODS_AND_PATHS = {
     "GET /reservations": {200, 401, 413, 422, 429, 500, 503},
     "GET /reservations/{reservation_id}": {200, 401, 404, 413, 422, 429, 500, 503},
     "POST /reservations/{reservation_id}/pay": {200, 400, 401, 404, 409, 408, 413, 422, 429, 500, 503, 415},
+    "POST /reservations/{reservation_id}/extend": {200, 400, 401, 404, 409, 408, 413, 422, 429, 500, 503, 415},
     "POST /reservations/{reservation_id}/cancel": {200, 400, 401, 404, 409, 408, 413, 422, 429, 500, 503, 415},
     "GET /audit/accounts": {200, 401, 403, 404, 413, 422, 429, 500, 503},
     "GET /audit/domain-events": {200, 401, 403, 413, 422, 429, 500, 503},

@@ -85,6 +85,7 @@ async def test_a_change_keeps_the_rest_and_null_restores_the_default(
         ("sales_close_at", instant(TOMORROW), None),
         ("max_per_buyer", 7, 1),
         ("hold_seconds", 300, 120),
+        ("hold_extension_seconds", 60, 0),
     ):
         changed = await change(client, organiser, event, **{field: value})
         told = {field: value, "edition": event["edition"] + 1}

@@ -82,6 +82,7 @@ async def test_a_new_event_has_the_usual_limits_and_one_free_ticket_type(
         "on_sale": "now",
         "on_sale_changes_at": instant(TOMORROW + timedelta(hours=3)),
         "edition": 1,
+        "hold_extension_seconds": 0,
     } | dict.fromkeys(
         ["description", "street", "city", "state", "country", "cancelled_at", "sales_open_at", "sales_open_at_local"]
     ) | dict.fromkeys(["sales_close_at", "sales_close_at_local"])

@@ -70,6 +70,7 @@ BAD_EVENTS: list[tuple[str, dict[str, Any]]] = [
     ("sales_open_at", {"sales_open_at": instant(TOMORROW), "sales_close_at": instant(TOMORROW)}),
     *[("max_per_buyer", {"max_per_buyer": n}) for n in [*NO_NUMBERS, 0, -1, 10_000_001, None]],
     *[("hold_seconds", {"hold_seconds": n}) for n in [*NO_NUMBERS, 0, -1, 86_401, None]],
+    *[("hold_extension_seconds", {"hold_extension_seconds": n}) for n in [*NO_NUMBERS, -1, 86_401, None]],
     *[("total_tickets", {"total_tickets": n}) for n in [*NO_NUMBERS, 0, -1, 10_000_001]],
     ("ticket_types", {"ticket_types": [STALLS], "total_tickets": 2}),
     ("ticket_types", {"ticket_types": None, "total_tickets": None}),
@@ -225,6 +226,7 @@ async def test_the_largest_values_are_taken_as_they_are(client: httpx2.AsyncClie
         "ends_at": "2199-12-31T23:59:59Z",
         "max_per_buyer": 10_000_000,
         "hold_seconds": 86_400,
+        "hold_extension_seconds": 86_400,
     }
     event = await new_event(client, account, ticket_types=types, **largest)
     assert {name: event[name] for name in largest} == largest

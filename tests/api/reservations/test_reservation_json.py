@@ -10,6 +10,7 @@ from api.reservations.schemas import ReservationAnswer, json_of
 from domain.reservation import (
     ReservationCancelled,
     ReservationExpired,
+    ReservationExtended,
     ReservationPaid,
     ReservationPlaced,
     ReservationRecord,
@@ -43,6 +44,9 @@ PAID = ReservationPaid(
     **about(2, PLACED_AT + timedelta(milliseconds=5)), amount_minor=7500, currency="EUR", payment_reference='ü"\\\u2028'
 )
 EXPIRED = ReservationExpired(**about(2, PLACED_AT + timedelta(seconds=121)))
+EXTENDED = ReservationExtended(
+    **about(2, PLACED_AT + timedelta(seconds=9)), hold_expires_at=PLACED_AT + timedelta(minutes=3)
+)
 CANCELLED = ReservationCancelled(
     **about(3, PLACED_AT + timedelta(seconds=30)), reason="buyer", refund_due_minor=7500, currency="EUR"
 )
@@ -56,6 +60,7 @@ CANCELLED = ReservationCancelled(
         ReservationRecord(PLACED, None, EXPIRED),
         ReservationRecord(PLACED, PAID, CANCELLED),
         ReservationRecord(PLACED, None, CANCELLED),
+        ReservationRecord(PLACED, PAID, None, EXTENDED),
     ],
     ids=lambda record: str(record.status),
 )

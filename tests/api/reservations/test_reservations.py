@@ -72,7 +72,7 @@ async def test_a_reservation_holds_tickets_for_the_events_time(client: httpx2.As
         "placed_at": instant(placed_at),
         "hold_expires_at": instant(placed_at + timedelta(seconds=300)),
         "refund_due_minor": 0,
-    } | dict.fromkeys(["paid_at", "payment_reference", "expired_at", "cancelled_at", "cancel_reason"])
+    } | dict.fromkeys(["extended_at", "paid_at", "payment_reference", "expired_at", "cancelled_at", "cancel_reason"])
     followed = await client.get(response.headers["location"], headers=buyer.headers)
     assert followed.json() == reservation
     stock = (await client.get(f"/events/{event['id']}", headers=buyer.headers)).json()["ticket_types"][0]

@@ -1,5 +1,6 @@
 """As-of at every position and instant of random histories: what a fold written independently says."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -52,13 +53,14 @@ def expectations(commands: list[Command]) -> dict[UUID, list[Expected]]:
         for domain_event in command:
             position += 1
             books.read(position, domain_event)
+        steps = Counter(row["reservation_id"] for row in books.audit_trail.values())
         for event_id in {it._as_dict().get("event_id", it.originator_id) for it in command}:
             ours = [dict(row) for row in books.ticket_types.values() if row["event_id"] == event_id]
             holds = {
                 reservation_id: {
                     name: row[name] for name in ("buyer_id", "ticket_type_id", "quantity", "hold_expires_at")
                 }
-                | {"reservation_version": 1}
+                | {"reservation_version": steps[reservation_id]}
                 for reservation_id, row in books.reservations.items()
                 if (row["event_id"], row["status"]) == (event_id, "reserved")
             }

@@ -49,12 +49,12 @@ def test_each_command_is_a_step_with_the_counts_after_it(seed: int) -> None:
 
 def test_what_happened_is_said_in_words_for_every_kind_of_domain_event() -> None:
     said: dict[str, str] = {}
-    for command in (command for seed in range(3) for command in BoxOffice(seed).commands(300)):
+    for command in (command for seed in range(5) for command in BoxOffice(seed).commands(400)):
         of_event: list[Any] = [it for it in command if not it.TOPIC.startswith("Reservation")]
         words = what_happened(of_event, {it.ticket_type_id: "A" for it in of_event if hasattr(it, "ticket_type_id")})
         assert "\n" not in words
         said |= {getattr(it, "reason", it.TOPIC): words for it in of_event}
-    assert len(said) == 12 + len(RELEASED)
+    assert len(said) == 13 + len(RELEASED)
     assert [words for reason, words in RELEASED.items() if words not in said[reason]] == []
 
 

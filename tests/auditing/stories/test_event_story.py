@@ -184,7 +184,12 @@ def summed(entry: EventStoryEntry) -> dict[Any, int]:
     """The tickets of a sum by ticket type and what happened to them."""
     sums: dict[Any, int] = {}
     for total in entry.sales:
-        told = {"TicketsHeld": total.held, "TicketsSold": total.paid, **total.released}
+        told = {
+            "TicketsHeld": total.held,
+            "HoldExtended": total.held_longer,
+            "TicketsSold": total.paid,
+            **total.released,
+        }
         sums |= {(total.ticket_type_id, what): count for what, count in told.items() if count}
     return sums
 

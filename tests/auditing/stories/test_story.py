@@ -19,6 +19,7 @@ from domain.commands import (
     Command,
     CreateEvent,
     ExpireReservation,
+    ExtendReservation,
     PayReservation,
     ReserveTickets,
     RevokeReservation,
@@ -57,7 +58,7 @@ class Counter:
             details=EventDetails(title="Concert", starts_at=starts_at, ends_at=starts_at + timedelta(hours=2)),
             ticket_types=(offer,),
             sales_window=SalesWindow(),
-            limits=Limits(max_per_buyer=max_per_buyer),
+            limits=Limits(max_per_buyer=max_per_buyer, hold_seconds=120),
         )
         self.submit(replace(command, **changes))
 
@@ -122,6 +123,43 @@ def test_a_purchase_is_told_from_holding_to_the_refund() -> None:
     ]
     assert {(entry.actor_id, entry.reservation_id) for entry in told} == {(str(ANN), reservation_id)}
     assert [entry.counts and entry.counts[1:] for entry in told] == [(3, 2, 0, 0, 1), (3, 0, 2, 0, 1), (3, 0, 0, 0, 3)]
+
+
+def test_more_time_to_pay_is_told_and_counts_from_then_on() -> None:
+    counter = Counter(limits=Limits(max_per_buyer=2, hold_seconds=120, hold_extension_seconds=60))
+    reservation_id = counter.reserve(ANN, 1)
+    counter.submit(ExtendReservation(**counter.asked(ANN, reservation_id=reservation_id)))
+    counter.submit(PayReservation(**counter.asked(ANN, reservation_id=reservation_id)), after_seconds=180)
+    counter.submit(ExpireReservation(**counter.asked(None, reservation_id=reservation_id)))
+    counter.submit(ExtendReservation(**counter.asked(ANN, reservation_id=reservation_id)))
+    told = counter.story(ANN)
+    assert sentences(told)[1:] == [
+        "The buyer got more time to pay for 1 ticket of Standing, until 2030-05-01T12:03:02Z; 1 of 3 was then taken.",
+        "Payment refused as hold-expired: the hold had ended at 2030-05-01T12:03:02Z, 1.0 s before this was decided.",
+        (
+            "1 ticket of Standing was taken back by the system, because it was not paid by 2030-05-01T12:03:02Z; "
+            "0 of 3 were then taken."
+        ),
+        "Extension refused as hold-expired: the hold had ended at 2030-05-01T12:03:02Z, 3.0 s before this was decided.",
+    ]
+    assert told[1].type == "HoldExtended"
+    assert told[1].reservation_id == told[2].reservation_id == reservation_id
+
+
+def test_what_can_not_be_extended_says_why() -> None:
+    counter = Counter()
+    reservation_id = counter.reserve(ANN, 1)
+    counter.submit(ExtendReservation(**counter.asked(ANN, reservation_id=reservation_id)))
+    counter.submit(PayReservation(**counter.asked(ANN, reservation_id=reservation_id)))
+    counter.submit(ExtendReservation(**counter.asked(ANN, reservation_id=reservation_id)))
+    refused = [sentence for sentence in sentences(counter.story(ANN)) if sentence.startswith("Extension")]
+    assert refused == [
+        "Extension refused as extension-not-offered: the organiser offered no more time to pay.",
+        (
+            "Extension refused as not-extendable: the reservation was paid already, since position 4; "
+            "this was decided 1.0 s later."
+        ),
+    ]
 
 
 def test_what_was_not_paid_in_time_says_so() -> None:

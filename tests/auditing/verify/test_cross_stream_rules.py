@@ -16,6 +16,7 @@ from tests.domain.purchase import ANNS
 
 STEPS = {
     "reserved": ANNS.reserved(),
+    "extended": ANNS.extended(HOLD_OVER + timedelta(minutes=1)),
     "paid": ANNS.paid(),
     "expired": ANNS.expired(),
     "cancelled": ANNS.cancelled(),

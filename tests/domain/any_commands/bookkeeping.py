@@ -16,6 +16,7 @@ from domain.event_facts import (
     EventCreated,
     EventDetails,
     EventDetailsChanged,
+    HoldExtended,
     Limits,
     LimitsChanged,
     PriceChanged,
@@ -29,9 +30,16 @@ from domain.event_facts import (
     TicketTypeAdded,
 )
 from domain.inventory import TicketType
-from domain.reservation import ReservationCancelled, ReservationExpired, ReservationPaid, ReservationPlaced
+from domain.reservation import (
+    ReservationCancelled,
+    ReservationExpired,
+    ReservationExtended,
+    ReservationPaid,
+    ReservationPlaced,
+)
 from tests.domain.builders import ADMIN
 
+OfReservation = ReservationPlaced | ReservationExtended | ReservationPaid | ReservationExpired | ReservationCancelled
 LIVES = {
     ("held",),
     ("held", "sold"),
@@ -55,6 +63,13 @@ class Claim:
     by_reservation: list[str] = field(default_factory=list)
     amount_minor: int = 0
     currency: str = ""
+    # What the one extension has made the end of the hold, as each stream tells it.
+    extended_by_event: datetime | None = None
+    extended_by_reservation: datetime | None = None
+
+    @property
+    def hold_expires_at(self) -> datetime:
+        return self.extended_by_event or self.held.hold_expires_at
 
     @property
     def state(self) -> str:
@@ -125,6 +140,7 @@ class Books:
             check_times(book)
         for claim in self.claims.values():
             assert claim.by_event == claim.by_reservation
+            assert claim.extended_by_event == claim.extended_by_reservation
             assert tuple(claim.by_event) in LIVES
 
     def _enter_in_stream(self, domain_event: DomainEvent) -> None:
@@ -140,11 +156,19 @@ class Books:
                 self._create(domain_event)
             case TicketsHeld():
                 self._hold(domain_event)
+            case HoldExtended():
+                self._extend(domain_event)
             case TicketsSold():
                 self._sell(domain_event)
             case TicketsReleased():
                 self._release(domain_event)
-            case ReservationPlaced() | ReservationPaid() | ReservationExpired() | ReservationCancelled():
+            case (
+                ReservationPlaced()
+                | ReservationExtended()
+                | ReservationPaid()
+                | ReservationExpired()
+                | ReservationCancelled()
+            ):
                 self._follow(domain_event)
             case _:
                 self._organise(self.events[domain_event.originator_id], domain_event)
@@ -211,11 +235,21 @@ class Books:
         assert has + held.quantity <= book.limits.max_per_buyer
         self.claims[held.reservation_id] = Claim(held.originator_id, held, ["held"])
 
+    def _extend(self, extended: HoldExtended) -> None:
+        claim, book = self._claim(extended), self.events[extended.originator_id]
+        assert extended.actor_id == str(extended.buyer_id)
+        assert not book.is_cancelled
+        assert (claim.state, claim.extended_by_event) == ("held", None)
+        assert extended.timestamp < claim.hold_expires_at < extended.hold_expires_at
+        seconds = (extended.hold_expires_at - claim.hold_expires_at).total_seconds()
+        assert seconds == book.limits.hold_extension_seconds
+        claim.extended_by_event = extended.hold_expires_at
+
     def _sell(self, sold: TicketsSold) -> None:
         claim = self._claim(sold)
         assert sold.actor_id == str(sold.buyer_id)
         assert not self.events[sold.originator_id].is_cancelled
-        assert sold.timestamp < claim.held.hold_expires_at
+        assert sold.timestamp < claim.hold_expires_at
         assert (sold.amount_minor, sold.currency) == (claim.amount_minor, claim.currency)
         claim.by_event.append("sold")
 
@@ -228,11 +262,11 @@ class Books:
         match released.reason, released.was:
             case "expired", was:
                 assert was == "held"
-                assert released.timestamp >= claim.held.hold_expires_at
+                assert released.timestamp >= claim.hold_expires_at
             case "event-cancelled", _:
                 assert book.is_cancelled
             case "buyer" | "organiser", "held":
-                assert released.timestamp < claim.held.hold_expires_at
+                assert released.timestamp < claim.hold_expires_at
             case "buyer", "sold":
                 assert released.timestamp < book.details.ends_at
         claim.by_event.append(released.reason)
@@ -242,14 +276,14 @@ class Books:
         by_whom = {"buyer": (str(claim.held.buyer_id),), "organiser": (str(book.created.organiser_id), str(ADMIN))}
         return by_whom.get(reason, (SYSTEM,))
 
-    def _claim(self, step: TicketsSold | TicketsReleased) -> Claim:
+    def _claim(self, step: HoldExtended | TicketsSold | TicketsReleased) -> Claim:
         claim = self.claims[step.reservation_id]
         assert claim.event_id == step.originator_id
         for name in ("buyer_id", "ticket_type_id", "quantity"):
             assert getattr(step, name) == getattr(claim.held, name)
         return claim
 
-    def _follow(self, step: ReservationPlaced | ReservationPaid | ReservationExpired | ReservationCancelled) -> None:
+    def _follow(self, step: OfReservation) -> None:
         claim = self.claims[step.originator_id]
         assert step.event_id == claim.event_id
         match step:
@@ -260,6 +294,8 @@ class Books:
                 for name in ("buyer_id", "ticket_type_id", "quantity", "hold_expires_at", "timestamp", "actor_id"):
                     assert getattr(step, name) == getattr(claim.held, name)
                 claim.by_reservation.append("held")
+            case ReservationExtended():
+                claim.extended_by_reservation = step.hold_expires_at
             case ReservationPaid():
                 assert (step.amount_minor, step.currency) == (claim.amount_minor, claim.currency)
                 claim.by_reservation.append("sold")

@@ -132,7 +132,8 @@ class BoxOffice:
                 taken[held.ticket_type_id, claim.state] += held.quantity
                 tickets[held.buyer_id] += held.quantity
                 if claim.state == "held":
-                    hold = Hold(held.buyer_id, held.ticket_type_id, held.quantity, held.hold_expires_at)
+                    version = self.aggregates[held.reservation_id].version
+                    hold = Hold(held.buyer_id, held.ticket_type_id, held.quantity, claim.hold_expires_at, version)
                     holds[held.reservation_id] = hold
             for type_id, capacity in book.capacities.items():
                 stock, held_count, sold_count = event.stock[type_id], taken[type_id, "held"], taken[type_id, "sold"]

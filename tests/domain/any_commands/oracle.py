@@ -16,6 +16,7 @@ from domain.commands import (
     Command,
     CreateEvent,
     ExpireReservation,
+    ExtendReservation,
     OrganiserCommand,
     PayReservation,
     ReservationCommand,
@@ -55,12 +56,14 @@ def expected(books: Books, command: Command, at: datetime) -> Expected:
     claim = books.claims.get(command.reservation_id)
     if claim is None:
         return errors.ReservationNotFound()
-    is_due, book = at >= claim.held.hold_expires_at, books.events[claim.event_id]
+    is_due, book = at >= claim.hold_expires_at, books.events[claim.event_id]
     if isinstance(command, RevokeReservation):
         return expected_of_revoking(command, claim, book, is_due)
     if command.actor and command.actor.account_id != claim.held.buyer_id:
         return errors.ReservationNotFound()
     match command:
+        case ExtendReservation():
+            return expected_of_extending(books, claim, is_due)
         case PayReservation():
             return expected_of_paying(books, command, claim, is_due)
         case CancelReservation():
@@ -109,15 +112,15 @@ def expected_of_reserving(books: Books, command: ReserveTickets, at: datetime) -
         return errors.TicketTypeNotFound()
     if refusal := refusal_of_selling(book, at):
         return refusal
-    kept = [c for c in books.claims_of(command.event_id) if c.state == "sold" or at < c.held.hold_expires_at]
+    kept = [c for c in books.claims_of(command.event_id) if c.state == "sold" or at < c.hold_expires_at]
     buyers = sum(c.held.quantity for c in kept if c.held.buyer_id == buyer_id)
     available = left_of_type(book, kept, type_id)
     if buyers + command.quantity > book.limits.max_per_buyer:
         return errors.LimitPerBuyer(book.limits.max_per_buyer, buyers, None)
     if available < command.quantity:
-        held = [c.held for c in kept if c.state == "held" and c.held.ticket_type_id == type_id]
-        is_enough_held = available + sum(hold.quantity for hold in held) >= command.quantity
-        ends_at = (hold.hold_expires_at for hold in held if is_enough_held)
+        held = [c for c in kept if c.state == "held" and c.held.ticket_type_id == type_id]
+        is_enough_held = available + sum(c.held.quantity for c in held) >= command.quantity
+        ends_at = (c.hold_expires_at for c in held if is_enough_held)
         return errors.SoldOut(available, min(ends_at, default=None))
     return "held"
 
@@ -196,15 +199,28 @@ def expected_of_paying(books: Books, command: PayReservation, claim: Claim, is_d
     if claim.state in CANCELLED:
         return errors.NotPayable("cancelled")
     if claim.state == "expired" or is_due:
-        return errors.HoldExpired(claim.held.hold_expires_at)
+        return errors.HoldExpired(claim.hold_expires_at)
     return errors.EventIsCancelled() if books.events[claim.event_id].is_cancelled else "sold"
+
+
+def expected_of_extending(books: Books, claim: Claim, is_due: bool) -> Expected:
+    book = books.events[claim.event_id]
+    if claim.state not in ("held", "expired"):
+        return errors.NotExtendable("paid" if claim.state == "sold" else "cancelled")
+    if claim.state == "expired" or is_due:
+        return errors.HoldExpired(claim.hold_expires_at)
+    if book.is_cancelled:
+        return errors.EventIsCancelled()
+    if claim.extended_by_event:
+        return None
+    return "extended" if book.limits.hold_extension_seconds else errors.ExtensionNotOffered(claim.hold_expires_at)
 
 
 def expected_of_cancelling(claim: Claim, book: EventBook, at: datetime, is_due: bool) -> Expected:
     if claim.state in CANCELLED:
         return None
     if claim.state == "expired" or (claim.state == "held" and is_due):
-        return errors.HoldExpired(claim.held.hold_expires_at)
+        return errors.HoldExpired(claim.hold_expires_at)
     if claim.state == "sold" and at >= book.details.ends_at:
         return errors.EventEnded()
     return "cancelled"
@@ -216,7 +232,7 @@ def expected_of_revoking(command: RevokeReservation, claim: Claim, book: EventBo
     if claim.state in CANCELLED:
         return None
     if claim.state == "expired" or (claim.state == "held" and is_due):
-        return errors.HoldExpired(claim.held.hold_expires_at)
+        return errors.HoldExpired(claim.hold_expires_at)
     return "cancelled"
 
 
@@ -287,7 +303,7 @@ def objections_to_capacities(books: Books, book: EventBook, command: ChangeEvent
         return {"ticket-type-not-found"}
     for type_id, capacity in asked.items():
         claims = books.claims_of(command.event_id, type_id=type_id)
-        kept = [c for c in claims if c.state == "sold" or at < c.held.hold_expires_at]
+        kept = [c for c in claims if c.state == "sold" or at < c.hold_expires_at]
         if sum(c.held.quantity for c in kept) + book.withheld[type_id] > capacity:
             return {"capacity-below-taken"}
     return set()

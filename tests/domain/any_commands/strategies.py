@@ -27,6 +27,7 @@ keys = st.sampled_from([None, None, "k1", "k2"])
 quantities = st.sampled_from([1, 1, 1, 1, 2, 3])
 references = st.sampled_from([None, None, "a"])
 hold_seconds = st.sampled_from([60, 60, 120, 300])
+extension_seconds = st.sampled_from([0, 30, 60, 60])
 capacities_of_types = st.lists(st.integers(1, 4), min_size=1, max_size=2)
 
 
@@ -53,6 +54,7 @@ changes = st.fixed_dictionaries(
         "sales_close_at": st.none() | instants,
         "max_per_buyer": st.integers(1, 4),
         "hold_seconds": hold_seconds,
+        "hold_extension_seconds": extension_seconds,
     },
 )
 # How far back the edition lies that is named; None names none.

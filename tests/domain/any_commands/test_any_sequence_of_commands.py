@@ -19,6 +19,7 @@ from domain.commands import (
     Command,
     CreateEvent,
     ExpireReservation,
+    ExtendReservation,
     PayReservation,
     ReserveTickets,
     ReturnTickets,
@@ -130,7 +131,7 @@ class AnySequenceOfCommands(RuleBasedStateMachine):
             for n, c in enumerate(capacities, start=1)
         )
         details, window = timetable
-        limits = Limits(max_per_buyer=max_per_buyer, hold_seconds=seconds)
+        limits = Limits(max_per_buyer=max_per_buyer, hold_seconds=seconds, hold_extension_seconds=seconds % 300)
         event_id = self.id_from(about)
         self.send(
             CreateEvent(
@@ -282,6 +283,14 @@ class AnySequenceOfCommands(RuleBasedStateMachine):
 
     @precondition(lambda self: self.office.books.claims)
     @rule(place=newest_first, by=buyer_or, key_text=keys, passes=passing)
+    def extend(self, place: int, by: UUID | None, key_text: str | None, passes: timedelta) -> None:
+        self.pass_time(passes)
+        reservation_id, event_id, buyer_id = self.reservation(place)
+        about = self.about(by or buyer_id, key_text, f"extend {reservation_id}", None)
+        self.send(ExtendReservation(event_id=event_id, reservation_id=reservation_id, **about))
+
+    @precondition(lambda self: self.office.books.claims)
+    @rule(place=newest_first, by=buyer_or, key_text=keys, passes=passing)
     def cancel(self, place: int, by: UUID | None, key_text: str | None, passes: timedelta) -> None:
         self.pass_time(passes)
         reservation_id, event_id, buyer_id = self.reservation(place)
@@ -323,7 +332,7 @@ class AnySequenceOfCommands(RuleBasedStateMachine):
     @rule(place=newest_first, offset=st.sampled_from([-INSTANT, timedelta(0), INSTANT]))
     def wait_for_a_deadline(self, place: int, offset: timedelta) -> None:
         books = self.office.books
-        deadlines: set[datetime] = {claim.held.hold_expires_at for claim in books.claims.values()}
+        deadlines: set[datetime] = {claim.hold_expires_at for claim in books.claims.values()}
         for book in books.events.values():
             window = (book.window.sales_open_at, book.window.sales_close_at)
             deadlines |= {book.details.starts_at, book.details.ends_at, *(instant for instant in window if instant)}

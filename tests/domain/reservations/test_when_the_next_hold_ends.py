@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from domain.errors import SoldOut
-from tests.domain.builders import ANN, CLEO, HOLD_OVER, INSTANT, SEATED, STANDING, after, capacity_changed, created
+from tests.domain.builders import HOLD_OVER, INSTANT, SEATED, STANDING, after, capacity_changed, created
 from tests.domain.given_when_then import given
 from tests.domain.purchase import ANNS, BOBS, CLEOS, Purchase
 
@@ -49,12 +49,10 @@ def test_more_than_there_are_can_never_be_had() -> None:
     scenario.when(CLEOS._replace(quantity=2).reserve()).then_refused(SoldOut(0))
 
 
-def test_the_event_tells_when_the_next_hold_ends() -> None:
+def test_the_stock_tells_when_the_next_hold_ends() -> None:
     event = given(created(), ANNS.reserved(), LATER.reserved()).event(created().originator_id)
     assert event is not None
-    standing = STANDING.ticket_type_id
-    assert event.next_hold_ends_at(standing, HOLD_OVER - INSTANT) == HOLD_OVER
-    assert event.next_hold_ends_at(standing, HOLD_OVER) == LATER.hold_expires_at
-    assert event.next_hold_ends_at(standing, LATER.hold_expires_at) is None
-    assert event.tickets_of(ANN) == 2
-    assert event.tickets_of(CLEO) == 0
+    (stock,) = event.stock.values()
+    assert stock.next_hold_ends_at(HOLD_OVER - INSTANT) == HOLD_OVER
+    assert stock.next_hold_ends_at(HOLD_OVER) == LATER.hold_expires_at
+    assert stock.next_hold_ends_at(LATER.hold_expires_at) is None

@@ -16,10 +16,12 @@ from tests.projections.histories import NOON
 
 MANY_EVENTS = """
 INSERT INTO events (event_id, organiser_id, title, city, state, country, time_zone, starts_at, ends_at, max_per_buyer,
-                    hold_seconds, status, created_at, changed_at, cancelled_at, edition, position)
+                    hold_seconds, hold_extension_seconds, status, created_at, changed_at, cancelled_at, edition,
+                    position)
 SELECT gen_random_uuid(), gen_random_uuid(), 'Event ' || n, 'City ' || n %% 900, 'State ' || n %% 500, 'C' || n %% 200,
-       'UTC', start, start + interval '1 hour', 1, 120, CASE WHEN n %% 1000 = 0 THEN 'cancelled' ELSE 'scheduled' END,
-       '2030-01-01Z', '2030-01-01Z', CASE WHEN n %% 1000 = 0 THEN timestamptz '2030-01-01Z' END, 1, n
+       'UTC', start, start + interval '1 hour', 1, 120, 0,
+       CASE WHEN n %% 1000 = 0 THEN 'cancelled' ELSE 'scheduled' END, '2030-01-01Z', '2030-01-01Z',
+       CASE WHEN n %% 1000 = 0 THEN timestamptz '2030-01-01Z' END, 1, n
 FROM generate_series(%(first)s::int, %(last)s::int) AS n,
      LATERAL (SELECT timestamptz '2035-06-01Z' + n * interval '1 minute') AS t (start)
 """
