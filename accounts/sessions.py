@@ -22,6 +22,8 @@ SESSION_DAYS = 30
 SESSIONS_MAX = 50
 # A client whose answer was lost, and two windows of one browser, send the same token twice: so long it gives the same.
 REPEATED_SECONDS = 30
+# What is left of a session has to be enough for a token to arrive.
+SHORTEST_SECONDS = 5
 
 BEGIN = """
 INSERT INTO sessions (session_id, account_id, token_hash, expires_at)
@@ -36,7 +38,7 @@ LOCK = """
 SELECT account_id, roles, token_hash, previous_hash, refreshed_at > clock_timestamp() - %(repeated)s AS just_refreshed,
        extract(epoch FROM expires_at - clock_timestamp())::float AS seconds_left
 FROM sessions JOIN accounts USING (account_id)
-WHERE session_id = %(session_id)s AND expires_at > clock_timestamp() FOR NO KEY UPDATE OF sessions
+WHERE session_id = %(session_id)s AND expires_at > clock_timestamp() + %(shortest)s FOR NO KEY UPDATE OF sessions
 """
 REFRESH = """
 UPDATE sessions SET previous_hash = token_hash, token_hash = %(token_hash)s, refreshed_at = clock_timestamp()
@@ -106,8 +108,9 @@ class Sessions:
         session_id, given = session_of(token), self._hash(token)
         async with connection.transaction():
             async with connection.cursor(row_factory=class_row(_Row)) as cursor:
-                asked = {"session_id": session_id, "repeated": timedelta(seconds=REPEATED_SECONDS)}
-                row = await (await cursor.execute(LOCK, asked)).fetchone()
+                seconds = {"repeated": REPEATED_SECONDS, "shortest": SHORTEST_SECONDS}
+                asked = {name: timedelta(seconds=number) for name, number in seconds.items()}
+                row = await (await cursor.execute(LOCK, asked | {"session_id": session_id})).fetchone()
             if row is None:
                 raise InvalidRefreshToken
             following = self._token(session_id, b"next" + token.encode())

@@ -11,8 +11,9 @@ import pytest
 from fastapi import FastAPI
 from structlog.testing import capture_logs
 
+from accounts import sessions
 from accounts.errors import InvalidRefreshToken
-from accounts.sessions import REPEATED_SECONDS, SESSION_DAYS, SESSIONS_MAX, Sessions
+from accounts.sessions import REPEATED_SECONDS, SESSION_DAYS, Sessions
 from eventstore.postgres.connections import WORKER_ROLE, connect, connect_as_owner
 from tests.api.conftest import PASSWORD, LoggedIn, LogIn, problem_of
 from tests.api.programme import cancel, event_body, folding, new_event, pay, reserve, reserved, set_roles
@@ -150,7 +151,7 @@ async def test_a_session_is_over_in_the_end_however_often_it_is_refreshed(
     assert (tokens["expires_in"], tokens["refresh_expires_in"]) == (20, 20)
     claims = jwt.decode(tokens["access_token"], options={"verify_signature": False})
     assert claims["exp"] - claims["iat"] == 20
-    await as_owner(app, "UPDATE sessions SET expires_at = clock_timestamp()")
+    await as_owner(app, "UPDATE sessions SET expires_at = clock_timestamp() + interval '2 seconds'")
     problem_of(await refresh(client, tokens["refresh_token"]), 401, "invalid-refresh-token")
 
 
@@ -166,13 +167,14 @@ async def test_the_worker_drops_what_is_over(client: httpx2.AsyncClient, app: Fa
 
 
 async def test_an_account_has_so_many_sessions_and_a_new_one_ends_the_oldest(
-    client: httpx2.AsyncClient, app: FastAPI, new_account: LogIn
+    client: httpx2.AsyncClient, app: FastAPI, new_account: LogIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sessions, "SESSIONS_MAX", 3)
     ada, ben = await new_account(), await new_account()
     oldest, kept = await begin(client, ada), await begin(client, ben)
-    for _ in range(SESSIONS_MAX):
+    for _ in range(3):
         newest = await begin(client, ada)
-    assert await as_owner(app, IN_THE_DATABASE, account_id=ada.id) == [(SESSIONS_MAX,)]
+    assert await as_owner(app, IN_THE_DATABASE, account_id=ada.id) == [(3,)]
     problem_of(await refresh(client, oldest["refresh_token"]), 401, "invalid-refresh-token")
     for tokens in (newest, kept):
         await refreshed(client, tokens)
@@ -192,10 +194,10 @@ async def test_logging_out_everywhere_ends_all_sessions_of_the_account(
     client: httpx2.AsyncClient, new_account: LogIn
 ) -> None:
     ada, ben = await new_account(), await new_account()
-    sessions, bens = [await begin(client, ada) for _ in range(3)], await begin(client, ben)
-    answered = await client.post("/auth/logout-everywhere", headers=of(ada, sessions[1]).headers)
+    adas, bens = [await begin(client, ada) for _ in range(3)], await begin(client, ben)
+    answered = await client.post("/auth/logout-everywhere", headers=of(ada, adas[1]).headers)
     assert (answered.status_code, answered.content) == (204, b"")
-    for tokens in sessions:
+    for tokens in adas:
         problem_of(await refresh(client, tokens["refresh_token"]), 401, "invalid-refresh-token")
         assert not await is_logged_in(client, of(ada, tokens))
     await refreshed(client, bens)
