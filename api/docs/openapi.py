@@ -42,6 +42,12 @@ REQUEST_ID_HEADER = {"description": "The id of this request.", "schema": {"type"
 WWW_AUTHENTICATE_HEADER = {"description": "How to log in.", "schema": {"type": "string"}}
 RETRY_AFTER_HEADER = {"description": "Seconds until it may go better.", "schema": {"type": "integer"}}
 
+KEY_SCHEME = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An API key (`POST /auth/api-keys`) that has the scope which an operation names.",
+}
+
 COMMON = ("body-too-large", "invalid-request", "internal-error")
 
 
@@ -84,8 +90,9 @@ def _document(app: FastAPI, open_to_all: set[str], root_path: str) -> dict[str, 
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     schemas.update(component_schemas(root_path))
-    for scheme in document["components"]["securitySchemes"].values():
-        scheme["flows"]["password"]["tokenUrl"] = f"{root_path}/auth/login"
+    schemes = document["components"]["securitySchemes"]
+    schemes["login"]["flows"]["password"]["tokenUrl"] = f"{root_path}/auth/login"
+    schemes["key"] = KEY_SCHEME
     add_examples(document, root_path)
     return document
 
@@ -111,6 +118,8 @@ def _document_scope(method: str, path: str, operation: dict[str, Any]) -> None:
     add_problem(operation["responses"], "not-for-keys" if need.scope is None else "scope-missing")
     said = "No API key may do this." if need.scope is None else f"An API key needs the scope `{need.scope}`."
     operation["description"] = f"{operation.get('description', '')}\n\n{said}".strip()
+    if need.scope is not None:
+        operation["security"].append({"key": [need.scope]})
 
 
 def _document_problems(path: str, operation: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import httpx2
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from accounts.api_keys import SCOPES
 from api.app import ApiConfig, create_app
 from api.http.problems import PROBLEM_TYPES, schema_name
 from tests.api.conftest import JWT_SECRET
@@ -164,9 +165,10 @@ def test_every_refusal_that_events_and_reservations_can_give_is_named(document: 
 
 
 def test_docs_can_log_in(document: Any) -> None:
-    (scheme,) = document["components"]["securitySchemes"].values()
-    assert scheme["type"] == "oauth2"
-    assert scheme["flows"]["password"]["tokenUrl"] == "/auth/login"
+    schemes = document["components"]["securitySchemes"]
+    assert schemes["login"]["type"] == "oauth2"
+    assert schemes["login"]["flows"]["password"]["tokenUrl"] == "/auth/login"
+    assert schemes.keys() == {"login", "key"}
     assert "security" in operations(document)["POST /reservations"]
     assert "security" not in operations(document)["POST /auth/login"]
 
@@ -175,7 +177,15 @@ def test_reading_the_catalogue_needs_no_login_and_knows_one(document: Any) -> No
     needed = {name: one["security"] for name, one in operations(document).items() if "security" in one}
     for_all = {name for name, security in needed.items() if security == [{}, {"login": []}]}
     assert for_all == {"GET /events", "GET /events/{event_id}"}
-    assert all(security == [{"login": []}] for name, security in needed.items() if name not in for_all)
+    assert all(security[0] == {"login": []} for name, security in needed.items() if name not in for_all)
+
+
+def test_where_a_key_will_do_its_scope_is_named(document: Any) -> None:
+    named = {name: one.get("security", []) for name, one in operations(document).items()}
+    assert named["POST /reservations"] == [{"login": []}, {"key": ["reserve"]}]
+    assert named["DELETE /auth/me"] == [{"login": []}]
+    scopes = {scope for security in named.values() for one in security for scope in one.get("key", ())}
+    assert scopes == set(SCOPES)
 
 
 def test_operations_have_names_that_stay(document: Any) -> None:
