@@ -12,6 +12,7 @@ from accounts.email_spelling import sought_email
 from accounts.errors import NoSuchAccount
 from api.accounts.schemas import LONGEST_EMAIL, Email
 from api.audit.recorded_access import Auditor, TheAuditor
+from api.docs.example_values import SOME_BUYER
 from api.http.errors import AuditorsOnly
 from api.http.inputs import Id, Text, unusable
 from api.http.problems import refusals
@@ -28,7 +29,7 @@ router = APIRouter(prefix="/audit", tags=["audit"])
 class PersonAnswer(BaseModel):
     """Whose account it is; the history knows the id alone."""
 
-    id: UUID
+    id: Annotated[UUID, Field(examples=[SOME_BUYER])]
     email: Email
     name: Annotated[str, Field(examples=["Ada"])]
 

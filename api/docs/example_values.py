@@ -9,6 +9,7 @@ SOME_ORGANISER = "019a0000-0000-7000-8000-000000000004"
 SOME_BUYER = "019a0000-0000-7000-8000-000000000005"
 SOME_KEY = "019a0000-0000-7000-8000-000000000007"
 SOME_REQUEST = "019a0000-0000-7000-8000-000000000006"
+SOME_AUDITOR = "019a0000-0000-7000-8000-000000000008"
 
 # One word, one meaning: Ann has just reserved two tickets for Olga's concert.
 BY_NAME: dict[str, Any] = {
@@ -71,6 +72,8 @@ BY_NAME: dict[str, Any] = {
     "refund_due_minor": 0,
     # the history
     "actor_id": SOME_BUYER,
+    "account_id": SOME_BUYER,
+    "auditor_id": SOME_AUDITOR,
     "request_id": SOME_REQUEST,
     "position": 1042,
     "at": "2030-05-01T19:28:00Z",

@@ -11,8 +11,7 @@ from starlette.responses import HTMLResponse, Response
 
 from api.docs.browser_pages import source_hash
 from api.http.errors import NotFound
-from api.http.problems import MEDIA_TYPE, PROBLEM_TYPES, document, facts_of, refusals, schema_name
-from domain.errors import SoldOut
+from api.http.problems import MEDIA_TYPE, PROBLEM_TYPES, example_problem, facts_of, refusals, schema_name
 
 router = APIRouter(prefix="/problems", tags=["problems"])
 
@@ -40,21 +39,12 @@ _COMMON_FIELDS: dict[str, Any] = {
     "detail": {"type": "string", "description": "What to do."},
     "request_id": {"type": ["string", "null"], "format": "uuid"},
 }
-_SOME_TYPE = {
-    "type": "/problems/sold-out",
-    "title": "Sold out",
-    "status": 409,
-    "detail": str(SoldOut(0)),
-    "other_details": [],
-    "media_type": MEDIA_TYPE,
-    "example": msgspec.to_builtins(document(SoldOut(0), None)),
-}
 
 
 class ProblemTypeAnswer(BaseModel):
     """One kind of answer that is not what was asked for; `other_details` are said instead of `detail` in some cases."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_SOME_TYPE]})
+    model_config = ConfigDict(json_schema_extra=lambda schema: schema.update(examples=[_description("sold-out")]))
 
     type: str
     title: str
@@ -86,7 +76,7 @@ async def list_problem_types(request: Request) -> Response:
             for code, kind in PROBLEM_TYPES.items()
         )
         return _page("Problems", f"<h1>Problems</h1><ul>{rows}</ul>")
-    return _json({"items": [_description(code, request) for code in PROBLEM_TYPES]})
+    return _json({"items": [_description(code, _root_path(request)) for code in PROBLEM_TYPES]})
 
 
 @router.get(
@@ -99,7 +89,7 @@ async def read_problem_type(request: Request, code: str) -> Response:
     """What this problem means, what to do, and an example of its document."""
     if code not in PROBLEM_TYPES:
         raise NotFound
-    description = _description(code, request)
+    description = _description(code, _root_path(request))
     if not _wants_html(request):
         return _json(description)
     example = msgspec.json.format(msgspec.json.encode(description["example"])).decode()
@@ -139,9 +129,8 @@ def _problem_schema(name: str, description: str, fields: dict[str, Any]) -> dict
     }
 
 
-def _description(code: str, request: Request) -> dict[str, Any]:
-    kind = PROBLEM_TYPES[code]
-    shown = document(kind.example, None, _root_path(request)) | {"request_id": "019a0000-0000-7000-8000-000000000001"}
+def _description(code: str, root_path: str = "") -> dict[str, Any]:
+    kind, shown = PROBLEM_TYPES[code], example_problem(code, root_path)
     return {
         "type": shown["type"],
         "title": kind.title,

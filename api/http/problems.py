@@ -31,6 +31,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 AnyNo = domain.Refusal | failures.Failure
 
 _SOME_ID = UUID("019a0000-0000-7000-8000-000000000001")
+_SOME_REQUEST = UUID("019a0000-0000-7000-8000-000000000006")
 _SOME_INSTANT = datetime(2030, 5, 1, 19, 30, tzinfo=UTC)
 _SOME_EARLIER_INSTANT = datetime(2030, 5, 1, 19, 29, tzinfo=UTC)
 
@@ -282,7 +283,7 @@ def add_problem(responses: dict[Any, dict[str, Any]], code: str) -> None:
 
 def example_problem(code: str, root_path: str = "") -> dict[str, Any]:
     """The document of this type that the documentation shows."""
-    example: dict[str, Any] = msgspec.to_builtins(document(PROBLEM_TYPES[code].example, _SOME_ID, root_path))
+    example: dict[str, Any] = msgspec.to_builtins(document(PROBLEM_TYPES[code].example, _SOME_REQUEST, root_path))
     return example
 
 
