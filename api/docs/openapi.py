@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 
 from api.docs.examples import add_examples
 from api.docs.problem_pages import component_schemas
+from api.http.json_bodies import FORM
 from api.http.problems import MEDIA_TYPE, add_problem
 from api.plumbing.authentication import account_if_any, current_account
 from api.plumbing.scopes import ANY, NEEDS, NO_KEY
@@ -86,6 +87,7 @@ def _document(app: FastAPI, open_to_all: set[str], root_path: str) -> dict[str, 
             if operation["operationId"] in open_to_all:
                 # An own login is of use here (one's own writes show at once) and not needed.
                 operation["security"].insert(0, {})
+            _name_form(operation, document["components"]["schemas"])
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
@@ -168,3 +170,12 @@ def _describe_body(operation: dict[str, Any]) -> None:
         choices = [one for one in content["schema"].get("anyOf", ()) if one != {"type": "null"}]
         if len(choices) == 1:
             content["schema"] = choices[0]
+
+
+def _name_form(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """A form is called after its operation; FastAPI's own name for it (`Body_logIn`) would be a class in clients."""
+    form = operation.get("requestBody", {}).get("content", {}).get(FORM)
+    if form is not None:
+        name = f"{operation['operationId'][0].upper()}{operation['operationId'][1:]}Form"
+        schemas[name] = schemas.pop(form["schema"]["$ref"].rpartition("/")[2]) | {"title": name}
+        form["schema"] = {"$ref": f"#/components/schemas/{name}"}

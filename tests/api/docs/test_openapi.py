@@ -200,6 +200,12 @@ def test_operations_have_names_that_stay(document: Any) -> None:
     assert [name for name in names.values() if re.search("(Get|Post|Put|Patch|Delete)$", name)] == []
 
 
+def test_a_form_is_called_after_its_operation(document: Any) -> None:
+    (content,) = operations(document)["POST /auth/login"]["requestBody"]["content"].values()
+    assert content["schema"] == {"$ref": "#/components/schemas/LogInForm"}
+    assert [name for name in document["components"]["schemas"] if not re.fullmatch("([A-Z][a-z]+)+", name)] == []
+
+
 def test_a_body_has_one_shape_in_one_media_type(document: Any) -> None:
     """Of several, and of one that may be null, generators make clients that can't be imported or called."""
     for name, operation in operations(document).items():

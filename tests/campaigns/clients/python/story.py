@@ -14,8 +14,8 @@ from tixxety_client.api.accounts import log_in, register
 from tixxety_client.api.events import create_event
 from tixxety_client.api.reservations import pay_reservation, read_reservation, reserve
 from tixxety_client.models import (
-    BodyLogIn,
     EventAnswer,
+    LogInForm,
     NewEvent,
     NewReservation,
     Registration,
@@ -47,7 +47,7 @@ async def account(name: str) -> AuthenticatedClient:
         client=anybody, body=Registration(email=email, password=PASSWORD, name=name)
     )
     assert registered.status_code == HTTPStatus.CREATED
-    answer = await log_in.asyncio(client=anybody, body=BodyLogIn(username=email, password=PASSWORD))
+    answer = await log_in.asyncio(client=anybody, body=LogInForm(username=email, password=PASSWORD))
     return AuthenticatedClient(API, token=said(TokenAnswer, answer).access_token)
 
 
