@@ -129,7 +129,7 @@ def _change(it: Any, names: dict[UUID, str]) -> str:
             price = money(offer.amount_minor, offer.currency)
             return f"ticket type {plain(offer.name)} added: {offer.capacity:,} at {price}"
         case PriceChanged():
-            return f"price of {names[it.ticket_type_id]} changed to {it.amount_minor:,} minor units"
+            return f"price of {names[it.ticket_type_id]} changed to {it.amount_minor:,} in the minor unit"
         case SalesWindowChanged(sales_window=window):
             opens = spoken(window.sales_open_at) if window.sales_open_at else "at once"
             closes = spoken(window.sales_close_at) if window.sales_close_at else "with its end"

@@ -189,6 +189,22 @@ async def test_reservations_of_a_cancelled_event_end_with_it_though_workers_stop
         assert cancelled.refund_due_minor == (2500 if number < 60 else 0)
 
 
+async def test_what_was_paid_is_to_be_refunded_when_the_event_is_cancelled_after_its_end(
+    clock: Clock, connection: Connection, commands: GroupCommit, worker: Worker
+) -> None:
+    wishes = await reserved(connection, commands, 20, hold_seconds=120, paid=15)
+    organiser = (await judged(connection)).events[wishes[0].event_id].created.organiser_id
+    await clock.shift(days=2)
+    await commands.submit(box_office.cancel_event(wishes[0].event_id, organiser))
+    async with worker():
+        await until_recorded(connection, CANCELLED, 15)
+        await until_folded(connection)
+        assert await box_office.only(connection, OPEN) == 0
+    ends = [stream[-1] for stream in (await judged(connection)).streams.values()]
+    refunds = [end.refund_due_minor for end in ends if isinstance(end, ReservationCancelled)]
+    assert (refunds, sum(isinstance(end, ReservationExpired) for end in ends)) == ([2500] * 15, 5)
+
+
 async def test_events_that_are_cancelled_one_after_the_other_all_end(
     connection: Connection, commands: GroupCommit, worker: Worker
 ) -> None:

@@ -17,10 +17,10 @@ from tests.api.conftest import LogIn, problem_of
 SLOW = "a" * 198 + "b"
 INSERT = """
 INSERT INTO events (event_id, organiser_id, title, description, time_zone, starts_at, ends_at, max_per_buyer,
-                    hold_seconds, hold_extension_seconds, status, created_at, changed_at, position)
+                    hold_seconds, hold_extension_seconds, status, created_at, changed_at, edition, position)
 SELECT gen_random_uuid(), gen_random_uuid(), 'Concert ' || n, repeat(%(letter)s, 10000), 'UTC',
        now() + make_interval(mins => n + 60), now() + make_interval(mins => n + 120), 1, 120, 0, 'scheduled',
-       now(), now(), n
+       now(), now(), 1, n
 FROM generate_series(1, %(count)s) AS n
 """
 
