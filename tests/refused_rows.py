@@ -9,10 +9,10 @@ from eventstore.writing.refused_attempts import Refusals, RefusedAttempt
 INSERT = """
 INSERT INTO refused_together (
     first_request_id, request_ids, account_ids, refused_at, command, event_id, reservation_id, ticket_type_id,
-    quantity, code, facts, capacity, reserved, paid, position, last_kept)
+    quantity, code, facts, capacity, reserved, paid, position, last_kept, withheld)
 VALUES (%(request_id)s, ARRAY[%(request_id)s], ARRAY[%(account_id)s], %(refused_at)s, %(command)s, %(event_id)s,
         %(reservation_id)s, %(ticket_type_id)s, %(quantity)s, %(code)s, %(facts)s, %(capacity)s, %(reserved)s, %(paid)s,
-        %(position)s, %(last_kept)s)
+        %(position)s, %(last_kept)s, %(withheld)s)
 """
 
 

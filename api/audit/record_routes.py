@@ -48,6 +48,7 @@ class RefusedAttemptAnswer(BaseModel):
     reserved: int | None
     paid: int | None
     position: Annotated[int, Field(description="Where in the history it was decided.")]
+    withheld: Annotated[int | None, Field(description="Null also where that was not kept yet.")]
     last_kept: Annotated[
         bool,
         Field(description="Whether further refusals of this account in that minute were not kept.", examples=[False]),

@@ -111,7 +111,7 @@ def _sold_out(it: Situation) -> str:
     attempt, stock = it.attempt, it.ticket_type
     if attempt.capacity is None or attempt.reserved is None or attempt.paid is None:
         return f"{it.facts.get('available', 0):,} were left"
-    withheld = stock.withheld if stock else 0
+    withheld = attempt.withheld if attempt.withheld is not None else stock.withheld if stock else 0
     counts = taken(attempt.reserved + attempt.paid, attempt.capacity) + " taken"
     counts += f" and {withheld:,} withheld" if withheld else ""
     quantity, left = attempt.quantity or 1, attempt.capacity - withheld - attempt.reserved - attempt.paid

@@ -153,10 +153,10 @@ def _counts(row: TicketTypeRow) -> Counts:
 
 
 def _counts_then(attempt: RefusedAttempt, row: TicketTypeRow | None) -> Counts | None:
-    """As they were kept with the refusal, all but what was withheld; else as the stream tells them."""
+    """As they were kept with the refusal, or else as the stream tells them; `withheld` was not kept always."""
     if attempt.ticket_type_id is None or attempt.capacity is None or attempt.reserved is None or attempt.paid is None:
         return _counts(row) if row else None
-    withheld = row.withheld if row else 0
+    withheld = attempt.withheld if attempt.withheld is not None else row.withheld if row else 0
     available = attempt.capacity - withheld - attempt.reserved - attempt.paid
     return Counts(attempt.ticket_type_id, attempt.capacity, attempt.reserved, attempt.paid, withheld, available)
 

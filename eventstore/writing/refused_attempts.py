@@ -30,13 +30,13 @@ KEEP = Statement(
     """
 INSERT INTO refused_together (
     first_request_id, request_ids, account_ids, refused_at, command, event_id, reservation_id, ticket_type_id,
-    quantity, code, facts, capacity, reserved, paid, position, last_kept)
+    quantity, code, facts, capacity, reserved, paid, position, last_kept, withheld)
 SELECT request_ids[1], request_ids, account_ids, $2::timestamptz, command, event_id, reservation_id, ticket_type_id,
-       quantity, code, facts, capacity, reserved, paid, head.position - behind, last_kept
+       quantity, code, facts, capacity, reserved, paid, head.position - behind, last_kept, withheld
 FROM json_to_recordset($1::json) AS refused (
          request_ids uuid[], account_ids uuid[], command text, event_id uuid, reservation_id uuid, ticket_type_id uuid,
          quantity integer, code text, facts json, capacity integer, reserved integer, paid integer, behind integer,
-         last_kept boolean),
+         last_kept boolean, withheld integer),
      (SELECT coalesce(max(notification_id), 0) AS position FROM stored_events) AS head
 ON CONFLICT DO NOTHING
 """,
@@ -44,7 +44,7 @@ ON CONFLICT DO NOTHING
 # For a group that records nothing else: nobody is told that a refusal is durable, so its commit need not be waited for.
 LOSABLE = Statement("losable", "SET LOCAL synchronous_commit = off")
 ATTEMPT_COLUMNS = """request_id, refused_at, account_id, command, event_id, reservation_id, ticket_type_id, quantity,
-       code, facts::text AS facts, capacity, reserved, paid, position, last_kept"""
+       code, facts::text AS facts, capacity, reserved, paid, position, last_kept, withheld"""
 ATTEMPTS = f"""
 SELECT {ATTEMPT_COLUMNS}
 FROM refused_together, unnest(request_ids, account_ids) AS attempt (request_id, account_id)
@@ -83,6 +83,7 @@ class RefusedAttempt(NamedTuple):
     paid: int | None
     position: int
     last_kept: bool
+    withheld: int | None = None
 
 
 class CommonFacts(NamedTuple):
@@ -99,6 +100,7 @@ class CommonFacts(NamedTuple):
     reserved: int | None
     paid: int | None
     last_kept: bool
+    withheld: int | None
 
 
 class RefusedGroup(NamedTuple):
@@ -162,6 +164,7 @@ class Refusals:
             stock.held if stock else None,
             stock.sold if stock else None,
             count == KEPT_A_MINUTE,
+            stock.withheld if stock else None,
         )
         together = self.together.setdefault(alike, RefusedGroup(rows_before, [], []))
         together.request_ids.append(command.request_id)

@@ -77,6 +77,7 @@ async def test_a_refusal_is_kept_with_who_what_why_and_the_counts(
         paid=1,
         position=5,
         last_kept=False,
+        withheld=0,
     )
 
 
