@@ -174,7 +174,7 @@ def expected_of_moving(
     if isinstance(command, ReturnTickets):
         too_few = command.quantity > book.withheld[type_id]
         return errors.TooFewWithheld(type_id, book.withheld[type_id]) if too_few else "returned"
-    kept = [c for c in books.claims_of(command.event_id) if c.state == "sold" or at < c.held.hold_expires_at]
+    kept = [c for c in books.claims_of(command.event_id) if c.state == "sold" or at < c.hold_expires_at]
     left = left_of_type(book, kept, type_id)
     return errors.TooFewToWithhold(type_id, left) if command.quantity > left else "withheld"
 
