@@ -170,8 +170,10 @@ async def test_capacities_over_time_are_what_each_step_left(database_url: str, c
             capacity, withheld = step["capacity"] or capacity, withheld + step["withheld"]
             assert (row["position"], row["changed_at"]) == (step["position"], step["changed_at"])
             assert (row["capacity"], row["withheld"], row["for_sale"]) == (capacity, withheld, capacity - withheld)
-        assert rows[-1]["capacity"] == tables["ticket_types"][key[1]]["capacity"]
+        now = tables["ticket_types"][key[1]]
+        assert (rows[-1]["capacity"], rows[-1]["withheld"]) == (now["capacity"], now["withheld"])
     assert max(map(len, shown.values())) > 1
+    assert {row["withheld"] > 0 for rows in shown.values() for row in rows} == {True, False}
 
 
 def sold_out(commands: list[Command]) -> Iterator[tuple[Any, datetime]]:
@@ -194,12 +196,15 @@ def steps_of(it: Any, capacities: dict[Any, int]) -> Iterator[tuple[Any, int]]:
             for offer in it.ticket_types:
                 capacities[offer.ticket_type_id] = offer.capacity
                 yield offer.ticket_type_id, offer.capacity
+        case "TicketTypeAdded":
+            capacities[it.ticket_type.ticket_type_id] = it.ticket_type.capacity
+            yield it.ticket_type.ticket_type_id, it.ticket_type.capacity
         case "CapacityChanged":
             yield it.ticket_type_id, it.capacity - capacities[it.ticket_type_id]
             capacities[it.ticket_type_id] = it.capacity
-        case "TicketsHeld":
+        case "TicketsHeld" | "TicketsWithheld":
             yield it.ticket_type_id, -it.quantity
-        case "TicketsReleased":
+        case "TicketsReleased" | "TicketsReturned":
             yield it.ticket_type_id, it.quantity
 
 
