@@ -17,6 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 from accounts.api_keys import PREFIX
 from accounts.errors import NotAuthenticated
 from accounts.tokens import Account
+from api.events.filters import ALL_UPCOMING
 from api.events.routes import first_page_key, list_events, read_event
 from api.http.idempotency_keys import HEADER, KEY_PATTERN
 from api.http.inputs import USUAL_PAGE, Cancellation
@@ -143,7 +144,9 @@ def _cancel(asked: Asked) -> Answering:
 
 # By method and path, without the root path; each reads what it needs, and then answers.
 ROUTES: dict[tuple[str, str], Callable[[Asked], Answering]] = {
-    ("GET", "/events"): lambda asked: lambda: list_events(asked.reader(), if_none_match=asked.if_none_match()),
+    ("GET", "/events"): lambda asked: (
+        lambda: list_events(asked.reader(), ALL_UPCOMING, if_none_match=asked.if_none_match())
+    ),
     ("GET", "/events/{id}"): lambda asked: lambda: read_event(asked.id, asked.reader(), asked.if_none_match()),
     ("GET", "/reservations"): lambda asked: lambda: list_reservations(asked.account(), asked.reader()),
     ("GET", "/reservations/{id}"): lambda asked: lambda: read_reservation(asked.id, asked.account(), asked.reader()),

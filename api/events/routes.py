@@ -10,12 +10,13 @@ from accounts import account_queries
 from accounts.roles import actor_of
 from api.docs.example_values import shown
 from api.events.answers import EventAnswer, EventPage, json_of, render_event, render_listed, rendering
+from api.events.filters import ALL_UPCOMING, TheAskedFor
 from api.events.if_match import IfMatch
 from api.events.schemas import EventChange, NewEvent
 from api.http.cursors import Cursor, after_cursor, page_json
 from api.http.errors import SearchesOverloaded, SearchTooSlow
 from api.http.idempotency_keys import IdempotencyKey, idempotency_of
-from api.http.inputs import USUAL_PAGE, Cancellation, Id, Instant, PageLimit, Place, Text, YesOrNo
+from api.http.inputs import USUAL_PAGE, Cancellation, Id, PageLimit, YesOrNo
 from api.http.json_bodies import StrictJsonRoute
 from api.http.problems import COMMAND_FAILURES, refusals
 from api.http.ready_json import encode, ready_json
@@ -40,7 +41,7 @@ from domain.errors import (
 )
 from eventstore.postgres.shared_reads import Ask
 from eventstore.writing.group_transaction import Outcome
-from projections.queries import events_queries
+from projections.queries import catalogue_queries, events_queries
 from projections.queries.events_queries import ShownEvent
 
 ETAG_DOCUMENTED = {
@@ -53,8 +54,6 @@ NOT_MODIFIED_DOCUMENTED: dict[int | str, dict[str, Any]] = {
 
 WithDescription = Annotated[YesOrNo, Query(description="Whether each event comes with its description.")]
 IfNoneMatch = Annotated[str | None, Header(description="ETags of answers that you have already.")]
-
-NO_FILTER = ("events", *[None] * 6)
 
 
 def first_page_key(limit: int) -> object:
@@ -98,48 +97,35 @@ async def create_event(
 )
 async def list_events(
     reader: TheReader,
-    q: Annotated[str, Text(1, 200, running=True)] | None = None,
-    city: Place | None = None,
-    state: Place | None = None,
-    country: Place | None = None,
-    starts_after: Instant | None = None,
-    starts_before: Instant | None = None,
+    asked_for: TheAskedFor,
     limit: PageLimit = USUAL_PAGE,
     cursor: Cursor = None,
     with_description: WithDescription = False,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """Events by their start. Each word of `q` occurs in title or description; places are equal but for case.
+    """Events by their start: those that are scheduled and have not ended, unless you ask for others.
 
-    From `starts_after` on and before `starts_before`; past and cancelled events are in the list, too. The first page
-    without a filter has an ETag.
+    `from`, `starts_after` and `ends_after` reach back to those that have ended, `status` to cancelled ones. What is on
+    at the moment: `to` the present. The first page without a filter has an ETag.
     """
-    filters = ("events", q, city, state, country, starts_after, starts_before)
-    after = after_cursor(cursor, filters, tuple[datetime, UUID])
+    after = after_cursor(cursor, asked_for, tuple[datetime, UUID])
+    filters = asked_for.filters(reader.account)
 
     def page(rows: list[ShownEvent]) -> bytes:
         render = render_event if with_description else render_listed
-        return page_json(rows, limit, filters, lambda row: (row.event.starts_at, row.event.event_id), render)
+        return page_json(rows, limit, asked_for, lambda row: (row.event.starts_at, row.event.event_id), render)
 
-    if filters == NO_FILTER and after is None and not with_description:
+    if asked_for == ALL_UPCOMING and after is None and not with_description:
 
         async def first(ask: Ask) -> Rendering:
-            rows = await events_queries.first_events(ask, limit + 1)
+            rows = await catalogue_queries.first_events(ask, limit + 1)
             return rendering(page(rows), rows)
 
         return await reader.kept(first_page_key(limit), first, if_none_match=if_none_match)
-    async with reader.connection(for_search=q is not None) as connection:
-        rows = await events_queries.events(
-            connection,
-            q=q,
-            city=city,
-            state=state,
-            country=country,
-            starts_after=starts_after,
-            starts_before=starts_before,
-            after=after,
-            with_description=with_description,
-            limit=limit + 1,
+    passes_many_over = filters.q is not None or filters.on_sale is not None
+    async with reader.connection(for_search=passes_many_over) as connection:
+        rows = await catalogue_queries.events(
+            connection, filters, after=after, with_description=with_description, limit=limit + 1
         )
     return ready_json(page(rows))
 

@@ -1,4 +1,4 @@
-"""The catalogue's queries: one event with its ticket types, searching for events, and events near somebody."""
+"""Queries about events: one with its ticket types, and those near somebody."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,65 +16,52 @@ from eventstore.postgres.shared_reads import Ask
 from projections.tables.events import EventRow
 from projections.tables.table import columns
 from projections.tables.ticket_types import TicketTypeRow
+from projections.text_keys import place_key
 
 COLUMNS = columns(EventRow)
 LISTED_COLUMNS = COLUMNS.replace(
     "description::text", "CASE WHEN %(with_description)s::boolean THEN description END::text"
 )
+MOST_AVAILABLE = "(SELECT max(available) FROM ticket_types AS t WHERE t.event_id = e.event_id)"
+FIRST_HOLD_ENDS_AT = """
+(SELECT hold_expires_at FROM reservations AS r WHERE r.event_id = e.event_id AND r.status = 'reserved'
+ ORDER BY hold_expires_at LIMIT 1)
+"""
 # Which of its holds ends first matters only where no ticket is left.
 ITS_TICKETS = f"""
-       (SELECT json_agg(t ORDER BY t.place)::text
+       (SELECT coalesce(json_agg(t ORDER BY t.place)::text, '[]')
         FROM (SELECT {columns(TicketTypeRow)} FROM ticket_types WHERE event_id = e.event_id) AS t),
-       CASE WHEN (SELECT max(available) FROM ticket_types AS t WHERE t.event_id = e.event_id) <= 0 THEN
-           (SELECT hold_expires_at FROM reservations AS r WHERE r.event_id = e.event_id AND r.status = 'reserved'
-            ORDER BY hold_expires_at LIMIT 1) END,
+       CASE WHEN {MOST_AVAILABLE} <= 0 THEN {FIRST_HOLD_ENDS_AT} END,
        statement_timestamp()
 """  # noqa: S608
 EVENT = f"SELECT {COLUMNS}, {ITS_TICKETS} FROM events AS e WHERE event_id = %(event_id)s"  # noqa: S608
-EVENTS = f"""
-SELECT {LISTED_COLUMNS}, {ITS_TICKETS}
-FROM (
-SELECT {COLUMNS}
-FROM events
-WHERE (%(patterns)s::text[] IS NULL
-       OR search_text LIKE ALL (ARRAY(SELECT lower(pattern) FROM unnest(%(patterns)s::text[]) AS pattern)))
-  AND (%(city)s::text IS NULL OR lower(city) = lower(%(city)s::text))
-  AND (%(state)s::text IS NULL OR lower(state) = lower(%(state)s::text))
-  AND (%(country)s::text IS NULL OR lower(country) = lower(%(country)s::text))
-  AND (%(starts_after)s::timestamptz IS NULL OR starts_at >= %(starts_after)s::timestamptz)
-  AND (%(starts_before)s::timestamptz IS NULL OR starts_at < %(starts_before)s::timestamptz)
-  AND (%(after_starts_at)s::timestamptz IS NULL
-       OR (starts_at, event_id) > (%(after_starts_at)s::timestamptz, %(after_event_id)s::uuid))
-ORDER BY starts_at, event_id LIMIT %(limit)s
-) AS e ORDER BY starts_at, event_id
-"""  # noqa: S608
 # Three searches in the order of an index each. A place that the account does not name is no match, but a country that
 # it does not name is any; so is the state that tells cities of one name apart.
 EVENTS_FOR = f"""
 WITH near AS (
     (SELECT 0 AS rank, event_id, starts_at FROM events
-     WHERE lower(city) = lower(%(city)s::text)
-       AND (%(state)s::text IS NULL OR state IS NULL OR lower(state) = lower(%(state)s::text))
-       AND (%(country)s::text IS NULL OR lower(country) = lower(%(country)s::text))
+     WHERE city_key = %(city_key)s::text
+       AND (%(state_key)s::text IS NULL OR state IS NULL OR state_key = %(state_key)s::text)
+       AND (%(country_key)s::text IS NULL OR country_key = %(country_key)s::text)
        AND status = 'scheduled' AND starts_at > statement_timestamp()
        AND (%(after_rank)s::int < 0 OR (%(after_rank)s::int = 0
             AND (starts_at, event_id) > (%(after_starts_at)s::timestamptz, %(after_event_id)s::uuid)))
      ORDER BY starts_at, event_id LIMIT %(limit)s)
     UNION ALL
     (SELECT 1, event_id, starts_at FROM events
-     WHERE lower(state) = lower(%(state)s::text)
-       AND (%(country)s::text IS NULL OR lower(country) = lower(%(country)s::text))
-       AND (lower(city) = lower(%(city)s::text)) IS NOT TRUE
+     WHERE state_key = %(state_key)s::text
+       AND (%(country_key)s::text IS NULL OR country_key = %(country_key)s::text)
+       AND (city_key = %(city_key)s::text) IS NOT TRUE
        AND status = 'scheduled' AND starts_at > statement_timestamp()
        AND (%(after_rank)s::int < 1 OR (%(after_rank)s::int = 1
             AND (starts_at, event_id) > (%(after_starts_at)s::timestamptz, %(after_event_id)s::uuid)))
      ORDER BY starts_at, event_id LIMIT %(limit)s)
     UNION ALL
     (SELECT 2, event_id, starts_at FROM events
-     WHERE (%(country)s::text IS NULL OR lower(country) = lower(%(country)s::text))
-       AND (lower(state) = lower(%(state)s::text)) IS NOT TRUE
-       AND (lower(city) = lower(%(city)s::text)
-            AND (%(state)s::text IS NULL OR state IS NULL)) IS NOT TRUE
+     WHERE (%(country_key)s::text IS NULL OR country_key = %(country_key)s::text)
+       AND (state_key = %(state_key)s::text) IS NOT TRUE
+       AND (city_key = %(city_key)s::text
+            AND (%(state_key)s::text IS NULL OR state IS NULL)) IS NOT TRUE
        AND status = 'scheduled' AND starts_at > statement_timestamp()
        AND (%(after_rank)s::int < 2 OR (%(after_rank)s::int = 2
             AND (starts_at, event_id) > (%(after_starts_at)s::timestamptz, %(after_event_id)s::uuid)))
@@ -88,8 +75,6 @@ FROM (SELECT rank, event_id FROM near) AS ranked JOIN events AS e USING (event_i
 ORGANISER = "SELECT organiser_id FROM events WHERE event_id = %(event_id)s"
 
 ONE = Statement("event", numbered(EVENT, "event_id"))
-FILTERS = ("patterns", "city", "state", "country", "starts_after", "starts_before", "after_starts_at", "after_event_id")
-FIRST = Statement("first_events", numbered(EVENTS, "limit", "with_description", *FILTERS))
 
 _ticket_types = msgspec.json.Decoder(list[TicketTypeRow])
 
@@ -140,50 +125,6 @@ async def organiser(connection: Connection, event_id: UUID) -> UUID | None:
     return row[0] if row else None
 
 
-async def first_events(ask: Ask, limit: int) -> list[ShownEvent]:
-    """What `events` gives without any filter."""
-    (rows,) = await ask((FIRST, [binary.bigint(limit), *[None] * (1 + len(FILTERS))]))
-    return [ShownEvent.of(row) for row in rows]
-
-
-async def events(
-    connection: Connection,
-    *,
-    q: str | None = None,
-    city: str | None = None,
-    state: str | None = None,
-    country: str | None = None,
-    starts_after: datetime | None = None,
-    starts_before: datetime | None = None,
-    after: tuple[datetime, UUID] | None = None,
-    with_description: bool = False,
-    limit: int,
-) -> list[ShownEvent]:
-    """Events by (`starts_at`, `event_id`), those that come behind `after`; cancelled and past ones too.
-
-    Each word of `q` has to occur in title or description, anywhere in it, in whatever case; `%` and `_` mean
-    themselves. Places are equal but for case. From `starts_after` on, and before `starts_before`. Without
-    `with_description` no event has one. With `q` and little
-    to find the cost grows with the number of events that the other filters leave; without it, with `limit` alone.
-    """
-    after_starts_at, after_event_id = after or (None, None)
-    values = {
-        "patterns": [f"%{_escaped(word)}%" for word in q.split()] if q else None,
-        "city": city,
-        "state": state,
-        "country": country,
-        "starts_after": starts_after,
-        "starts_before": starts_before,
-        "after_starts_at": after_starts_at,
-        "after_event_id": after_event_id,
-        "with_description": with_description,
-        "limit": limit,
-    }
-    # Never prepared, so that each combination of filters gets a plan of its own.
-    cursor = await connection.execute(EVENTS, values, prepare=False, binary=True)
-    return [ShownEvent.of(row) for row in await cursor.fetchall()]
-
-
 async def events_for(
     connection: Connection,
     *,
@@ -200,9 +141,9 @@ async def events_for(
     """
     after_rank, after_starts_at, after_event_id = after or (-1, None, None)
     values: dict[str, Any] = {
-        "city": city,
-        "state": state,
-        "country": country,
+        "city_key": place_key(city),
+        "state_key": place_key(state),
+        "country_key": place_key(country),
         "after_rank": after_rank,
         "after_starts_at": after_starts_at,
         "after_event_id": after_event_id,
@@ -211,7 +152,3 @@ async def events_for(
     }
     cursor = await connection.execute(EVENTS_FOR, values, prepare=False, binary=True)
     return [EventNearby(row[0], ShownEvent.of(row[1:])) for row in await cursor.fetchall()]
-
-
-def _escaped(word: str) -> str:
-    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

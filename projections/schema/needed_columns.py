@@ -4,9 +4,7 @@ from eventstore.postgres.connections import Connection
 from projections.checkpoint import Checkpoint
 from projections.tables.all_tables import TABLES
 
-# Besides what a fold writes, a search reads what the database computes.
 READ = {table.name: table.row.__struct_fields__ for table in TABLES} | {"checkpoint": Checkpoint._fields}
-READ["events"] += ("search_text",)
 MISSING = """
 SELECT name || '.' || column_name FROM unnest(%(tables)s::text[], %(columns)s::text[]) AS read (name, column_name)
 WHERE NOT EXISTS (SELECT FROM pg_attribute

@@ -1,10 +1,19 @@
 """The table of contents: every projection there is. A new one is a module, a .sql file and a line here."""
 
-from projections.tables import audit_trail, capacity_changes, events, reservations, sales_by_minute, ticket_types
+from projections.tables import (
+    audit_trail,
+    capacity_changes,
+    events,
+    reservations,
+    sales_by_minute,
+    ticket_types,
+)
+from projections.tables.search import event_search
 from projections.tables.table import Table
 
 TABLES: tuple[Table, ...] = (
     events.TABLE,
+    event_search.TABLE,
     ticket_types.TABLE,
     reservations.TABLE,
     sales_by_minute.TABLE,

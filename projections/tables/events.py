@@ -12,6 +12,7 @@ from domain.event_facts import (
     CapacityChanged,
     EventCancelled,
     EventCreated,
+    EventDetails,
     EventDetailsChanged,
     LimitsChanged,
     PriceChanged,
@@ -21,6 +22,7 @@ from domain.event_facts import (
     TicketTypeAdded,
 )
 from projections.tables.table import RowMissing, Table, one_per_stream
+from projections.text_keys import place_key
 
 
 class EventRow(msgspec.Struct, frozen=True, gc=False):
@@ -34,6 +36,9 @@ class EventRow(msgspec.Struct, frozen=True, gc=False):
     city: str | None
     state: str | None
     country: str | None
+    city_key: str | None
+    state_key: str | None
+    country_key: str | None
     time_zone: str
     starts_at: datetime
     ends_at: datetime
@@ -58,7 +63,9 @@ def fold(row: EventRow | None, event_id: UUID, position: int, domain_event: Doma
         raise RowMissing(f"event {event_id}")
     changes: dict[str, Any]
     match domain_event:
-        case EventDetailsChanged(details=values) | SalesWindowChanged(sales_window=values):
+        case EventDetailsChanged(details=details):
+            changes = _of_details(details)
+        case SalesWindowChanged(sales_window=values):
             changes = msgspec.structs.asdict(values)
         case LimitsChanged(limits=values):
             changes = msgspec.structs.asdict(values)
@@ -72,8 +79,13 @@ def fold(row: EventRow | None, event_id: UUID, position: int, domain_event: Doma
     return replace(row, changed_at=at, edition=edition, position=position, **changes)
 
 
+def _of_details(details: EventDetails) -> dict[str, Any]:
+    keys = {f"{name}_key": place_key(getattr(details, name)) for name in ("city", "state", "country")}
+    return msgspec.structs.asdict(details) | keys
+
+
 def _created(created: EventCreated, position: int) -> EventRow:
-    values = msgspec.structs.asdict(created.details)
+    values = _of_details(created.details)
     values |= msgspec.structs.asdict(created.sales_window) | msgspec.structs.asdict(created.limits)
     return EventRow(
         event_id=created.originator_id,

@@ -9,6 +9,9 @@ CREATE TABLE events (
     city           text,
     state          text,
     country        text,
+    city_key       text,
+    state_key      text,
+    country_key    text,
     time_zone      text        NOT NULL,
     starts_at      timestamptz NOT NULL,
     ends_at        timestamptz NOT NULL,
@@ -23,7 +26,6 @@ CREATE TABLE events (
     cancelled_at   timestamptz,
     edition        bigint      NOT NULL CHECK (edition >= 1),
     position       bigint      NOT NULL CHECK (position >= 1),
-    search_text    text        NOT NULL GENERATED ALWAYS AS (lower(title || E'\n' || coalesce(description, ''))) STORED,
     CHECK (starts_at < ends_at),
     CHECK (sales_open_at < coalesce(sales_close_at, ends_at)),
     CHECK (sales_close_at <= ends_at),
@@ -39,6 +41,9 @@ COMMENT ON COLUMN events.street IS 'Where it takes place: street and number; nul
 COMMENT ON COLUMN events.city IS 'Where it takes place: city; null when not said.';
 COMMENT ON COLUMN events.state IS 'Where it takes place: state, province or region; null when not said.';
 COMMENT ON COLUMN events.country IS 'Where it takes place: country, as the organiser wrote it; null when not said.';
+COMMENT ON COLUMN events.city_key IS 'The city without case, accents and ways to encode them: what is the same city is equal here.';
+COMMENT ON COLUMN events.state_key IS 'The same of the state.';
+COMMENT ON COLUMN events.country_key IS 'The same of the country.';
 COMMENT ON COLUMN events.time_zone IS 'The time zone of the place, by its IANA name: starts_at AT TIME ZONE time_zone is what a clock there shows; UTC when not said.';
 COMMENT ON COLUMN events.starts_at IS 'When it starts.';
 COMMENT ON COLUMN events.ends_at IS 'When it ends; it has ended at this instant.';
@@ -53,10 +58,13 @@ COMMENT ON COLUMN events.changed_at IS 'When anything in this row last changed; 
 COMMENT ON COLUMN events.cancelled_at IS 'When it was called off; null unless it was.';
 COMMENT ON COLUMN events.edition IS 'The version of the event''s stream at the last change by its organiser, of its ticket types too; sales do not change it.';
 COMMENT ON COLUMN events.position IS 'The position in the history of the domain event that last changed this row; of a cancelled event, that of its cancellation.';
-COMMENT ON COLUMN events.search_text IS 'Title and description in lower case: what a search for words looks through.';
 
 CREATE INDEX events_by_start ON events (starts_at, event_id);
-CREATE INDEX events_by_city ON events (lower(city), starts_at, event_id);
-CREATE INDEX events_by_state ON events (lower(state), starts_at, event_id);
-CREATE INDEX events_by_country ON events (lower(country), starts_at, event_id);
+-- Those that are under way at an instant; the others come by their start.
+CREATE INDEX events_by_time ON events USING gist (tstzrange(starts_at, ends_at));
+CREATE INDEX events_by_city ON events (city_key, starts_at, event_id);
+CREATE INDEX events_by_state ON events (state_key, starts_at, event_id);
+CREATE INDEX events_by_country ON events (country_key, starts_at, event_id);
+CREATE INDEX events_of_organiser ON events (organiser_id, starts_at, event_id);
 CREATE INDEX events_cancelled ON events (position) WHERE status = 'cancelled';
+CREATE INDEX events_cancelled_by_start ON events (starts_at, event_id) WHERE status = 'cancelled';

@@ -19,6 +19,13 @@ SELECT title, city, starts_at, status FROM events
 WHERE starts_at > now() ORDER BY starts_at LIMIT 20;
 """,
     ),
+    "event_search": Example(
+        "Which events are about strings, however they write it?",
+        """
+SELECT title, starts_at FROM event_search JOIN events USING (event_id)
+WHERE search_text LIKE '%strings%' ORDER BY starts_at LIMIT 20;
+""",
+    ),
     "ticket_types": Example(
         "How full is each event?",
         """

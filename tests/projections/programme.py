@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from domain.commands import Actor, CancelEvent, ReserveTickets
+from domain.commands import Actor, CancelEvent, PayReservation, ReserveTickets
 from domain.event_facts import Limits, SalesWindow
 from domain.inventory import TicketType
 from eventstore.postgres.connections import Connection
@@ -24,11 +24,16 @@ class Programme:
         self.pending: list[Command] = []
 
     def announce(
-        self, title: str, starts_at: datetime = NOON + timedelta(days=1), capacity: int = 1_000, **details: Any
+        self,
+        title: str,
+        starts_at: datetime = NOON + timedelta(days=1),
+        capacity: int = 1_000,
+        window: SalesWindow | None = None,
+        **details: Any,
     ) -> UUID:
         """An event with free tickets; a start in the past is announced in its own time."""
         create = self.office.create()
-        self.office.now = min(NOON, starts_at - timedelta(days=1))
+        self.office.now = min(NOON, starts_at - timedelta(days=20))
         values = {"title": title, "starts_at": starts_at, "ends_at": starts_at + timedelta(hours=2)}
         blank = dict.fromkeys(("description", "street", "city", "state", "country"))
         offer = TicketType(
@@ -40,7 +45,7 @@ class Programme:
                     create,
                     details=replace(create.details, **(blank | values | details)),
                     ticket_types=(offer,),
-                    sales_window=SalesWindow(),
+                    sales_window=window or SalesWindow(),
                     limits=Limits(max_per_buyer=1_000, hold_seconds=120),
                 )
             )
@@ -56,8 +61,17 @@ class Programme:
         self.pending.append(self.office.submit(ReserveTickets(**asked, reservation_id=reservation_id, quantity=1)))
         return reservation_id
 
-    def call_off(self, event_id: UUID) -> None:
+    def pay_last(self, at: datetime) -> None:
+        """The reservation that was placed last is paid."""
+        reservation_id, event_id = self.office.reservations[-1]
+        buyer_id = self.office.aggregates[reservation_id].record.placed.buyer_id
+        self.office.now = at
+        asked = self.office.asked_by(buyer_id, event_id)
+        self.pending.append(self.office.submit(PayReservation(**asked, reservation_id=reservation_id)))
+
+    def call_off(self, event_id: UUID, at: datetime = NOON) -> None:
         event = self.office.aggregates[event_id]
+        self.office.now = at
         self.pending.append(
             self.office.submit(CancelEvent(**self.office.asked_by(event.created.organiser_id, event_id)))
         )

@@ -44,9 +44,10 @@ def key_of(name: str) -> sql.Composed:
 
 
 def stored(database_url: str, name: str) -> list[dict[str, Any]]:
-    """The rows by the primary key, and uuids as text."""
+    """The rows by the primary key, and uuids and arrays as text."""
     with psycopg.connect(database_url, options="-c search_path=projections -c timezone=UTC") as connection:
-        connection.adapters.register_loader("uuid", psycopg.types.string.TextLoader)
+        for oid in (psycopg.adapters.types["uuid"].oid, psycopg.adapters.types["int4"].array_oid):
+            connection.adapters.register_loader(oid, psycopg.types.string.TextLoader)
         cursor = connection.execute(ROWS.format(table=sql.Identifier(name), key=key_of(name)))
         columns = [column.name for column in cursor.description or ()]
         return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]

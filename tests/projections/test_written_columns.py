@@ -24,6 +24,7 @@ VALUES = {
     "uuid": lambda number: str(UUID(int=number)),
     "text": str,
     "integer": int,
+    "integer[]": lambda number: [number],
     "bigint": int,
     "numeric": int,
     "timestamp with time zone": lambda number: f"2030-06-01T12:00:{number:02}Z",

@@ -173,7 +173,7 @@ async def test_tables_that_an_older_version_lacks_are_missed_by_their_routes_alo
 ) -> None:
     with psycopg.connect(database_url, autocommit=True, options="-c search_path=projections") as connection:
         connection.execute("UPDATE checkpoint SET definitions_version = 1")
-        connection.execute("ALTER TABLE events DROP COLUMN search_text")
+        connection.execute("ALTER TABLE event_search DROP COLUMN search_text")
     missed = problem_of(await client.get("/events", params={"q": "jazz"}), 503, "rebuild-due")
     assert missed["retry_after_seconds"] == 60
     assert (await client.get(f"/events/{uuid4()}")).status_code == 404

@@ -1,17 +1,13 @@
-"""What the catalogue finds, in which order, page by page."""
+"""An event with its tickets, and events near an account from near to far."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from msgspec.structs import replace
 
 from eventstore.postgres.connections import WORKER_ROLE, connect
 from eventstore.postgres.shared_reads import SharedReads
 from projections.queries import events_queries
-from projections.queries.events_queries import ShownEvent
-from projections.tables.events import EventRow
 from tests.projections.histories import NOON, BoxOffice, append
 from tests.projections.programme import Programme
 
@@ -44,31 +40,6 @@ async def test_an_event_comes_with_its_ticket_types_in_order(database_url: str) 
             ]
             assert [t.place for t in found.ticket_types] == list(range(1, len(counts) + 1))
         assert await events_queries.event(reads.ask, uuid4()) is None
-        everything = _rows(await events_queries.events(connection, limit=ALL))
-        assert _rows(await events_queries.first_events(reads.ask, ALL)) == everything
-        assert _rows(await events_queries.first_events(reads.ask, 3)) == everything[:3]
-
-
-async def test_every_listed_event_comes_with_its_tickets_and_with_its_description_where_that_is_asked_for(
-    database_url: str,
-) -> None:
-    office = BoxOffice(2)
-    commands = office.commands(200)
-    async with (
-        await connect(database_url, role=WORKER_ROLE) as connection,
-        SharedReads(database_url) as reads,
-    ):
-        await append(connection, commands)
-        await Programme().fold(connection)
-        alone = {i: await events_queries.event(reads.ask, i) for i in office.events}
-        for with_description in (False, True):
-            listed = await events_queries.events(connection, with_description=with_description, limit=ALL)
-            assert len(listed) == len(alone)
-            for one in listed:
-                same = alone[one.event.event_id]
-                assert same is not None
-                event = same.event if with_description else replace(same.event, description=None)
-                assert one._replace(at=same.at) == same._replace(event=event)
 
 
 async def test_where_nothing_is_left_the_first_hold_is_told_that_ends_due_or_not(database_url: str) -> None:
@@ -87,85 +58,6 @@ async def test_where_nothing_is_left_the_first_hold_is_told_that_ends_due_or_not
             found = await events_queries.event(reads.ask, event_id)
             assert found is not None
             assert found.first_hold_ends_at == (ends[0] if told else None)
-
-
-async def test_events_come_by_start_page_by_page_even_when_many_start_at_once(database_url: str) -> None:
-    programme = Programme()
-    for n in range(30):
-        programme.announce(f"Event {n}", NOON + timedelta(days=1 + n % 3))
-    async with await connect(database_url, role=WORKER_ROLE) as connection:
-        await programme.fold(connection)
-        everything = _rows(await events_queries.events(connection, limit=ALL))
-        assert len(everything) == 30
-        assert everything == sorted(everything, key=lambda row: (row.starts_at, row.event_id))
-        for size in (1, 7, 30):
-            pages, after = [], None
-            while page := _rows(await events_queries.events(connection, after=after, limit=size)):
-                assert len(page) <= size
-                pages += page
-                after = (page[-1].starts_at, page[-1].event_id)
-            assert pages == everything
-
-
-SEARCHES = {
-    "jazz": {"Jazz at dawn", "All that JAZZ"},
-    "dawn jazz": {"Jazz at dawn"},
-    "AZZ": {"Jazz at dawn", "All that JAZZ"},
-    "accordion": {"Plain"},
-    "100%": {"100% Funk"},
-    "%": {"100% Funk"},
-    "_": {"snake_case"},
-    "e_c": {"snake_case"},
-    "\\": {"back\\slash"},
-    "\\%": set(),
-    "ærø": {"ÆRØ"},
-    "' OR true --": set(),
-    "jazz accordion": set(),
-    "   ": {"Jazz at dawn", "All that JAZZ", "Plain", "100% Funk", "snake_case", "back\\slash", "ÆRØ"},
-}
-
-
-async def test_a_search_finds_every_event_with_all_its_words(database_url: str) -> None:
-    programme = Programme()
-    for title in ("Jazz at dawn", "All that JAZZ", "100% Funk", "snake_case", "back\\slash", "ÆRØ"):
-        programme.announce(title)
-    programme.announce("Plain", description="with\nAccordions")
-    async with await connect(database_url, role=WORKER_ROLE) as connection:
-        await programme.fold(connection)
-        found = {
-            q: {row.title for row in _rows(await events_queries.events(connection, q=q, limit=ALL))} for q in SEARCHES
-        }
-    assert found == SEARCHES
-
-
-async def test_filters_narrow_together_and_mind_no_case(database_url: str) -> None:
-    programme = Programme()
-    day = [NOON + timedelta(days=n) for n in range(5)]
-    programme.announce("a", day[1], city="Gent", state="Flanders", country="BE")
-    programme.announce("b", day[2], city="GENT", state="flanders", country="be")
-    programme.announce("c", day[3], city="Lyon", country="FR")
-    programme.announce("d", day[4])
-
-    async with await connect(database_url, role=WORKER_ROLE) as connection:
-        await programme.fold(connection)
-
-        async def titles(**filters: Any) -> str:
-            return "".join(row.title for row in _rows(await events_queries.events(connection, limit=ALL, **filters)))
-
-        assert await titles() == "abcd"
-        assert await titles(city="gEnt") == "ab"
-        assert await titles(city="Gen") == ""
-        assert await titles(city="G%") == ""
-        assert await titles(state="FLANDERS", country="BE") == "ab"
-        assert await titles(country="fr") == "c"
-        assert await titles(city="gent", country="fr") == ""
-        assert await titles(starts_after=day[2]) == "bcd"
-        assert await titles(starts_before=day[2]) == "a"
-        assert await titles(starts_after=day[2], starts_before=day[3], q="B", city="gent") == "b"
-
-
-def _rows(found: list[ShownEvent]) -> list[EventRow]:
-    return [one.event for one in found]
 
 
 def near(programme: Programme) -> None:
@@ -218,10 +110,5 @@ async def test_events_for_an_account_come_from_near_to_far(
 
 
 async def test_an_event_that_nobody_knows_of_is_not_there(database_url: str) -> None:
-    async with (
-        await connect(database_url, role=WORKER_ROLE) as connection,
-        SharedReads(database_url) as reads,
-    ):
+    async with SharedReads(database_url) as reads:
         assert await events_queries.event(reads.ask, UUID(int=1)) is None
-        assert await events_queries.first_events(reads.ask, ALL) == []
-        assert await events_queries.events(connection, limit=ALL) == []

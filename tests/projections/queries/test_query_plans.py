@@ -9,21 +9,31 @@ import psycopg
 
 from eventstore.postgres.connections import WORKER_ROLE, Connection, connect
 from projections.projector.projector import FOLD_SETTINGS
-from projections.queries import events_queries, reservations_queries, sales_queries
+from projections.queries import catalogue_queries, events_queries, reservations_queries, sales_queries
 from projections.queries.reservations_queries import OfEvent
 from projections.tables.all_tables import TABLES
+from projections.text_keys import pieces
 from tests.projections.histories import NOON
 
 MANY_EVENTS = """
-INSERT INTO events (event_id, organiser_id, title, city, state, country, time_zone, starts_at, ends_at, max_per_buyer,
+INSERT INTO events (event_id, organiser_id, title, city, state, country, city_key, state_key,
+                    country_key, time_zone, starts_at, ends_at, max_per_buyer,
                     hold_seconds, hold_extension_seconds, status, created_at, changed_at, cancelled_at, edition,
                     position)
 SELECT gen_random_uuid(), gen_random_uuid(), 'Event ' || n, 'City ' || n %% 900, 'State ' || n %% 500, 'C' || n %% 200,
+       'city ' || n %% 900, 'state ' || n %% 500, 'c' || n %% 200,
        'UTC', start, start + interval '1 hour', 1, 120, 0,
        CASE WHEN n %% 1000 = 0 THEN 'cancelled' ELSE 'scheduled' END, '2030-01-01Z', '2030-01-01Z',
        CASE WHEN n %% 1000 = 0 THEN timestamptz '2030-01-01Z' END, 1, n
 FROM generate_series(%(first)s::int, %(last)s::int) AS n,
      LATERAL (SELECT timestamptz '2035-06-01Z' + n * interval '1 minute') AS t (start)
+"""
+MANY_SEARCHED = """
+INSERT INTO event_search (event_id, search_text, pieces, position)
+SELECT event_id, 'event ' || position || CASE WHEN position %% 5000 = 0 THEN ' zebrafinch' ELSE '' END,
+       CASE WHEN position %% 5000 = 0 THEN %(pieces)s::integer[] ELSE ARRAY[position %% 1000, position %% 77] END,
+       position
+FROM events WHERE position BETWEEN %(first)s AND %(last)s
 """
 MANY_TICKET_TYPES = """
 INSERT INTO ticket_types (ticket_type_id, event_id, place, name, amount_minor, currency, capacity, reserved, paid,
@@ -73,11 +83,19 @@ KEYS: dict[str | tuple[str, ...], list[Any]] = {
     ("event_id", "minute", "ticket_type_id"): [(UUID(int=n), NOON, UUID(int=n)) for n in range(40)],
 }
 IDS = [UUID(int=n) for n in range(40)]
-NO_FILTER: dict[str, Any] = {"with_description": False} | dict.fromkeys(
-    ("patterns", "city", "state", "country", "starts_after", "starts_before", "after_starts_at", "after_event_id")
-)
+LISTED: dict[str, Any] = {
+    "with_description": False,
+    "ends_after": None,
+    "is_upcoming": True,
+    "status": "scheduled",
+    **dict.fromkeys(("city_key", "state_key", "country_key", "organiser_id", "starts_after", "starts_before")),
+    **dict.fromkeys(("after_starts_at", "after_event_id", "on_sale")),
+}
+BY_TIME = {"events_by_time", "events_by_start"}
+WORDS = ["zebrafinch"]
+SEARCHED = LISTED | {"patterns": [f"%{word}%" for word in WORDS], "pieces": pieces(WORDS)}
 NO_PLACE: dict[str, Any] = dict.fromkeys(
-    ("city", "state", "country", "after_starts_at", "after_event_id", "with_description")
+    ("city_key", "state_key", "country_key", "after_starts_at", "after_event_id", "with_description")
 )
 AFTER = {"after_starts_at": NOON + timedelta(days=9), "after_event_id": UUID(int=1)}
 OF_BUYER: dict[str, Any] = dict.fromkeys(("status", "event_id", "after_placed_at", "after_reservation_id"))
@@ -85,18 +103,24 @@ AT_EVENT: dict[str, Any] = OfEvent(UUID(int=1))._asdict() | dict.fromkeys(("afte
 OF_EVENT: dict[str, Any] = {"event_id": UUID(int=1), "after_begins_at": NOON, "after_ticket_type_id": UUID(int=1)}
 
 PLANS = [
-    (events_queries.EVENTS, NO_FILTER, {"events_by_start"}),
-    (events_queries.EVENTS, NO_FILTER | AFTER, {"events_by_start"}),
-    (events_queries.EVENTS, NO_FILTER | {"starts_after": NOON + timedelta(days=5)}, {"events_by_start"}),
-    (events_queries.EVENTS, NO_FILTER | {"city": "City 7"}, {"events_by_city"}),
-    (events_queries.EVENTS, NO_FILTER | {"state": "State 7"} | AFTER, {"events_by_state"}),
-    (events_queries.EVENTS, NO_FILTER | {"country": "C7"}, {"events_by_country"}),
+    (catalogue_queries.LISTED, LISTED, BY_TIME),
+    (catalogue_queries.LISTED, LISTED | AFTER, BY_TIME),
+    (catalogue_queries.LISTED, LISTED | {"starts_after": NOON + timedelta(days=5)}, {"events_by_start"}),
+    (catalogue_queries.LISTED, LISTED | {"ends_after": NOON + timedelta(days=5), "is_upcoming": False}, BY_TIME),
+    (catalogue_queries.LISTED, LISTED | {"is_upcoming": False, "status": None}, BY_TIME),
+    (catalogue_queries.LISTED, LISTED | {"status": "cancelled"}, {"events_by_time"}),
+    (catalogue_queries.LISTED, LISTED | {"on_sale": "now"}, BY_TIME),
+    (catalogue_queries.LISTED, LISTED | {"organiser_id": UUID(int=7)}, {"events_of_organiser"}),
+    (catalogue_queries.LISTED, LISTED | {"city_key": "city 7"}, {"events_by_city"}),
+    (catalogue_queries.LISTED, LISTED | {"state_key": "state 7"} | AFTER, {"events_by_state"}),
+    (catalogue_queries.LISTED, LISTED | {"country_key": "c7"}, {"events_by_country"}),
+    (catalogue_queries.SEARCHED, SEARCHED, {"event_search_by_pieces"}),
     (
         events_queries.EVENTS_FOR,
-        NO_PLACE | {"after_rank": -1, "city": "City 7", "state": "State 7", "country": "C7"},
+        NO_PLACE | {"after_rank": -1, "city_key": "city 7", "state_key": "state 7", "country_key": "c7"},
         {"events_by_city", "events_by_state", "events_by_country"},
     ),
-    (events_queries.EVENTS_FOR, NO_PLACE | {"after_rank": 2, "country": "C7"} | AFTER, {"events_by_country"}),
+    (events_queries.EVENTS_FOR, NO_PLACE | {"after_rank": 2, "country_key": "c7"} | AFTER, {"events_by_country"}),
     (events_queries.EVENTS_FOR, NO_PLACE | {"after_rank": -1}, {"events_by_start"}),
     (events_queries.EVENT, {"event_id": UUID(int=1)}, {"events_pkey", "ticket_types_event_id_place_key"}),
     (reservations_queries.RESERVATION, {"reservation_id": UUID(int=1)}, {"reservations_pkey"}),
@@ -121,7 +145,7 @@ PLANS = [
 FIXED_QUERIES: list[tuple[str, dict[str, Any]]] = [
     *((table.read, table.asked(KEYS.get(table.key, IDS))) for table in TABLES),
     (events_queries.EVENT, {"event_id": UUID(int=1)}),
-    (events_queries.EVENTS, NO_FILTER | {"limit": 51}),
+    (catalogue_queries.LISTED, LISTED | {"limit": 51}),
     (reservations_queries.RESERVATION, {"reservation_id": UUID(int=1)}),
     (reservations_queries.RESERVATIONS, {"buyer_id": UUID(int=7)} | OF_BUYER | {"limit": 51}),
     (reservations_queries.DUE, {"limit": 512}),
@@ -129,7 +153,7 @@ FIXED_QUERIES: list[tuple[str, dict[str, Any]]] = [
     (reservations_queries.OF_CANCELLED_EVENTS, {"after_position": 10, "limit": 512}),
 ]
 NEWEST_PREPARED = "SELECT name FROM pg_prepared_statements ORDER BY prepare_time DESC LIMIT 1"
-ANALYZE = "ANALYZE events, ticket_types, capacity_changes, reservations, sales_by_minute, audit_trail"
+ANALYZE = "ANALYZE events, event_search, ticket_types, capacity_changes, reservations, sales_by_minute, audit_trail"
 
 
 async def test_each_query_uses_its_index_at_a_hundred_thousand_reservations(database_url: str) -> None:
@@ -173,9 +197,9 @@ async def prepared(connection: Connection, query: str, values: dict[str, Any]) -
 
 async def insert(connection: Connection, first: int, last: int) -> None:
     """Events at these positions, each with a ticket type and a reservation."""
-    made = (MANY_EVENTS, MANY_TICKET_TYPES, MANY_CAPACITIES, MANY_RESERVATIONS, MANY_SALES, MANY_DOMAIN_EVENTS)
-    for statement in made:
-        await connection.execute(statement, {"first": first, "last": last})
+    made = (MANY_EVENTS, MANY_SEARCHED, MANY_TICKET_TYPES, MANY_CAPACITIES, MANY_RESERVATIONS, MANY_SALES)
+    for statement in (*made, MANY_DOMAIN_EVENTS):
+        await connection.execute(statement, {"first": first, "last": last, "pieces": pieces(WORDS)})
 
 
 async def plan_of(connection: Connection, query: str, values: dict[str, Any]) -> dict[str, Any]:
