@@ -20,13 +20,13 @@ from accounts.tokens import Account
 from api.events.filters import ALL_UPCOMING
 from api.events.routes import first_page_key, list_events, read_event
 from api.http.idempotency_keys import HEADER, KEY_PATTERN
-from api.http.inputs import USUAL_PAGE, Cancellation
+from api.http.inputs import USUAL_PAGE
 from api.http.middleware import answered, new_request_id, with_own_headers
 from api.plumbing.authentication import expect_logged_in
 from api.plumbing.read_your_writes import Reader
 from api.plumbing.services import Services
 from api.reservations.routes import cancel_reservation, list_reservations, pay_reservation, read_reservation, reserve
-from api.reservations.schemas import NewReservation, Payment
+from api.reservations.schemas import NewReservation, Payment, ReservationCancellation
 
 # Many ask for the same event.
 REMEMBERED_IDS = 4_096
@@ -133,7 +133,7 @@ def _pay(asked: Asked) -> Answering:
 
 
 def _cancel(asked: Asked) -> Answering:
-    cancellation, key = asked.body_if_any(Cancellation), asked.key()
+    cancellation, key = asked.body_if_any(ReservationCancellation), asked.key()
 
     async def answering() -> Response:
         account = await asked.logged_in()

@@ -163,7 +163,10 @@ class ExtendReservation(ReservationCommand, frozen=True, kw_only=True):
 
 
 class CancelReservation(ReservationCommand, frozen=True, kw_only=True):
+    """`quantity` of its tickets are given back, all that are left where it is None."""
+
     actor: Actor
+    quantity: int | None = None
 
 
 class RevokeReservation(ReservationCommand, frozen=True, kw_only=True):

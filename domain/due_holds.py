@@ -62,7 +62,7 @@ def due_holds_for(event: TicketedEvent, stock: Stock, most_taken: int, at: datet
     Oldest deadline first, and only as many as that needs; where all of them are too few, all of them.
     """
     freed, due = 0, []
-    for reservation_id in event.due_holds_of_type(stock.offer.ticket_type_id, at):
+    for reservation_id in stock.due_holds(at):
         if stock.taken - freed <= most_taken:
             break
         due.append(reservation_id)

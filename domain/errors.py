@@ -132,6 +132,20 @@ class NotExtendable(Refusal):
     reservation_status: str
 
 
+class MoreThanReserved(Refusal):
+    """This reservation has {quantity} tickets. Give back at most so many, or leave the quantity out for all of them."""
+
+    code = "more-than-reserved"
+    quantity: int
+
+
+class TooManyParts(Refusal):
+    """Parts of this reservation were given back {limit} times, and no more often. Give back all of it, or none."""
+
+    code = "too-many-parts"
+    limit: int
+
+
 class NotPayable(Refusal):
     """This reservation is {reservation_status} already and can't be paid. Read it again to see how it stands."""
 

@@ -154,6 +154,24 @@ class TicketsSold(DomainEvent, frozen=True, kw_only=True):
     currency: str
 
 
+class TicketsReduced(DomainEvent, frozen=True, kw_only=True):
+    """`quantity` tickets of a purchase are for sale again, and `quantity_left` of it stay held or sold, as they were.
+
+    `refund_due_minor` is what was paid for those given back; 0 when nothing was paid.
+    """
+
+    TOPIC: ClassVar[str] = "TicketsReduced"
+
+    reservation_id: UUID
+    buyer_id: UUID
+    ticket_type_id: UUID
+    quantity: int
+    quantity_left: int
+    was: Literal["held", "sold"]
+    refund_due_minor: int
+    currency: str
+
+
 class TicketsReleased(DomainEvent, frozen=True, kw_only=True):
     """Tickets are for sale again; `was` tells whether they were held or sold before.
 

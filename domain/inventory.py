@@ -1,7 +1,8 @@
 """Who has which tickets of an event right now: stock, open holds and buyers."""
 
+from collections.abc import Iterator
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -40,6 +41,10 @@ class Hold(msgspec.Struct, frozen=True, array_like=True, gc=False):
     quantity: int
     hold_expires_at: datetime
     reservation_version: int = 1
+
+    def changed(self, **facts: Any) -> "Hold":
+        """The hold after one more domain event of its reservation."""
+        return msgspec.structs.replace(self, **facts, reservation_version=self.reservation_version + 1)
 
 
 class Buyer(msgspec.Struct, array_like=True, gc=False):
@@ -91,6 +96,13 @@ class Stock:
     @property
     def available(self) -> int:
         return self.capacity - self.withheld - self.taken
+
+    def due_holds(self, at: datetime) -> Iterator[UUID]:
+        """Reservations whose hold is over, oldest deadline first."""
+        for hold_expires_at, reservation_id in self.deadlines:
+            if hold_expires_at > at:
+                return
+            yield reservation_id
 
     def next_hold_ends_at(self, at: datetime) -> datetime | None:
         """When the first hold ends that is not over yet; None when there is none."""

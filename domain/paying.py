@@ -51,8 +51,8 @@ def pay(command: PayReservation, read: Read, at: datetime) -> Decision:
         reservation_id=reservation.id,
         buyer_id=placed.buyer_id,
         ticket_type_id=placed.ticket_type_id,
-        quantity=placed.quantity,
-        amount_minor=placed.amount_minor,
+        quantity=record.quantity,
+        amount_minor=record.amount_minor,
         currency=placed.currency,
     )
     paid = draft.add(
@@ -60,7 +60,7 @@ def pay(command: PayReservation, read: Read, at: datetime) -> Decision:
         reservation.id,
         reservation.version,
         event_id=event.id,
-        amount_minor=placed.amount_minor,
+        amount_minor=record.amount_minor,
         currency=placed.currency,
         payment_reference=command.payment_reference,
         idempotency=command.idempotency,
@@ -95,7 +95,7 @@ def extend(command: ExtendReservation, read: Read, at: datetime) -> Decision:
         reservation_id=reservation.id,
         buyer_id=record.placed.buyer_id,
         ticket_type_id=record.placed.ticket_type_id,
-        quantity=record.placed.quantity,
+        quantity=record.quantity,
         hold_expires_at=hold_expires_at,
     )
     extended = draft.add(

@@ -38,6 +38,21 @@ class ReservationExtended(DomainEvent, frozen=True, kw_only=True):
     hold_expires_at: datetime
 
 
+class ReservationReduced(DomainEvent, frozen=True, kw_only=True):
+    """Part of it was given back: `quantity` tickets are left, for `amount_minor` in all.
+
+    `refund_due_minor` is what was paid for those given back; 0 when nothing was paid.
+    """
+
+    TOPIC: ClassVar[str] = "ReservationReduced"
+
+    event_id: UUID
+    quantity: int
+    amount_minor: int
+    refund_due_minor: int
+    currency: str
+
+
 class ReservationPaid(DomainEvent, frozen=True, kw_only=True):
     TOPIC: ClassVar[str] = "ReservationPaid"
 
@@ -71,6 +86,25 @@ class ReservationRecord(NamedTuple):
     paid: ReservationPaid | None = None
     ended: ReservationExpired | ReservationCancelled | None = None
     extended: ReservationExtended | None = None
+    reduced: ReservationReduced | None = None
+
+    @property
+    def quantity(self) -> int:
+        """Its tickets, without those that were given back while it went on."""
+        return self.reduced.quantity if self.reduced else self.placed.quantity
+
+    @property
+    def amount_minor(self) -> int:
+        """The price of these tickets."""
+        return self.reduced.amount_minor if self.reduced else self.placed.amount_minor
+
+    @property
+    def refund_due_minor(self) -> int:
+        """What was paid for all tickets that were given back, at once or in parts."""
+        if self.paid is None:
+            return 0
+        last_minor = self.ended.refund_due_minor if isinstance(self.ended, ReservationCancelled) else 0
+        return self.paid.amount_minor - self.amount_minor + last_minor
 
     @property
     def hold_expires_at(self) -> datetime:
@@ -107,6 +141,8 @@ class Reservation(Aggregate):
                 self.record = self.record._replace(paid=domain_event)
             case ReservationExtended():
                 self.record = self.record._replace(extended=domain_event)
+            case ReservationReduced():
+                self.record = self.record._replace(reduced=domain_event)
             case ReservationExpired() | ReservationCancelled():
                 self.record = self.record._replace(ended=domain_event)
             case _:

@@ -130,7 +130,7 @@ def _in_stock(
     )
     if available >= quantity:
         return due
-    for reservation_id in event.due_holds_of_type(ticket_type_id, at):
+    for reservation_id in stock.due_holds(at):
         if reservation_id in taken_back:
             continue
         due[reservation_id] = None

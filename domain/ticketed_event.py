@@ -1,6 +1,6 @@
 """An event that people attend: the inventory folded from its domain events."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple, Self, cast
 from uuid import UUID
@@ -23,6 +23,7 @@ from domain.event_facts import (
     SalesWindow,
     SalesWindowChanged,
     TicketsHeld,
+    TicketsReduced,
     TicketsReleased,
     TicketsReturned,
     TicketsSold,
@@ -164,13 +165,6 @@ class TicketedEvent(KeptAggregate):
         buyer = self.buyers.get(buyer_id)
         return buyer.tickets if buyer else 0
 
-    def due_holds_of_type(self, ticket_type_id: UUID, at: datetime) -> Iterator[UUID]:
-        """Reservations of one ticket type whose hold is over, oldest deadline first."""
-        for hold_expires_at, reservation_id in self.stock[ticket_type_id].deadlines:
-            if hold_expires_at > at:
-                return
-            yield reservation_id
-
     def first_hold_ends_at(self, but: Collection[UUID] = ()) -> datetime | None:
         """When the first of the open holds ends, due ones included, but for those of some reservations."""
         firsts = (next((ends_at for ends_at, i in s.deadlines if i not in but), None) for s in self.stock.values())
@@ -190,8 +184,11 @@ class TicketedEvent(KeptAggregate):
                 self._sell(domain_event)
             case TicketsReleased():
                 self._release(domain_event)
-            case HoldExtended():
-                self._extend(domain_event)
+            case HoldExtended(reservation_id=reservation_id, hold_expires_at=hold_expires_at):
+                hold = self._close_hold(reservation_id)
+                self.open_hold(reservation_id, hold.changed(hold_expires_at=hold_expires_at))
+            case TicketsReduced():
+                self._reduce(domain_event)
             case (
                 EventDetailsChanged()
                 | CapacityChanged()
@@ -277,10 +274,14 @@ class TicketedEvent(KeptAggregate):
         if not buyer.tickets:
             del self.buyers[released.buyer_id]
 
-    def _extend(self, extended: HoldExtended) -> None:
-        hold = self._close_hold(extended.reservation_id)
-        later = {"hold_expires_at": extended.hold_expires_at, "reservation_version": hold.reservation_version + 1}
-        self.open_hold(extended.reservation_id, msgspec.structs.replace(hold, **later))
+    def _reduce(self, reduced: TicketsReduced) -> None:
+        stock = self.stock[reduced.ticket_type_id]
+        if hold := self.holds.get(reduced.reservation_id):
+            stock.held -= reduced.quantity
+            self.holds[reduced.reservation_id] = hold.changed(quantity=reduced.quantity_left)
+        else:
+            stock.sold -= reduced.quantity
+        self.buyers[reduced.buyer_id].tickets -= reduced.quantity
 
     def open_hold(self, reservation_id: UUID, hold: Hold) -> Stock:
         """Keep a hold in the order of its deadline; returns its stock, whose counts are the caller's."""

@@ -77,6 +77,8 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "hold-expired": ProblemType(409, "Hold expired", domain.HoldExpired(_SOME_INSTANT)),
     "extension-not-offered": ProblemType(409, "No extension offered", domain.ExtensionNotOffered(_SOME_INSTANT)),
     "not-extendable": ProblemType(409, "Not extendable", domain.NotExtendable("paid")),
+    "more-than-reserved": ProblemType(409, "More than reserved", domain.MoreThanReserved(2)),
+    "too-many-parts": ProblemType(409, "Too many parts", domain.TooManyParts(15)),
     "not-payable": ProblemType(409, "Not payable", domain.NotPayable("cancelled")),
     "changed-meanwhile": ProblemType(412, "Changed meanwhile", domain.ChangedMeanwhile(13)),
     "capacity-below-taken": ProblemType(409, "Capacity below taken", domain.CapacityBelowTaken(_SOME_ID, 120)),

@@ -9,7 +9,7 @@ from accounts.tokens import Account
 from api.docs.example_values import shown
 from api.http.cursors import Cursor, after_cursor, page_json
 from api.http.idempotency_keys import IdempotencyKey, idempotency_of
-from api.http.inputs import USUAL_PAGE, Cancellation, Id, PageLimit
+from api.http.inputs import USUAL_PAGE, Id, PageLimit
 from api.http.json_bodies import StrictJsonRoute
 from api.http.problems import COMMAND_FAILURES, refusals
 from api.http.ready_json import encode, ready_json
@@ -24,6 +24,7 @@ from api.reservations.schemas import (
     NewReservation,
     Payment,
     ReservationAnswer,
+    ReservationCancellation,
     ReservationPage,
     json_of,
     render,
@@ -37,6 +38,7 @@ from domain.errors import (
     HoldExpired,
     IdempotencyKeyReused,
     LimitPerBuyer,
+    MoreThanReserved,
     NotExtendable,
     NotPayable,
     ReservationNotFound,
@@ -45,6 +47,7 @@ from domain.errors import (
     SoldOut,
     TicketTypeNotFound,
     TicketTypeRequired,
+    TooManyParts,
 )
 from domain.reservation import ReservationRecord, Status
 from eventstore.writing.group_transaction import Outcome
@@ -200,7 +203,15 @@ async def extend_reservation(
     response_model=ReservationAnswer,
     responses={
         200: {"headers": POSITION_DOCUMENTED | REPLAYED_DOCUMENTED, **shown(**AS_CANCELLED)},
-        **refusals(IdempotencyKeyReused, ReservationNotFound, HoldExpired, EventEnded, *COMMAND_FAILURES),
+        **refusals(
+            IdempotencyKeyReused,
+            ReservationNotFound,
+            HoldExpired,
+            EventEnded,
+            MoreThanReserved,
+            TooManyParts,
+            *COMMAND_FAILURES,
+        ),
     },
 )
 async def cancel_reservation(
@@ -208,17 +219,25 @@ async def cancel_reservation(
     account: CurrentAccount,
     services: TheServices,
     request_id: RequestId,
-    cancellation: Cancellation | None = None,
+    cancellation: ReservationCancellation | None = None,
     key: IdempotencyKey = None,
 ) -> Response:
-    """Give tickets back: a hold while it lasts, paid ones until the event ends, with the refund due recorded."""
+    """Give tickets back: a hold while it lasts, paid ones until the event ends, with the refund due recorded.
+
+    With a `quantity`, so many of its tickets; the others stay as they are. What stays costs its share of the amount,
+    rounded down to a minor unit, and the rest is refunded: in the end, what was paid. 15 parts at the most.
+    """
+    quantity = cancellation.quantity if cancellation else None
     route = "POST /reservations/{reservation_id}/cancel"
     command = CancelReservation(
         event_id=await _event_of(reservation_id, account, services),
         request_id=request_id,
         actor=account.actor,
-        idempotency=idempotency_of(key, account.account_id, route, (reservation_id,)),
+        idempotency=idempotency_of(
+            key, account.account_id, route, (reservation_id,), None if quantity is None else cancellation
+        ),
         reservation_id=reservation_id,
+        quantity=quantity,
     )
     outcome = await services.commands.submit(command)
     return written(outcome, _json(outcome))

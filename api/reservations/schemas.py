@@ -50,6 +50,15 @@ class Extension(Body):
     """Extending a hold needs no fields and takes none; the body may be left out."""
 
 
+class ReservationCancellation(Body):
+    """All tickets are given back unless a quantity is named; the body may be left out."""
+
+    quantity: Annotated[
+        Annotated[int, Field(ge=1, le=MOST_TICKETS_AT_ONCE)] | None,
+        Field(description="How many of its tickets to give back. Null or left out: all that it has."),
+    ] = None
+
+
 AS_PAID = {"status": "paid", "paid_at": "2030-05-01T19:29:00Z", "payment_reference": "invoice 17"}
 AS_CANCELLED = {"status": "cancelled", "cancelled_at": "2030-05-01T19:29:30Z", "cancel_reason": "buyer"}
 
@@ -60,7 +69,7 @@ class ReservationAnswer(BaseModel):
     id: Annotated[UUID, Field(examples=[SOME_RESERVATION])]
     event_id: UUID
     ticket_type_id: UUID
-    quantity: int
+    quantity: Annotated[int, Field(description="Without the tickets that were given back as a part of it.")]
     status: Status
     amount_minor: Annotated[int, Field(description="The price of all its tickets, in the currency's minor unit.")]
     currency: str
@@ -72,7 +81,7 @@ class ReservationAnswer(BaseModel):
     expired_at: Instant | None
     cancelled_at: Instant | None
     cancel_reason: CancelReason | None
-    refund_due_minor: Annotated[int, Field(description="What was paid, once that is cancelled; else 0.")]
+    refund_due_minor: Annotated[int, Field(description="What was paid for tickets given back, all or a part; else 0.")]
 
 
 # From a row of the projections.
@@ -81,15 +90,15 @@ render = renderer(ReservationAnswer, id="reservation_id")
 
 def json_of(record: ReservationRecord) -> bytes:
     """A `ReservationAnswer` as its own domain events tell it, as ready JSON."""
-    placed, paid, ended, extended = record
+    placed, paid, ended, extended, _ = record
     cancelled = ended if isinstance(ended, ReservationCancelled) else None
     answer = {
         "id": placed.originator_id,
         "event_id": placed.event_id,
         "ticket_type_id": placed.ticket_type_id,
-        "quantity": placed.quantity,
+        "quantity": record.quantity,
         "status": record.status,
-        "amount_minor": placed.amount_minor,
+        "amount_minor": record.amount_minor,
         "currency": placed.currency,
         "hold_expires_at": record.hold_expires_at,
         "placed_at": placed.timestamp,
@@ -99,7 +108,7 @@ def json_of(record: ReservationRecord) -> bytes:
         "expired_at": ended.timestamp if isinstance(ended, ReservationExpired) else None,
         "cancelled_at": cancelled.timestamp if cancelled else None,
         "cancel_reason": cancelled.reason if cancelled else None,
-        "refund_due_minor": cancelled.refund_due_minor if cancelled else 0,
+        "refund_due_minor": record.refund_due_minor,
     }
     return encode(answer)
 

@@ -21,6 +21,7 @@ from domain.event_facts import (
     PriceChanged,
     SalesWindowChanged,
     TicketsHeld,
+    TicketsReduced,
     TicketsReleased,
     TicketsReturned,
     TicketsSold,
@@ -109,6 +110,8 @@ def what_happened(domain_events: list[Any], names: dict[UUID, str]) -> str:
                 said[f"{names[it.ticket_type_id]} withheld"] = it.quantity
             case TicketsReturned():
                 said[f"{names[it.ticket_type_id]} back on sale"] = it.quantity
+            case TicketsReduced():
+                said[f"{names[it.ticket_type_id]} given back as a part"] = it.quantity
             case TicketsReleased():
                 words = f"{names[it.ticket_type_id]} {RELEASED[it.reason]}"
                 said[words] = said.get(words, 0) + it.quantity

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.domain_event import DomainEvent
-from domain.event_facts import HoldExtended, TicketsHeld, TicketsReleased, TicketsSold
+from domain.event_facts import HoldExtended, TicketsHeld, TicketsReduced, TicketsReleased, TicketsSold
 
 
 class SalesSum:
@@ -35,6 +35,11 @@ def _sold(total: SalesSum, it: TicketsSold) -> None:
     total.revenue_minor += it.amount_minor
 
 
+def _reduced(total: SalesSum, it: TicketsReduced) -> None:
+    total.released["buyer"] += it.quantity
+    total.refunds_due_minor += it.refund_due_minor
+
+
 def _released(total: SalesSum, it: TicketsReleased) -> None:
     total.released[it.reason] += it.quantity
     total.refunds_due_minor += it.refund_due_minor
@@ -44,5 +49,6 @@ SUMMED: dict[type[DomainEvent], Callable[[SalesSum, Any], None]] = {
     TicketsHeld: _held,
     HoldExtended: _extended,
     TicketsSold: _sold,
+    TicketsReduced: _reduced,
     TicketsReleased: _released,
 }

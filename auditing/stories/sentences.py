@@ -8,12 +8,12 @@ from auditing.replay.formatting import money, span, taken, tickets
 from auditing.stories.shortage import Since
 from domain.domain_event import SYSTEM
 from domain.errors import spoken
-from domain.event_facts import HoldExtended, TicketsHeld, TicketsReleased, TicketsSold
+from domain.event_facts import HoldExtended, TicketsHeld, TicketsReduced, TicketsReleased, TicketsSold
 from eventstore.writing.refused_attempts import RefusedAttempt
 from projections.tables.events import EventRow
 from projections.tables.ticket_types import TicketTypeRow
 
-OfPurchase = TicketsHeld | HoldExtended | TicketsSold | TicketsReleased
+OfPurchase = TicketsHeld | HoldExtended | TicketsReduced | TicketsSold | TicketsReleased
 
 ATTEMPTS = {
     "ReserveTickets": "Refused",
@@ -64,6 +64,9 @@ def of_domain_event(
             told = f"{what} {were} confirmed by {who}, free of charge"
         case TicketsSold():
             told = f"{what} {were} paid by {who}, {money(it.amount_minor, it.currency)} in all"
+        case TicketsReduced():
+            told = f"{who} gave {what} back that {were} {'held' if it.was == 'held' else 'paid'} and kept "
+            told += f"{it.quantity_left:,}, and {_refund(it)}"
         case TicketsReleased(reason="expired"):
             deadline = f"by {spoken(held.hold_expires_at)}" if held else "in time"
             they = "it" if it.quantity == 1 else "they"
@@ -101,7 +104,7 @@ def _why(released: TicketsReleased, cancelled: Since | None) -> str:
     return " because the event was cancelled" + (f" at position {cancelled.position:,}" if cancelled else "")
 
 
-def _refund(released: TicketsReleased) -> str:
+def _refund(released: TicketsReleased | TicketsReduced) -> str:
     if released.refund_due_minor:
         return f"a refund of {money(released.refund_due_minor, released.currency)} is due"
     return "nothing had been paid" if released.was == "held" else "nothing is to be refunded"
@@ -209,6 +212,8 @@ REASONS: dict[str, Callable[[Situation], str]] = {
     "hold-expired": _hold_expired,
     "extension-not-offered": _always("the organiser offered no more time to pay"),
     "not-extendable": _not_payable,
+    "more-than-reserved": lambda it: f"the reservation had {it.facts.get('quantity', 0):,} tickets, fewer than that",
+    "too-many-parts": _always("parts of the reservation had been given back as often as they may be"),
     "not-payable": _not_payable,
     "changed-meanwhile": _changed_meanwhile,
     "capacity-below-taken": _below_taken,

@@ -11,7 +11,7 @@ from auditing.replay.catalogue_rows import CatalogueRows
 from auditing.stories import sentences
 from auditing.stories.sentences import OfPurchase, Situation
 from auditing.stories.shortage import Shortage, Since
-from domain.event_facts import EventCancelled, HoldExtended, TicketsHeld
+from domain.event_facts import EventCancelled, HoldExtended, TicketsHeld, TicketsReduced
 from eventstore.reading import Recorded
 from eventstore.writing.refused_attempts import RefusedAttempt
 from projections.tables.ticket_types import TicketTypeRow
@@ -93,7 +93,7 @@ class StoryWriter:
         if course and isinstance(it, HoldExtended):
             longer = msgspec.structs.replace(course.held, hold_expires_at=it.hold_expires_at)
             self._courses[it.reservation_id] = course._replace(held=longer)
-        elif course and not isinstance(it, TicketsHeld):
+        elif course and not isinstance(it, TicketsHeld | TicketsReduced):
             self._courses[it.reservation_id] = course._replace(ended_since=since)
         ticket_type = self._rows.ticket_type(it.ticket_type_id)
         assert ticket_type is not None  # noqa: S101 - its tickets were just counted

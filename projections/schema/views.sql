@@ -21,8 +21,8 @@ COMMENT ON COLUMN sales_by_hour.returned IS 'Of those cancelled: the ones that h
 COMMENT ON COLUMN sales_by_hour.tickets_placed IS 'Tickets of the reservations placed.';
 COMMENT ON COLUMN sales_by_hour.tickets_paid IS 'Tickets of the reservations paid.';
 COMMENT ON COLUMN sales_by_hour.tickets_expired IS 'Tickets of the reservations expired.';
-COMMENT ON COLUMN sales_by_hour.tickets_cancelled IS 'Tickets of the reservations cancelled.';
-COMMENT ON COLUMN sales_by_hour.tickets_returned IS 'Tickets of the reservations returned.';
+COMMENT ON COLUMN sales_by_hour.tickets_cancelled IS 'Tickets of the reservations cancelled, and those given back as a part of one.';
+COMMENT ON COLUMN sales_by_hour.tickets_returned IS 'Of these tickets: the ones that had been paid before.';
 COMMENT ON COLUMN sales_by_hour.revenue_minor IS 'What was paid in the hour, in the minor unit of the currency (cents).';
 COMMENT ON COLUMN sales_by_hour.refunds_minor IS 'What became due to be paid back, in the minor unit of the currency.';
 COMMENT ON COLUMN sales_by_hour.currency IS 'ISO 4217, such as EUR: that of the ticket type; XXX where tickets are free and no currency was said.';
@@ -48,8 +48,8 @@ COMMENT ON COLUMN sales_by_day.returned IS 'Of those cancelled: the ones that ha
 COMMENT ON COLUMN sales_by_day.tickets_placed IS 'Tickets of the reservations placed.';
 COMMENT ON COLUMN sales_by_day.tickets_paid IS 'Tickets of the reservations paid.';
 COMMENT ON COLUMN sales_by_day.tickets_expired IS 'Tickets of the reservations expired.';
-COMMENT ON COLUMN sales_by_day.tickets_cancelled IS 'Tickets of the reservations cancelled.';
-COMMENT ON COLUMN sales_by_day.tickets_returned IS 'Tickets of the reservations returned.';
+COMMENT ON COLUMN sales_by_day.tickets_cancelled IS 'Tickets of the reservations cancelled, and those given back as a part of one.';
+COMMENT ON COLUMN sales_by_day.tickets_returned IS 'Of these tickets: the ones that had been paid before.';
 COMMENT ON COLUMN sales_by_day.revenue_minor IS 'What was paid in the day, in the minor unit of the currency (cents).';
 COMMENT ON COLUMN sales_by_day.refunds_minor IS 'What became due to be paid back, in the minor unit of the currency.';
 COMMENT ON COLUMN sales_by_day.currency IS 'ISO 4217, such as EUR: that of the ticket type; XXX where tickets are free and no currency was said.';
@@ -114,7 +114,7 @@ COMMENT ON COLUMN funnel.ticket_type_id IS 'The kind of ticket: a row of the tab
 COMMENT ON COLUMN funnel.place IS 'The order of the steps, for charts: 1 to 5.';
 COMMENT ON COLUMN funnel.step IS 'reserved; then paid, expired (not paid in time) or cancelled (before it was paid); and refunded, which is paid and cancelled afterwards.';
 COMMENT ON COLUMN funnel.reservations IS 'Reservations that took this step so far. The refunded ones are among the paid ones, too.';
-COMMENT ON COLUMN funnel.tickets IS 'Tickets of these reservations.';
+COMMENT ON COLUMN funnel.tickets IS 'Tickets of these reservations; of a step back also those given back as a part of one.';
 COMMENT ON COLUMN funnel.rate IS 'reservations, as a part (0 to 1) of those that were ever reserved. Null while there are none.';
 
 CREATE VIEW organisers AS

@@ -32,6 +32,11 @@ LEFT JOIN (
                 UNION ALL
                 SELECT event_id, ticket_type_id, placed_at, -quantity FROM reservations
                 UNION ALL
+                SELECT r.event_id, r.ticket_type_id, placed_at, -part.quantity
+                FROM reductions AS part JOIN reservations AS r USING (reservation_id)
+                UNION ALL
+                SELECT event_id, ticket_type_id, reduced_at, quantity FROM reductions
+                UNION ALL
                 SELECT event_id, ticket_type_id, coalesce(expired_at, cancelled_at), quantity FROM reservations
                 WHERE status IN ('expired', 'cancelled')) AS steps) AS balance
     GROUP BY event_id, ticket_type_id
@@ -71,8 +76,8 @@ COMMENT ON COLUMN sales_by_local_day.returned IS 'Of those cancelled: the ones t
 COMMENT ON COLUMN sales_by_local_day.tickets_placed IS 'Tickets of the reservations placed.';
 COMMENT ON COLUMN sales_by_local_day.tickets_paid IS 'Tickets of the reservations paid.';
 COMMENT ON COLUMN sales_by_local_day.tickets_expired IS 'Tickets of the reservations expired.';
-COMMENT ON COLUMN sales_by_local_day.tickets_cancelled IS 'Tickets of the reservations cancelled.';
-COMMENT ON COLUMN sales_by_local_day.tickets_returned IS 'Tickets of the reservations returned.';
+COMMENT ON COLUMN sales_by_local_day.tickets_cancelled IS 'Tickets of the reservations cancelled, and those given back as a part of one.';
+COMMENT ON COLUMN sales_by_local_day.tickets_returned IS 'Of these tickets: the ones that had been paid before.';
 COMMENT ON COLUMN sales_by_local_day.revenue_minor IS 'What was paid in the day, in the minor unit of the currency (cents).';
 COMMENT ON COLUMN sales_by_local_day.refunds_minor IS 'What became due to be paid back, in the minor unit of the currency.';
 COMMENT ON COLUMN sales_by_local_day.currency IS 'ISO 4217, such as EUR: that of the ticket type; XXX where tickets are free and no currency was said.';

@@ -17,6 +17,7 @@ from domain.event_facts import (
     PriceChanged,
     SalesWindowChanged,
     TicketsHeld,
+    TicketsReduced,
     TicketsReleased,
     TicketsReturned,
     TicketsSold,
@@ -29,6 +30,7 @@ from domain.reservation import (
     ReservationExtended,
     ReservationPaid,
     ReservationPlaced,
+    ReservationReduced,
 )
 from projections.tables.table import Table
 
@@ -37,6 +39,7 @@ from projections.tables.table import Table
 EVENT_SIDES: dict[type[DomainEvent], type[DomainEvent]] = {
     ReservationPlaced: TicketsHeld,
     ReservationExtended: HoldExtended,
+    ReservationReduced: TicketsReduced,
     ReservationPaid: TicketsSold,
     ReservationExpired: TicketsReleased,
     ReservationCancelled: TicketsReleased,

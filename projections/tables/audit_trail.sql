@@ -10,7 +10,7 @@ CREATE TABLE audit_trail (
     request_id     uuid        NOT NULL,
     recorded_at    timestamptz NOT NULL
 );
-COMMENT ON TABLE audit_trail IS 'One row per step, in the order of the history: the index to look through. A step of a reservation is told in two streams: its row is the domain event of the reservation''s stream, and the event''s own (TicketsHeld, HoldExtended, TicketsSold, TicketsReleased) stands in the history at the position before. What else a domain event says stands there, too.';
+COMMENT ON TABLE audit_trail IS 'One row per step, in the order of the history: the index to look through. A step of a reservation is told in two streams: its row is the domain event of the reservation''s stream, and the event''s own (TicketsHeld, HoldExtended, TicketsSold, TicketsReduced, TicketsReleased) stands in the history at the position before. What else a domain event says stands there, too.';
 COMMENT ON COLUMN audit_trail.position IS 'The place in the history. Where one is left out, the next row is about a reservation, and the event''s own domain event of the same step stands there.';
 COMMENT ON COLUMN audit_trail.version IS 'The place in the stream of the reservation, or else of the event: 1, 2, 3 …';
 COMMENT ON COLUMN audit_trail.type IS 'The type of the domain event, such as ReservationPlaced.';

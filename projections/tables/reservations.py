@@ -14,6 +14,7 @@ from domain.reservation import (
     ReservationExtended,
     ReservationPaid,
     ReservationPlaced,
+    ReservationReduced,
     Status,
 )
 from projections.tables.table import RowMissing, Table, one_per_stream
@@ -54,6 +55,10 @@ def fold(row: ReservationRow | None, reservation_id: UUID, position: int, domain
             return replace(row, status="paid", paid_at=at, payment_reference=reference, position=position)
         case ReservationExtended(hold_expires_at=hold_expires_at):
             return replace(row, hold_expires_at=hold_expires_at, extended_at=at, position=position)
+        case ReservationReduced(quantity=quantity, amount_minor=amount_minor, refund_due_minor=refund_due_minor):
+            refund_due_minor += row.refund_due_minor
+            left = {"quantity": quantity, "amount_minor": amount_minor, "refund_due_minor": refund_due_minor}
+            return replace(row, position=position, **left)
         case ReservationExpired():
             return replace(row, status="expired", expired_at=at, position=position)
         case ReservationCancelled(reason=reason, refund_due_minor=refund_due_minor):
@@ -62,7 +67,7 @@ def fold(row: ReservationRow | None, reservation_id: UUID, position: int, domain
                 status="cancelled",
                 cancelled_at=at,
                 cancel_reason=reason,
-                refund_due_minor=refund_due_minor,
+                refund_due_minor=row.refund_due_minor + refund_due_minor,
                 position=position,
             )
     raise AssertionError(f"reservations do not fold {domain_event!r}")
@@ -96,7 +101,14 @@ TABLE = Table(
     key="reservation_id",
     row=ReservationRow,
     changed_keys=dict.fromkeys(
-        (ReservationPlaced, ReservationExtended, ReservationPaid, ReservationExpired, ReservationCancelled),
+        (
+            ReservationPlaced,
+            ReservationExtended,
+            ReservationReduced,
+            ReservationPaid,
+            ReservationExpired,
+            ReservationCancelled,
+        ),
         one_per_stream,
     ),
     births=frozenset({ReservationPlaced}),

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import replace
 
-from domain.event_facts import TicketsHeld, TicketsReleased, TicketsSold
+from domain.event_facts import TicketsHeld, TicketsReduced, TicketsReleased, TicketsSold
 from projections.tables.table import Table
 
 Key = tuple[UUID, datetime, UUID]
@@ -61,21 +61,22 @@ def fold(row: SalesRow | None, key: Key, position: int, domain_event: Any) -> Sa
                 currency=domain_event.currency,
                 position=position,
             )
+        case TicketsReduced():
+            return _given_back(row, domain_event, position)
         case TicketsReleased():
-            return _cancelled(row, domain_event, position)
+            row = replace(row, cancelled=row.cancelled + 1, returned=row.returned + (domain_event.was == "sold"))
+            return _given_back(row, domain_event, position)
     raise AssertionError(f"sales do not fold {domain_event!r}")
 
 
-def _cancelled(row: SalesRow, released: TicketsReleased, position: int) -> SalesRow:
-    was_paid = released.was == "sold"
+def _given_back(row: SalesRow, tickets: TicketsReleased | TicketsReduced, position: int) -> SalesRow:
+    returned = tickets.quantity if tickets.was == "sold" else 0
     return replace(
         row,
-        cancelled=row.cancelled + 1,
-        returned=row.returned + was_paid,
-        tickets_cancelled=row.tickets_cancelled + released.quantity,
-        tickets_returned=row.tickets_returned + was_paid * released.quantity,
-        refunds_minor=row.refunds_minor + released.refund_due_minor,
-        currency=released.currency,
+        tickets_cancelled=row.tickets_cancelled + tickets.quantity,
+        tickets_returned=row.tickets_returned + returned,
+        refunds_minor=row.refunds_minor + tickets.refund_due_minor,
+        currency=tickets.currency,
         position=position,
     )
 
@@ -107,7 +108,7 @@ TABLE = Table(
     name="sales_by_minute",
     key=("event_id", "minute", "ticket_type_id"),
     row=SalesRow,
-    changed_keys=dict.fromkeys((TicketsHeld, TicketsSold, TicketsReleased), _its_minute),
+    changed_keys=dict.fromkeys((TicketsHeld, TicketsSold, TicketsReduced, TicketsReleased), _its_minute),
     births=frozenset(),
     fold=fold,
     stream="event_id",

@@ -19,8 +19,8 @@ CREATE TABLE sales_by_minute (
     currency          text,
     position          bigint      NOT NULL CHECK (position >= 1),
     PRIMARY KEY (event_id, minute, ticket_type_id),
-    CHECK (placed + paid + expired + cancelled >= 1),
-    CHECK ((currency IS NULL) = (paid + expired + cancelled = 0))
+    CHECK (placed + paid + expired + tickets_cancelled >= 1),
+    CHECK ((currency IS NULL) = (paid + expired + tickets_cancelled = 0))
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE sales_by_minute IS 'One row per event, minute and ticket type in which anything was reserved, paid or given back. Each step counts in the minute in which it was recorded: a reservation placed at 12:00 and paid at 12:01 counts in both.';
 COMMENT ON COLUMN sales_by_minute.event_id IS 'The event: a row of the table events.';
@@ -34,8 +34,8 @@ COMMENT ON COLUMN sales_by_minute.returned IS 'Of those cancelled: the ones that
 COMMENT ON COLUMN sales_by_minute.tickets_placed IS 'Tickets of the reservations placed.';
 COMMENT ON COLUMN sales_by_minute.tickets_paid IS 'Tickets of the reservations paid.';
 COMMENT ON COLUMN sales_by_minute.tickets_expired IS 'Tickets of the reservations expired.';
-COMMENT ON COLUMN sales_by_minute.tickets_cancelled IS 'Tickets of the reservations cancelled.';
-COMMENT ON COLUMN sales_by_minute.tickets_returned IS 'Tickets of the reservations returned.';
+COMMENT ON COLUMN sales_by_minute.tickets_cancelled IS 'Tickets of the reservations cancelled, and those given back as a part of one.';
+COMMENT ON COLUMN sales_by_minute.tickets_returned IS 'Of these tickets: the ones that had been paid before.';
 COMMENT ON COLUMN sales_by_minute.revenue_minor IS 'What was paid, in the minor unit of the currency (cents). Numeric, since so much may be paid in one minute that no bigint holds it.';
 COMMENT ON COLUMN sales_by_minute.refunds_minor IS 'What became due to be paid back, in the minor unit of the currency.';
 COMMENT ON COLUMN sales_by_minute.currency IS 'ISO 4217, such as EUR; XXX where tickets are free and no currency was said. Null where reservations were only placed: no money was spoken of. The ticket type knows it always.';

@@ -13,6 +13,7 @@ from domain.event_facts import (
     HoldExtended,
     PriceChanged,
     TicketsHeld,
+    TicketsReduced,
     TicketsReleased,
     TicketsReturned,
     TicketsSold,
@@ -62,9 +63,9 @@ def fold(row: TicketTypeRow | None, ticket_type_id: UUID, position: int, domain_
             return replace(row, position=position)
         case TicketsSold(quantity=quantity):
             return replace(row, reserved=row.reserved - quantity, paid=row.paid + quantity, position=position)
-        case TicketsReleased(quantity=quantity, was="held"):
+        case TicketsReleased(quantity=quantity, was="held") | TicketsReduced(quantity=quantity, was="held"):
             return replace(row, reserved=row.reserved - quantity, position=position)
-        case TicketsReleased(quantity=quantity):
+        case TicketsReleased(quantity=quantity) | TicketsReduced(quantity=quantity):
             return replace(row, paid=row.paid - quantity, position=position)
         case CapacityChanged(capacity=capacity):
             return replace(row, capacity=capacity, position=position)
@@ -115,6 +116,7 @@ TABLE = Table(
         TicketsHeld: _named,
         HoldExtended: _named,
         TicketsSold: _named,
+        TicketsReduced: _named,
         TicketsReleased: _named,
     },
     births=frozenset({EventCreated, TicketTypeAdded}),

@@ -17,7 +17,7 @@ from domain.commands import (
     WithdrawReservation,
 )
 from domain.domain_event import SYSTEM, Idempotency
-from domain.event_facts import HoldExtended, TicketsHeld, TicketsReleased, TicketsSold
+from domain.event_facts import HoldExtended, TicketsHeld, TicketsReduced, TicketsReleased, TicketsSold
 from domain.inventory import TicketType
 from domain.reservation import (
     ReservationCancelled,
@@ -25,6 +25,7 @@ from domain.reservation import (
     ReservationExtended,
     ReservationPaid,
     ReservationPlaced,
+    ReservationReduced,
 )
 from tests.domain.builders import (
     ADMIN,
@@ -164,6 +165,29 @@ class Purchase(NamedTuple):
                 idempotency=idempotency,
             ),
         )
+
+    def reduced(
+        self, by: int, at: datetime = NOON, *, refund_due_minor: int = 0, was_paid: bool = False, **more: Any
+    ) -> tuple[TicketsReduced, ReservationReduced]:
+        """So many tickets were given back; what comes after is of the purchase with `less`."""
+        left, refund = self.less(by), self._refund(refund_due_minor)
+        was: Any = "sold" if was_paid or refund_due_minor else "held"
+        tickets = self._tickets() | {"quantity": by}
+        return (
+            TicketsReduced(**about(at, self.buyer), **tickets, **refund, quantity_left=left.quantity, was=was),
+            ReservationReduced(
+                **about(at, self.buyer, self.reservation_id),
+                event_id=CONCERT,
+                quantity=left.quantity,
+                amount_minor=left.amount_minor,
+                **refund,
+                **more,
+            ),
+        )
+
+    def less(self, by: int) -> "Purchase":
+        """The purchase without so many tickets."""
+        return self._replace(quantity=self.quantity - by)
 
     def expired(self, at: datetime = HOLD_OVER) -> tuple[TicketsReleased, ReservationExpired]:
         return (

@@ -40,6 +40,13 @@ SELECT (placed_at AT TIME ZONE 'UTC')::date AS day, status, count(*) AS reservat
 FROM reservations GROUP BY day, status ORDER BY day DESC, status;
 """,
     ),
+    "reductions": Example(
+        "How often is only a part given back, and how much of it?",
+        """
+SELECT title, count(*) AS parts, sum(r.quantity) AS tickets, count(DISTINCT reservation_id) AS reservations
+FROM reductions AS r JOIN events USING (event_id) GROUP BY event_id, title ORDER BY tickets DESC LIMIT 20;
+""",
+    ),
     "sales_by_minute": Example(
         "What was sold on each day in Riga, less what was given back?",
         """

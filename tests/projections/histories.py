@@ -192,7 +192,9 @@ class BoxOffice:
             return RevokeReservation(**self.asked_by(organiser_id, event_id), reservation_id=reservation_id)
         if kind is CancelReservation:
             buyer_id = self.aggregates[reservation_id].record.placed.buyer_id
-            return CancelReservation(**self.asked_by(buyer_id, event_id), reservation_id=reservation_id)
+            quantity = self.random.choice((None, 1, 1, 2))
+            asked = self.asked_by(buyer_id, event_id)
+            return CancelReservation(**asked, reservation_id=reservation_id, quantity=quantity)
         return kind(event_id=event_id, request_id=self.new_id(), reservation_id=reservation_id)
 
     def asked_by(self, account_id: UUID, event_id: UUID) -> dict[str, Any]:

@@ -19,9 +19,11 @@ TABLES = {
     "ticket_types": (itemgetter("ticket_type_id"), "SELECT * FROM ticket_types"),
     "reservations": (itemgetter("reservation_id"), "SELECT * FROM reservations"),
     "sales_by_minute": (itemgetter("event_id", "minute", "ticket_type_id"), "SELECT * FROM sales_by_minute"),
+    "reductions": (itemgetter("position"), "SELECT * FROM reductions"),
     "capacity_changes": (itemgetter("ticket_type_id", "position"), "SELECT * FROM capacity_changes"),
     "audit_trail": (itemgetter("position"), "SELECT * FROM audit_trail"),
 }
+GIVEN_BACK = ("TicketsReduced", "TicketsReleased")
 COUNTS = ("placed", "paid", "expired", "cancelled", "returned")
 
 Shown = dict[str, dict[Any, dict[str, Any]]]
@@ -58,6 +60,7 @@ class Books:
         self.ticket_types: dict[Any, dict[str, Any]] = {}
         self.reservations: dict[Any, dict[str, Any]] = {}
         self.sales_by_minute: dict[Any, dict[str, Any]] = {}
+        self.reductions: dict[Any, dict[str, Any]] = {}
         self.capacity_changes: dict[Any, dict[str, Any]] = {}
         self.audit_trail: dict[Any, dict[str, Any]] = {}
 
@@ -66,7 +69,9 @@ class Books:
         if topic == "HoldExtended":
             self.ticket_types[it.ticket_type_id]["position"] = position
             return
-        of_purchase = topic in ("TicketsHeld", "TicketsSold", "TicketsReleased")
+        of_purchase = topic in ("TicketsHeld", "TicketsSold", "TicketsReduced", "TicketsReleased")
+        if topic == "TicketsReduced":
+            self.part(position, it)
         if not of_purchase:
             self.step(position, it)
         if topic.startswith("Reservation"):
@@ -80,6 +85,16 @@ class Books:
             self.programme(topic, it, position)
             changed = {"position": position, "changed_at": it.timestamp, "edition": it.originator_version}
             self.events[it.originator_id] |= changed
+
+    def part(self, position: int, it: Any) -> None:
+        names = ("reservation_id", "ticket_type_id", "buyer_id", "quantity", "refund_due_minor", "currency")
+        self.reductions[position] = {
+            **{name: getattr(it, name) for name in names},
+            "position": position,
+            "event_id": it.originator_id,
+            "reduced_at": it.timestamp,
+            "was_paid": it.was == "sold",
+        }
 
     def step(self, position: int, it: Any) -> None:
         of_reservation = it.TOPIC.startswith("Reservation")
@@ -113,9 +128,15 @@ class Books:
         if topic == "ReservationPaid":
             row["payment_reference"] = it.payment_reference
         if topic == "ReservationCancelled":
-            row["cancel_reason"], row["refund_due_minor"] = it.reason, it.refund_due_minor
+            row["cancel_reason"] = it.reason
+        if topic in ("ReservationReduced", "ReservationCancelled"):
+            row["refund_due_minor"] += it.refund_due_minor
+        row["position"] = position
+        if topic == "ReservationReduced":
+            row["quantity"], row["amount_minor"] = it.quantity, it.amount_minor
+            return
         verb = topic.removeprefix("Reservation").lower()
-        row[f"{verb}_at"], row["position"] = it.timestamp, position
+        row[f"{verb}_at"] = it.timestamp
         row["status"] = "reserved" if verb in ("placed", "extended") else verb
 
     def inventory(self, topic: str, it: Any, position: int) -> None:
@@ -131,11 +152,11 @@ class Books:
             self.capacity_step(row, it, position, withheld=more)
         if topic == "TicketsHeld":
             row["reserved"] += it.quantity
-        if topic == "TicketsSold" or (topic == "TicketsReleased" and it.was == "held"):
+        if topic == "TicketsSold" or (topic in GIVEN_BACK and it.was == "held"):
             row["reserved"] -= it.quantity
         if topic == "TicketsSold":
             row["paid"] += it.quantity
-        if topic == "TicketsReleased" and it.was == "sold":
+        if topic in GIVEN_BACK and it.was == "sold":
             row["paid"] -= it.quantity
 
     def capacity_step(self, ticket_type: dict[str, Any], it: Any, position: int, **step: int) -> None:
@@ -149,12 +170,13 @@ class Books:
         blank = dict.fromkeys((*COUNTS, *(f"tickets_{count}" for count in COUNTS), "revenue_minor", "refunds_minor"), 0)
         names = dict(zip(("event_id", "minute", "ticket_type_id"), key, strict=True))
         row = self.sales_by_minute.setdefault(key, names | blank | {"currency": None})
-        if topic == "TicketsReleased":
-            steps = ["expired" if it.reason == "expired" else "cancelled", *["returned"] * (it.was == "sold")]
+        if topic in GIVEN_BACK:
+            expired = topic == "TicketsReleased" and it.reason == "expired"
+            steps = ["expired" if expired else "cancelled", *["returned"] * (it.was == "sold")]
         else:
             steps = [{"TicketsHeld": "placed", "TicketsSold": "paid"}[topic]]
         for step in steps:
-            row[step] += 1
+            row[step] += topic != "TicketsReduced"
             row[f"tickets_{step}"] += it.quantity
         facts = it._as_dict()
         row["revenue_minor"] += facts.get("amount_minor", 0)

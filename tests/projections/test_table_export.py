@@ -131,6 +131,8 @@ def as_text(value: Any) -> str | None:
     """How CSV has it."""
     if value is None or value == "":
         return None
+    if isinstance(value, bool):
+        return "t" if value else "f"
     if isinstance(value, datetime):
         whole, _, fraction = value.isoformat(" ").removesuffix("+00:00").partition(".")
         return f"{whole}.{fraction}".rstrip("0").rstrip(".") + "+00" if fraction else f"{whole}+00"

@@ -144,9 +144,15 @@ async def test_any_sales_curve_ends_at_what_is_sold(database_url: str, commands:
         event = tables["events"][r["event_id"]]
         zone = ZoneInfo(event["time_zone"])
         starts_on = event["starts_at"].astimezone(zone).date()
-        for place, at in enumerate((r["paid_at"], r["cancelled_at"] if r["paid_at"] else None)):
+        parts = [
+            p for p in tables["reductions"].values() if p["reservation_id"] == r["reservation_id"] and p["was_paid"]
+        ]
+        steps = [(0, r["paid_at"], r["quantity"] + sum(part["quantity"] for part in parts))]
+        steps += [(1, r["cancelled_at"] if r["paid_at"] else None, r["quantity"])]
+        steps += [(1, part["reduced_at"], part["quantity"]) for part in parts]
+        for place, at, tickets in steps:
             if at is not None:
-                expected[r["event_id"], (starts_on - at.astimezone(zone).date()).days][place] += r["quantity"]
+                expected[r["event_id"], (starts_on - at.astimezone(zone).date()).days][place] += tickets
     counts = {(r["event_id"], r["days_before_start"]): [r["tickets_paid"], r["tickets_returned"]] for r in shown}
     assert counts == expected
     sold = {row["event_id"]: row["tickets_sold_so_far"] for row in shown}
@@ -204,7 +210,7 @@ def steps_of(it: Any, capacities: dict[Any, int]) -> Iterator[tuple[Any, int]]:
             capacities[it.ticket_type_id] = it.capacity
         case "TicketsHeld" | "TicketsWithheld":
             yield it.ticket_type_id, -it.quantity
-        case "TicketsReleased" | "TicketsReturned":
+        case "TicketsReduced" | "TicketsReleased" | "TicketsReturned":
             yield it.ticket_type_id, it.quantity
 
 

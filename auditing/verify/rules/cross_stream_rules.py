@@ -5,13 +5,14 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from domain.domain_event import DomainEvent
-from domain.event_facts import HoldExtended, TicketsHeld, TicketsReleased, TicketsSold
+from domain.event_facts import HoldExtended, TicketsHeld, TicketsReduced, TicketsReleased, TicketsSold
 from domain.reservation import (
     ReservationCancelled,
     ReservationExpired,
     ReservationExtended,
     ReservationPaid,
     ReservationPlaced,
+    ReservationReduced,
 )
 
 Facts = tuple[Any, ...]
@@ -43,6 +44,11 @@ PARTNERS: dict[tuple[type[DomainEvent], type[DomainEvent]], Pairing] = {
         ("event", "reservation", "actor", "amount", "currency"),
         attrgetter("originator_id", "reservation_id", "actor_id", "amount_minor", "currency"),
         attrgetter("event_id", "originator_id", "actor_id", "amount_minor", "currency"),
+    ),
+    (TicketsReduced, ReservationReduced): Pairing(
+        ("event", "reservation", "actor", "quantity", "refund", "currency"),
+        attrgetter("originator_id", "reservation_id", "actor_id", "quantity_left", "refund_due_minor", "currency"),
+        attrgetter("event_id", "originator_id", "actor_id", "quantity", "refund_due_minor", "currency"),
     ),
     (TicketsReleased, ReservationExpired): Pairing(
         ("event", "reservation", "actor", "reason", "refund"),

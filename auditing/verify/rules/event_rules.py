@@ -13,6 +13,7 @@ from domain.event_facts import (
     HoldExtended,
     PriceChanged,
     TicketsHeld,
+    TicketsReduced,
     TicketsReleased,
     TicketsReturned,
     TicketsSold,
@@ -26,6 +27,7 @@ OF_TICKET_TYPES = (
     TicketsHeld,
     HoldExtended,
     TicketsSold,
+    TicketsReduced,
     TicketsReleased,
     CapacityChanged,
     PriceChanged,
@@ -64,6 +66,8 @@ class EventRules:
                 return self._extended(event, it)
             case TicketsSold():
                 return self._sold_wrongly(event, it)
+            case TicketsReduced():
+                return self._reduced(event, it)
             case TicketsReleased():
                 return self._released(event, it)
             case EventCreated():
@@ -88,6 +92,9 @@ class EventRules:
             self._once_extended.discard(it.reservation_id)
         if isinstance(it, TicketsSold):
             self._sold[it.reservation_id] = tickets_of(it)
+        elif isinstance(it, TicketsReduced) and it.was == "sold":
+            buyer_id, ticket_type_id, quantity = self._sold[it.reservation_id]
+            self._sold[it.reservation_id] = (buyer_id, ticket_type_id, quantity - it.quantity)
         elif isinstance(it, TicketsReleased) and it.was == "sold":
             del self._sold[it.reservation_id]
 
@@ -145,6 +152,24 @@ class EventRules:
         price_minor = self._prices_minor.get(sold.reservation_id, offer.amount_minor)
         if (sold.amount_minor, sold.currency) != (price_minor * sold.quantity, offer.currency):
             yield Rule.AMOUNT_WRONG, f"{sold.quantity} tickets of {price_minor} are sold for {sold.amount_minor}."
+
+    def _reduced(self, event: TicketedEvent, reduced: TicketsReduced) -> Iterator[Broken]:
+        at, offer, refund_due_minor = reduced.timestamp, event.stock[reduced.ticket_type_id].offer, 0
+        hold = event.holds.get(reduced.reservation_id)
+        if reduced.was == "held":
+            has = tickets_of(hold) if hold else None
+            if hold and at >= hold.hold_expires_at:
+                yield Rule.CANCELLED_LATE, f"A hold is reduced at {at}; it was over at {hold.hold_expires_at}."
+        else:
+            has = self._sold.get(reduced.reservation_id)
+            refund_due_minor = self._prices_minor.get(reduced.reservation_id, offer.amount_minor) * reduced.quantity
+            if at >= event.details.ends_at:
+                yield Rule.AFTER_EVENT_ENDED, f"Tickets are given back at {at}, after the event."
+        all_of_it = (reduced.buyer_id, reduced.ticket_type_id, reduced.quantity + reduced.quantity_left)
+        if has != all_of_it or min(reduced.quantity, reduced.quantity_left) < 1:
+            yield Rule.NEVER_HELD, f"Tickets are given back of others than are {reduced.was} so."
+        if (reduced.refund_due_minor, reduced.currency) != (refund_due_minor, offer.currency):
+            yield Rule.AMOUNT_WRONG, f"The refund due is {reduced.refund_due_minor} instead of {refund_due_minor}."
 
     def _released(self, event: TicketedEvent, released: TicketsReleased) -> Iterator[Broken]:
         at, offer = released.timestamp, event.stock[released.ticket_type_id].offer

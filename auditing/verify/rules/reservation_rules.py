@@ -11,6 +11,7 @@ from domain.reservation import (
     ReservationPaid,
     ReservationPlaced,
     ReservationRecord,
+    ReservationReduced,
 )
 
 Broken = tuple[Rule, str]
@@ -38,6 +39,8 @@ class ReservationRules:
                 return paid_wrongly(record, it)
             case ReservationExtended():
                 return extended_wrongly(record, it)
+            case ReservationReduced():
+                return reduced_wrongly(record, it)
             case ReservationExpired():
                 return expired_wrongly(record, it)
             case ReservationCancelled():
@@ -52,6 +55,8 @@ class ReservationRules:
             self._record = self._record._replace(paid=it)
         elif self._record is not None and isinstance(it, ReservationExtended):
             self._record = self._record._replace(extended=it)
+        elif self._record is not None and isinstance(it, ReservationReduced):
+            self._record = self._record._replace(reduced=it)
         elif self._record is not None and isinstance(it, ReservationExpired | ReservationCancelled):
             self._record = self._record._replace(ended=it)
 
@@ -71,8 +76,8 @@ def paid_wrongly(record: ReservationRecord, paid: ReservationPaid) -> Iterator[B
         yield Rule.RESERVATION_LIFE, f"It is paid when it is {record.status}."
     if paid.timestamp >= record.hold_expires_at:
         yield Rule.PAID_LATE, f"It is paid at {paid.timestamp}; it could be until {record.hold_expires_at}."
-    if (paid.amount_minor, paid.currency) != (placed.amount_minor, placed.currency):
-        yield Rule.AMOUNT_WRONG, f"{paid.amount_minor} {paid.currency} are paid instead of {placed.amount_minor}."
+    if (paid.amount_minor, paid.currency) != (record.amount_minor, placed.currency):
+        yield Rule.AMOUNT_WRONG, f"{paid.amount_minor} {paid.currency} are paid instead of {record.amount_minor}."
 
 
 def extended_wrongly(record: ReservationRecord, extended: ReservationExtended) -> Iterator[Broken]:
@@ -83,6 +88,21 @@ def extended_wrongly(record: ReservationRecord, extended: ReservationExtended) -
         yield Rule.EXTENDED_LATE, f"It is extended at {extended.timestamp}; it was over at {record.hold_expires_at}."
     if extended.hold_expires_at <= record.hold_expires_at:
         yield Rule.HOLD_LENGTH, f"Extended, it ends at {extended.hold_expires_at}, not after {record.hold_expires_at}."
+
+
+def reduced_wrongly(record: ReservationRecord, reduced: ReservationReduced) -> Iterator[Broken]:
+    """What giving a part back breaks: as cancelling all of it; and what stays costs its share, the rest is refunded."""
+    if record.status not in ("reserved", "paid") or not 0 < reduced.quantity < record.quantity:
+        wrong = f"Of {record.quantity} tickets {reduced.quantity} are left when it is {record.status}."
+        yield Rule.RESERVATION_LIFE, wrong
+    if record.status == "reserved" and reduced.timestamp >= record.hold_expires_at:
+        yield Rule.CANCELLED_LATE, f"It is reduced at {reduced.timestamp}; it was over at {record.hold_expires_at}."
+    amount_minor = record.amount_minor * reduced.quantity // record.quantity
+    refund_due_minor = record.amount_minor - amount_minor if record.paid else 0
+    told = (reduced.amount_minor, reduced.refund_due_minor, reduced.currency)
+    if told != (amount_minor, refund_due_minor, record.placed.currency):
+        wrong = f"What is left costs {reduced.amount_minor} instead of {amount_minor}, with {told[1]} to refund."
+        yield Rule.AMOUNT_WRONG, wrong
 
 
 def expired_wrongly(record: ReservationRecord, expired: ReservationExpired) -> Iterator[Broken]:
@@ -101,6 +121,6 @@ def cancelled_wrongly(record: ReservationRecord, cancelled: ReservationCancelled
         yield Rule.RESERVATION_LIFE, f"It is cancelled when it is {record.status}."
     if record.status == "reserved" and cancelled.timestamp >= record.hold_expires_at:
         yield Rule.CANCELLED_LATE, f"It is cancelled at {cancelled.timestamp}; it was over at {record.hold_expires_at}."
-    refund_due_minor = paid.amount_minor if paid else 0
+    refund_due_minor = record.amount_minor if paid else 0
     if (cancelled.refund_due_minor, cancelled.currency) != (refund_due_minor, placed.currency):
         yield Rule.AMOUNT_WRONG, f"The refund due is {cancelled.refund_due_minor} instead of {refund_due_minor}."

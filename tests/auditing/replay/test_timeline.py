@@ -54,7 +54,7 @@ def test_what_happened_is_said_in_words_for_every_kind_of_domain_event() -> None
         words = what_happened(of_event, {it.ticket_type_id: "A" for it in of_event if hasattr(it, "ticket_type_id")})
         assert "\n" not in words
         said |= {getattr(it, "reason", it.TOPIC): words for it in of_event}
-    assert len(said) == 13 + len(RELEASED)
+    assert len(said) == 14 + len(RELEASED)
     assert [words for reason, words in RELEASED.items() if words not in said[reason]] == []
 
 

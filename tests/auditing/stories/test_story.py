@@ -146,6 +146,22 @@ def test_more_time_to_pay_is_told_and_counts_from_then_on() -> None:
     assert told[1].reservation_id == told[2].reservation_id == reservation_id
 
 
+def test_a_part_that_is_given_back_is_told_with_what_is_kept() -> None:
+    counter = Counter()
+    reservation_id = counter.reserve(ANN, 1, 2)
+    counter.submit(CancelReservation(**counter.asked(ANN, reservation_id=reservation_id, quantity=3)))
+    counter.submit(CancelReservation(**counter.asked(ANN, reservation_id=reservation_id, quantity=1)))
+    counter.submit(PayReservation(**counter.asked(ANN, reservation_id=reservation_id)))
+    assert sentences(counter.story(ANN))[1:] == [
+        "Cancellation refused as more-than-reserved: the reservation had 2 tickets, fewer than that.",
+        (
+            "The buyer gave 1 ticket of Standing back that was held and kept 1, and nothing had been paid; "
+            "1 of 3 was then taken."
+        ),
+        "1 ticket of Standing was paid by the buyer, 25.00 EUR in all; 1 of 3 was then taken.",
+    ]
+
+
 def test_what_can_not_be_extended_says_why() -> None:
     counter = Counter()
     reservation_id = counter.reserve(ANN, 1)

@@ -17,6 +17,7 @@ from tests.domain.purchase import ANNS
 STEPS = {
     "reserved": ANNS.reserved(),
     "extended": ANNS.extended(HOLD_OVER + timedelta(minutes=1)),
+    "reduced": ANNS._replace(quantity=3).reduced(2, refund_due_minor=5000),
     "paid": ANNS.paid(),
     "expired": ANNS.expired(),
     "cancelled": ANNS.cancelled(),

@@ -36,8 +36,6 @@ SMALL = [created(capacity=3)]
 ANNS_PAIR, BOBS_PAIR = (replaced._replace(quantity=2) for replaced in (ANNS, BOBS))
 LATE, EARLY = HOLD_OVER, HOLD_OVER - INSTANT
 PRICE = ANNS.amount_minor
-EXTENDABLE = [created(hold_extension_seconds=60)]
-LONGER = HOLD_OVER + timedelta(seconds=60)
 
 Broken = set[tuple[int | None, Rule]]
 
@@ -135,42 +133,6 @@ BROKEN_RULES: dict[str, tuple[list[Facts], Broken]] = {
     "a hold is longer than it may be": (
         [OPENED, ANNS._replace(hold_seconds=121).reserved()],
         {(2, Rule.HOLD_LENGTH)},
-    ),
-    "a hold is extended where that is not offered": (
-        [OPENED, ANNS.reserved(), ANNS.extended(LONGER), ANNS.paid(LATE)],
-        {(4, Rule.HOLD_LENGTH)},
-    ),
-    "a hold is extended by more than is offered": (
-        [EXTENDABLE, ANNS.reserved(), ANNS.extended(LONGER + INSTANT)],
-        {(4, Rule.HOLD_LENGTH)},
-    ),
-    "a hold is extended by nothing": (
-        [OPENED, ANNS.reserved(), ANNS.extended(LATE)],
-        {(4, Rule.HOLD_LENGTH), (5, Rule.HOLD_LENGTH)},
-    ),
-    "a hold is extended at its deadline": (
-        [EXTENDABLE, ANNS.reserved(), ANNS.extended(LONGER, LATE)],
-        {(4, Rule.EXTENDED_LATE), (5, Rule.EXTENDED_LATE)},
-    ),
-    "a hold is extended twice": (
-        [EXTENDABLE, ANNS.reserved(), ANNS.extended(LONGER), ANNS.extended(LONGER + timedelta(minutes=1))],
-        {(6, Rule.RESERVATION_LIFE), (7, Rule.RESERVATION_LIFE)},
-    ),
-    "a hold is extended after the event was cancelled": (
-        [EXTENDABLE, ANNS.reserved(), [event_cancelled()], ANNS.extended(LONGER)],
-        {(5, Rule.AFTER_EVENT_CANCELLED)},
-    ),
-    "a hold is extended that was paid": (
-        [EXTENDABLE, ANNS.reserved(), ANNS.paid(), ANNS.extended(LONGER)],
-        {(6, Rule.NEVER_HELD), (7, Rule.RESERVATION_LIFE)},
-    ),
-    "a hold that was extended expires before its deadline": (
-        [EXTENDABLE, ANNS.reserved(), ANNS.extended(LONGER), ANNS.expired(LATE)],
-        {(6, Rule.EXPIRED_EARLY), (7, Rule.EXPIRED_EARLY)},
-    ),
-    "the streams tell another extension": (
-        [EXTENDABLE, ANNS.reserved(), [ANNS.extended(LONGER)[0], ANNS.extended(LONGER + INSTANT)[1]]],
-        {(5, Rule.STREAMS_DISAGREE)},
     ),
     "the length of holds was changed before": (
         [OPENED, [limits_changed(hold_seconds=60)], ANNS.reserved()],

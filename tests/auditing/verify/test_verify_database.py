@@ -36,7 +36,7 @@ UPDATE snapshots SET originator_version = 1, originator_id = (
 WHERE originator_id = (SELECT originator_id FROM snapshots ORDER BY 1 LIMIT 1)
 """
 
-SEED = 3
+SEED = 51
 EDIT = """
 UPDATE stored_events SET state = convert_to(replace(convert_from(state, 'UTF8'), '-', '+'), 'UTF8')
 WHERE notification_id = %(p)s

@@ -23,6 +23,7 @@ from domain.event_facts import (
     SalesWindow,
     SalesWindowChanged,
     TicketsHeld,
+    TicketsReduced,
     TicketsReleased,
     TicketsReturned,
     TicketsSold,
@@ -36,10 +37,18 @@ from domain.reservation import (
     ReservationExtended,
     ReservationPaid,
     ReservationPlaced,
+    ReservationReduced,
 )
 from tests.domain.builders import ADMIN
 
-OfReservation = ReservationPlaced | ReservationExtended | ReservationPaid | ReservationExpired | ReservationCancelled
+OfReservation = (
+    ReservationPlaced
+    | ReservationExtended
+    | ReservationReduced
+    | ReservationPaid
+    | ReservationExpired
+    | ReservationCancelled
+)
 LIVES = {
     ("held",),
     ("held", "sold"),
@@ -66,6 +75,8 @@ class Claim:
     # What the one extension has made the end of the hold, as each stream tells it.
     extended_by_event: datetime | None = None
     extended_by_reservation: datetime | None = None
+    # Parts that were given back, less those that the reservation tells as well.
+    parts: int = 0
 
     @property
     def hold_expires_at(self) -> datetime:
@@ -141,6 +152,7 @@ class Books:
         for claim in self.claims.values():
             assert claim.by_event == claim.by_reservation
             assert claim.extended_by_event == claim.extended_by_reservation
+            assert claim.parts == 0
             assert tuple(claim.by_event) in LIVES
 
     def _enter_in_stream(self, domain_event: DomainEvent) -> None:
@@ -160,11 +172,14 @@ class Books:
                 self._extend(domain_event)
             case TicketsSold():
                 self._sell(domain_event)
+            case TicketsReduced():
+                self._reduce(domain_event)
             case TicketsReleased():
                 self._release(domain_event)
             case (
                 ReservationPlaced()
                 | ReservationExtended()
+                | ReservationReduced()
                 | ReservationPaid()
                 | ReservationExpired()
                 | ReservationCancelled()
@@ -253,6 +268,20 @@ class Books:
         assert (sold.amount_minor, sold.currency) == (claim.amount_minor, claim.currency)
         claim.by_event.append("sold")
 
+    def _reduce(self, reduced: TicketsReduced) -> None:
+        """What is held is less from then on, in the claim as well."""
+        claim, book = self.claims[reduced.reservation_id], self.events[reduced.originator_id]
+        held, left = claim.held, reduced.quantity_left
+        assert (reduced.buyer_id, reduced.ticket_type_id) == (held.buyer_id, held.ticket_type_id)
+        assert reduced.actor_id == str(held.buyer_id)
+        assert (reduced.quantity + left, reduced.was) == (held.quantity, claim.state)
+        assert min(reduced.quantity, left) >= 1
+        assert reduced.timestamp < (book.details.ends_at if reduced.was == "sold" else claim.hold_expires_at)
+        price_minor = claim.amount_minor // held.quantity
+        assert reduced.refund_due_minor == (price_minor * reduced.quantity if reduced.was == "sold" else 0)
+        claim.held, claim.amount_minor = replace(held, quantity=left), price_minor * left
+        claim.parts += 1
+
     def _release(self, released: TicketsReleased) -> None:
         claim, book = self._claim(released), self.events[released.originator_id]
         assert released.was == claim.state
@@ -294,6 +323,9 @@ class Books:
                 for name in ("buyer_id", "ticket_type_id", "quantity", "hold_expires_at", "timestamp", "actor_id"):
                     assert getattr(step, name) == getattr(claim.held, name)
                 claim.by_reservation.append("held")
+            case ReservationReduced():
+                assert (step.quantity, step.amount_minor) == (claim.held.quantity, claim.amount_minor)
+                claim.parts -= 1
             case ReservationExtended():
                 claim.extended_by_reservation = step.hold_expires_at
             case ReservationPaid():

@@ -67,7 +67,7 @@ def expected(books: Books, command: Command, at: datetime) -> Expected:
         case PayReservation():
             return expected_of_paying(books, command, claim, is_due)
         case CancelReservation():
-            return expected_of_cancelling(claim, book, at, is_due)
+            return expected_of_cancelling(command, claim, book, at, is_due)
         case ExpireReservation():
             return "expired" if claim.state == "held" and is_due else None
         case WithdrawReservation():
@@ -216,13 +216,17 @@ def expected_of_extending(books: Books, claim: Claim, is_due: bool) -> Expected:
     return "extended" if book.limits.hold_extension_seconds else errors.ExtensionNotOffered(claim.hold_expires_at)
 
 
-def expected_of_cancelling(claim: Claim, book: EventBook, at: datetime, is_due: bool) -> Expected:
+def expected_of_cancelling(
+    command: CancelReservation, claim: Claim, book: EventBook, at: datetime, is_due: bool
+) -> Expected:
     if claim.state in CANCELLED:
         return None
     if claim.state == "expired" or (claim.state == "held" and is_due):
         return errors.HoldExpired(claim.hold_expires_at)
     if claim.state == "sold" and at >= book.details.ends_at:
         return errors.EventEnded()
+    if command.quantity is not None and command.quantity > claim.held.quantity:
+        return errors.MoreThanReserved(claim.held.quantity)
     return "cancelled"
 
 

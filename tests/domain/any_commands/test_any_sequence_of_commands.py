@@ -48,6 +48,7 @@ from tests.domain.any_commands.strategies import (
     newest_first,
     no_changes,
     organisers,
+    parts,
     passing,
     price_changes,
     quantities,
@@ -290,12 +291,14 @@ class AnySequenceOfCommands(RuleBasedStateMachine):
         self.send(ExtendReservation(event_id=event_id, reservation_id=reservation_id, **about))
 
     @precondition(lambda self: self.office.books.claims)
-    @rule(place=newest_first, by=buyer_or, key_text=keys, passes=passing)
-    def cancel(self, place: int, by: UUID | None, key_text: str | None, passes: timedelta) -> None:
+    @rule(place=newest_first, by=buyer_or, key_text=keys, passes=passing, quantity=parts)
+    def cancel(
+        self, place: int, by: UUID | None, key_text: str | None, passes: timedelta, quantity: int | None
+    ) -> None:
         self.pass_time(passes)
         reservation_id, event_id, buyer_id = self.reservation(place)
-        about = self.about(by or buyer_id, key_text, f"cancel {reservation_id}", None)
-        self.send(CancelReservation(event_id=event_id, reservation_id=reservation_id, **about))
+        about = self.about(by or buyer_id, key_text, f"cancel {reservation_id}", quantity)
+        self.send(CancelReservation(event_id=event_id, reservation_id=reservation_id, quantity=quantity, **about))
 
     @precondition(lambda self: self.office.books.claims)
     @rule(place=newest_first, by=organisers, key_text=keys, passes=passing)

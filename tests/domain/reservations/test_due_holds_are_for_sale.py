@@ -164,8 +164,8 @@ def test_due_holds_are_told_by_type_and_by_buyer() -> None:
     holds = [seated.reserved(), standing.reserved(), bobs.reserved()]
     event = given(created(ticket_types=BOTH_TYPES), *holds).event(created().originator_id)
     assert event is not None
-    assert list(event.due_holds_of_type(STANDING_ID, HOLD_OVER)) == [UUID(int=2), UUID(int=3)]
-    assert list(event.due_holds_of_type(SEATED_ID, HOLD_OVER)) == []
+    assert list(event.stock[STANDING_ID].due_holds(HOLD_OVER)) == [UUID(int=2), UUID(int=3)]
+    assert list(event.stock[SEATED_ID].due_holds(HOLD_OVER)) == []
     assert event.due_holds_of_buyer(ANN, HOLD_OVER) == [UUID(int=2)]
     assert event.due_holds_of_buyer(ANN, LATE) == [UUID(int=2), UUID(int=1)]
     assert event.due_holds_of_buyer(CLEO, LATE) == []

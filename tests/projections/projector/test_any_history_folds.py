@@ -16,7 +16,7 @@ from tests.projections.independent_fold import expected_of, shown_by
 from tests.projections.waiting import end_other_sessions, running, until_folded
 
 SEEDS = range(5)
-TOPICS = 19
+TOPICS = 21
 
 
 def up_to(position: int, commands: list[Command]) -> list[Command]:

@@ -1,0 +1,1 @@
+"""Tables of steps: what changed how many tickets there are, or what a reservation has, one row for each."""
