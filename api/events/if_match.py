@@ -11,14 +11,15 @@ HEADER = "If-Match"
 # RFC 9110, 8.8.3 and 13.1.1; a list may have empty elements.
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 _TAGS = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,[ \t]*(?:{_TAG})?)*[ \t]*")
-# A weak one is never the same, and what is no edition is none that an event can have.
-_EDITION = re.compile(r'(?<!W/)"([1-9][0-9]{0,18})"')
+# An edition, or the ETag of the event's answer, which begins with it. A weak one is never the same, and what is none of
+# both is none that an event can have.
+_EDITION = re.compile(r'(?<!W/)"([1-9][0-9]{0,18})(?:-[0-9a-f]{32})?"')
 
 _Given = Annotated[
     str | None,
     Header(
         alias=HEADER,
-        description='The `edition` that the change is for, in quotes: `"12"`. Not the ETag, which sales change, too.',
+        description='The `edition` that the change is for, in quotes: `"12"`; or the ETag with which it was read.',
         examples=['"12"'],
     ),
 ]

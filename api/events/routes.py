@@ -45,7 +45,10 @@ from projections.queries import catalogue_queries, events_queries
 from projections.queries.events_queries import ShownEvent
 
 ETAG_DOCUMENTED = {
-    "ETag": {"description": "Changes with the answer; an event's with every sale, too.", "schema": {"type": "string"}}
+    "ETag": {
+        "description": "Changes with the answer; an event's with every sale, too, of which `If-Match` takes no notice.",
+        "schema": {"type": "string"},
+    }
 }
 NOT_MODIFIED_DOCUMENTED: dict[int | str, dict[str, Any]] = {
     200: {"headers": ETAG_DOCUMENTED},
@@ -182,7 +185,7 @@ async def read_event(
         shown = await events_queries.event(ask, event_id)
         if shown is None:
             raise EventNotFound
-        return rendering(encode(render_event(shown)), [shown])
+        return rendering(encode(render_event(shown)), [shown])._replace(edition=shown.event.edition)
 
     return await reader.kept(event_id, one, event_id, if_none_match)
 

@@ -26,10 +26,14 @@ LONGEST_SECONDS = 60.0
 
 
 class Rendering(NamedTuple):
-    """An answer's bytes, and for how long they are true if nothing is recorded, from the moment of reading on."""
+    """An answer's bytes, and for how long they are true if nothing is recorded, from the moment of reading on.
+
+    The ETag of one event's answer begins with its edition, so that `If-Match` can name that with it.
+    """
 
     body: bytes
     true_for_seconds: float = math.inf
+    edition: int | None = None
 
 
 # Renders an answer from what it asks.
@@ -116,8 +120,9 @@ class KeptAnswers:
 
         # Before anything is read: it ends too early by the time that this takes, never too late.
         asked_at_seconds = asyncio.get_running_loop().time()
-        body, true_for_seconds = await render(ask)
-        etag = b'"%b"' % hashlib.sha256(body).hexdigest()[:32].encode()
+        body, true_for_seconds, edition = await render(ask)
+        digest = hashlib.sha256(body).hexdigest()[:32]
+        etag = f'"{digest}"'.encode() if edition is None else f'"{edition}-{digest}"'.encode()
         headers = json_headers(body, (b"etag", etag))
         is_shared = true_for_seconds > SHARED_SECONDS
         kept_for_seconds = min(true_for_seconds - SHARED_SECONDS * is_shared, LONGEST_SECONDS)

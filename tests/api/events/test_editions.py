@@ -66,6 +66,21 @@ async def test_sales_are_in_nobodys_way(client: httpx2.AsyncClient, new_account:
     assert (await change(client, organiser, event, '"1"', city="Ghent")).status_code == 200
 
 
+async def test_the_etag_of_an_answer_names_its_edition(client: httpx2.AsyncClient, new_account: LogIn) -> None:
+    """Also when tickets were sold since, which changes the ETag."""
+    organiser, buyer = await new_account(), await new_account()
+    event = await new_event(client, organiser)
+    etag = (await client.get(f"/events/{event['id']}", headers=organiser.headers)).headers["etag"]
+    await pay(client, buyer, await reserved(client, buyer, event))
+    changed = await change(client, organiser, event, etag, city="Ghent")
+    assert changed.status_code == 200
+    problem_of(await change(client, organiser, event, etag, city="Lyon"), 412, "changed-meanwhile")
+    path, position = f"/events/{event['id']}", changed.headers["tixxety-position"]
+    later = (await client.get(path, params={"min_position": position})).headers["etag"]
+    assert later.startswith(f'"{changed.json()["edition"]}-')
+    assert (await cancel(client, organiser, event, later)).status_code == 200
+
+
 async def test_what_was_meant_for_an_earlier_edition_is_refused(client: httpx2.AsyncClient, new_account: LogIn) -> None:
     organiser = await new_account()
     event = await new_event(client, organiser)

@@ -27,7 +27,11 @@ async def client() -> httpx2.AsyncClient:
         ('"12"', [12]),
         ('"12","3" , "12"', [3, 12]),
         (', "12",, "3",', [3, 12]),
-        # Weak ones never match, nor does the ETag of an answer, or whatever else is no edition.
+        # The ETag of an event's answer begins with its edition.
+        ('"12-0123456789abcdef0123456789abcdef"', [12]),
+        ('"12-0123456789abcdef"', []),
+        ('W/"12-0123456789abcdef0123456789abcdef"', []),
+        # Weak ones never match, nor does the ETag of a list, or whatever else is no edition.
         ('W/"12"', []),
         ('W/"12", "3"', [3]),
         ('"0f6ad4c7a8b3e2d1"', []),
