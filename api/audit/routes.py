@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Response
 
 from api.audit.recorded_access import TheAuditor
 from api.audit.schemas import AsOfAnswer, SealAnswer, SealKeys, SealPage, StoryAnswer, json_of_moment, json_of_story
+from api.docs.example_values import shown
 from api.http.cursors import Cursor, after_cursor, page_of
 from api.http.errors import AuditorsOnly
 from api.http.inputs import USUAL_PAGE, Id, Instant, PageLimit, Position, unusable
@@ -62,7 +63,7 @@ async def read_story_of_reservation(reservation_id: Id, auditor: TheAuditor) -> 
 @router.get(
     "/events/{event_id}/buyers/{buyer_id}",
     response_model=StoryAnswer,
-    responses=refusals(AuditorsOnly, EventNotFound, NoStory),
+    responses={200: shown(reservation_id=None), **refusals(AuditorsOnly, EventNotFound, NoStory)},
 )
 async def read_story_of_buyer(event_id: Id, buyer_id: Id, auditor: TheAuditor) -> Response:
     """The story of an account at an event: all of its reservations and all that it was refused there."""

@@ -3,10 +3,11 @@
 A field's own `examples=[…]` come first, then what its name stands for in every model, then what its type says alone.
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
-from api.docs.example_values import BY_NAME
+from api.docs.example_values import BY_NAME, SHOWN
 from api.http.problems import example_problem
 
 SOME_ID = "019a0000-0000-7000-8000-000000000009"
@@ -26,8 +27,9 @@ def add_examples(document: dict[str, Any], root_path: str = "") -> list[str]:
     for place, content in _contents(document):
         for code, example in content.get("examples", {}).items():
             example["value"] = example_problem(code, root_path)
-        shown = content.get("example", {})
-        if "examples" in content or not isinstance(shown, dict):
+        given = content.get("example", {})
+        shown = json.loads(given[SHOWN]) if isinstance(given, dict) and SHOWN in given else {}
+        if "examples" in content or (given and not shown):
             continue
         try:
             composed = _example_of(schemas, content["schema"], place)

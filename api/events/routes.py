@@ -233,7 +233,9 @@ async def change_event(
     responses={
         200: {
             "headers": POSITION_DOCUMENTED | REPLAYED_DOCUMENTED,
-            **shown(status="cancelled", cancelled_at="2030-05-01T19:30:00Z"),
+            **shown(
+                status="cancelled", cancelled_at="2030-05-01T19:30:00Z", on_sale="cancelled", on_sale_changes_at=None
+            ),
         },
         **refusals(EventNotFound, NotTheOrganiser, ChangedMeanwhile, IdempotencyKeyReused, *COMMAND_FAILURES),
     },

@@ -91,6 +91,8 @@ def test_an_answer_that_shows_what_a_route_did_differs_in_that_alone(document: A
         return shown
 
     reserved, paid = example("/reservations"), example("/reservations/{reservation_id}/pay")
+    cancelled = example("/events/{event_id}/cancel")
+    assert (cancelled["status"], cancelled["on_sale_changes_at"]) == ("cancelled", None)
     assert paid.items() - reserved.items() == {
         ("status", "paid"),
         ("paid_at", "2030-05-01T19:29:00Z"),
