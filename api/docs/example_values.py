@@ -22,7 +22,6 @@ BY_NAME: dict[str, Any] = {
     "current_password": "a battery of horses",
     "token": "tixxety_reset_c2hvd24gaW4gdGhlIGRvY3VtZW50YXRpb24gb25seQ",
     "key": "tixxety_key_c2hvd24gaW4gdGhlIGRvY3VtZW50YXRpb24gb25seQ",
-    "key_id": SOME_KEY,
     "expires_at": "2031-01-01T00:00:00Z",
     "last_used_at": "2030-05-01T19:20:00Z",
     "username": "ada@example.com",

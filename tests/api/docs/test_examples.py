@@ -12,6 +12,7 @@ from openapi_schema_validator import OAS31Validator, oas31_format_checker
 from pydantic import TypeAdapter
 
 from api.app import ApiConfig, create_app
+from api.docs.example_values import BY_NAME
 from api.docs.examples import add_examples
 from tests.api.conftest import JWT_SECRET
 
@@ -113,3 +114,8 @@ def test_a_field_without_an_example_is_named_with_what_to_do() -> None:
         "api/docs/example_values.py."
     )
     assert "example" not in answer["content"]["application/json"]
+
+
+def test_every_name_that_has_an_example_is_a_fields(document: Any) -> None:
+    fields = {name for schema in document["components"]["schemas"].values() for name in schema.get("properties", ())}
+    assert BY_NAME.keys() - fields == set(), "take it out of api/docs/example_values.py"
