@@ -26,6 +26,7 @@ OTHER_VALUES: dict[str, str] = {
     "uuid": "gen_random_uuid()",
     "text": "coalesce({}, '') || 'x'",
     "integer": "coalesce({}, 0) + 1",
+    "integer[]": "{} || 1",
     "bigint": "coalesce({}, 0) + 1",
     "numeric": "coalesce({}, 0) + 1",
     "timestamp with time zone": "coalesce({} + interval '1 second', now())",

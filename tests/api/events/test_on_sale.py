@@ -1,5 +1,6 @@
 """Whether an event is on sale is told with it and in lists, until that changes and not a moment longer."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -51,11 +52,30 @@ async def clock(app: FastAPI) -> datetime:
         return now
 
 
+async def shown(client: httpx2.AsyncClient, event: dict[str, Any], reserved: int = 0) -> None:
+    """Wait until anybody is shown the event, alone and in the list, with so many tickets reserved."""
+    for _ in range(1_000):
+        answers = [await client.get(path) for path in (f"/events/{event['id']}", "/events")]
+        items = [item for answer in answers for item in answer.json().get("items", [answer.json()])]
+        told = [item for item in items if item.get("id") == event["id"]]
+        seen = [item["ticket_types"][0]["reserved"] for item in told]
+        if seen == [reserved, reserved] or any(item["on_sale"] == "ended" for item in told):
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never came")
+
+
 async def watched(
-    app: FastAPI, processes: Sequence[httpx2.AsyncClient], event: dict[str, Any], phases: list[tuple[str, str | None]]
+    app: FastAPI,
+    processes: Sequence[httpx2.AsyncClient],
+    event: dict[str, Any],
+    phases: list[tuple[str, str | None]],
+    reserved: int = 0,
 ) -> None:
     """Everything told of the event until its last phase is true at some instant between question and answer."""
     ends = [datetime.fromisoformat(ends_at) for _, ends_at in phases[:-1] if ends_at]
+    for process in processes:
+        await shown(process, event, reserved)
     for _ in range(10_000):
         for process in processes:
             for path in (f"/events/{event['id']}", "/events"):
@@ -152,11 +172,12 @@ async def test_nobody_in_between_keeps_what_changes_within_a_second(
     organiser = await new_account()
     shared = "public, max-age=1"
     event = await new_event(client, organiser)
+    await shown(client, event)
     assert (await client.get(f"/events/{event['id']}")).headers["cache-control"] == shared
     soon = datetime.now(UTC) + timedelta(seconds=1)
     event = await new_event(client, organiser, sales_open_at=instant(soon))
     path = f"/events/{event['id']}"
-    await client.get(path, headers=organiser.headers)
+    await shown(client, event)
     while (answer := await client.get(path)).json()["on_sale"] == "not-yet":
         assert answer.headers["cache-control"] == "no-cache"
         if datetime.now(UTC) > soon + timedelta(seconds=30):
@@ -170,9 +191,24 @@ async def test_tickets_are_on_sale_from_the_end_of_a_hold_on_though_no_worker_ha
     ann, bob = await new_account(), await new_account()
     event = await new_event(client, ann, total_tickets=1, hold_seconds=1)
     hold = await reserved(client, ann, event)
-    await client.get("/events", headers=ann.headers)
-    await watched(app, (client,), event, [("sold-out", hold["hold_expires_at"]), ("now", event["ends_at"])])
+    phases = [("sold-out", hold["hold_expires_at"]), ("now", event["ends_at"])]
+    await watched(app, (client,), event, phases, reserved=1)
     assert (await reserve(client, bob, event)).status_code == 201
+
+
+async def test_a_hold_that_is_extended_and_tickets_out_of_sale_change_what_is_told_at_once(
+    client: httpx2.AsyncClient, new_account: LogIn
+) -> None:
+    ann = await new_account()
+    event = await new_event(client, ann, total_tickets=2, hold_seconds=600, hold_extension_seconds=600)
+    hold = await reserved(client, ann, event)
+    aside = {"ticket_type_id": event["ticket_types"][0]["id"], "quantity": 1}
+    withheld = await client.post(f"/events/{event['id']}/withhold", json=aside, headers=ann.headers)
+    assert withheld.status_code == 200, withheld.text
+    assert await sale(client, event, headers=ann.headers) == ("sold-out", hold["hold_expires_at"])
+    extended = (await client.post(f"/reservations/{hold['id']}/extend", headers=ann.headers)).json()
+    assert extended["hold_expires_at"] > hold["hold_expires_at"]
+    assert await sale(client, event, headers=ann.headers) == ("sold-out", extended["hold_expires_at"])
 
 
 async def test_what_is_paid_or_cancelled_changes_no_more_by_itself(
