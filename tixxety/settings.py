@@ -20,7 +20,7 @@ from tixxety.errors import WrongSetting
 
 DATABASE_FORM = "must be a PostgreSQL URL such as postgresql://user:password@host:5432/database"
 ORIGIN = re.compile(r"\*|https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
-ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]++)*+")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 

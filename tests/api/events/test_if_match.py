@@ -49,6 +49,13 @@ async def client() -> httpx2.AsyncClient:
         ('"12" "3"', "bad"),
         ('*, "12"', "bad"),
         ('w/"12"', "bad"),
+        ('"12"x', "bad"),
+        (', \t"12" \t,', [12]),
+        ('"a,12", "12"', [12]),
+        # Whoever looks for all ways to take the blanks apart does not come to an end.
+        ('"1"' + ", " * 10_000 + "x", "bad"),
+        ('"1"' + " " * 30_000 + "x", "bad"),
+        ("\t ," * 10_000 + '"12"', [12]),
     ],
 )
 async def test_what_is_named(client: httpx2.AsyncClient, sent: str | None, named: list[int] | str | None) -> None:
