@@ -17,7 +17,7 @@ CHANGES = (
     "DELETE FROM stored_events",
     "DELETE FROM stored_events WHERE false",
     "TRUNCATE stored_events",
-    "TRUNCATE accounts, stored_events",
+    "TRUNCATE event_names, stored_events",
     "DELETE FROM history",
     "INSERT INTO stored_events TABLE stored_events ON CONFLICT (notification_id) DO UPDATE SET topic = 'x'",
     "MERGE INTO stored_events s USING accounts ON account_id = originator_id WHEN MATCHED THEN DELETE",
