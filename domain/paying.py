@@ -13,6 +13,7 @@ from domain.decision import Decision, Draft, Read, replay
 from domain.domain_event import DomainEvent
 from domain.due_holds import expire_holds
 from domain.errors import (
+    EventEnded,
     EventIsCancelled,
     ExtensionNotOffered,
     HoldExpired,
@@ -84,6 +85,8 @@ def extend(command: ExtendReservation, read: Read, at: datetime) -> Decision:
     draft = Draft(command, at)
     if record.extended:
         return draft.decision(record, reservation.id, reservation.version)
+    if at >= event.ends_at:
+        raise EventEnded
     seconds = event.limits.hold_extension_seconds
     if not seconds:
         raise ExtensionNotOffered(record.hold_expires_at)

@@ -169,6 +169,7 @@ async def pay_reservation(
             NotExtendable,
             HoldExpired,
             EventIsCancelled,
+            EventEnded,
             ExtensionNotOffered,
             *COMMAND_FAILURES,
         ),

@@ -63,7 +63,7 @@ def expected(books: Books, command: Command, at: datetime) -> Expected:
         return errors.ReservationNotFound()
     match command:
         case ExtendReservation():
-            return expected_of_extending(books, claim, is_due)
+            return expected_of_extending(books, claim, at, is_due)
         case PayReservation():
             return expected_of_paying(books, command, claim, is_due)
         case CancelReservation():
@@ -203,7 +203,7 @@ def expected_of_paying(books: Books, command: PayReservation, claim: Claim, is_d
     return errors.EventIsCancelled() if books.events[claim.event_id].is_cancelled else "sold"
 
 
-def expected_of_extending(books: Books, claim: Claim, is_due: bool) -> Expected:
+def expected_of_extending(books: Books, claim: Claim, at: datetime, is_due: bool) -> Expected:
     book = books.events[claim.event_id]
     if claim.state not in ("held", "expired"):
         return errors.NotExtendable("paid" if claim.state == "sold" else "cancelled")
@@ -213,6 +213,8 @@ def expected_of_extending(books: Books, claim: Claim, is_due: bool) -> Expected:
         return errors.EventIsCancelled()
     if claim.extended_by_event:
         return None
+    if at >= book.details.ends_at:
+        return errors.EventEnded()
     return "extended" if book.limits.hold_extension_seconds else errors.ExtensionNotOffered(claim.hold_expires_at)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from domain.commands import ExtendReservation
 from domain.errors import (
+    EventEnded,
     EventIsCancelled,
     ExtensionNotOffered,
     HoldExpired,
@@ -36,6 +37,7 @@ from tests.domain.purchase import ANNS, BOBS
 
 OFFERED = created(capacity=1, hold_extension_seconds=60)
 SOON = after(seconds=30)
+OVER_SOON = created(capacity=1, hold_extension_seconds=60, starts_at=NOON, ends_at=SOON)
 LONGER = HOLD_OVER + timedelta(seconds=60)
 EXTENDED = ANNS.extended(LONGER)
 
@@ -122,6 +124,9 @@ EXTENDING: list[tuple[list[Step], ExtendReservation, Any, Refusal | None]] = [
     ([created(), ANNS.reserved(), event_cancelled()], extend(), NOON, EventIsCancelled()),
     # What is extended already stays so, whatever is offered now.
     ([OFFERED, ANNS.reserved(), EXTENDED, limits_changed()], extend(), NOON, None),
+    ([OVER_SOON, ANNS.reserved(), EXTENDED], extend(), SOON, None),
+    # Whoever had more time and paid could not give the tickets back any more.
+    ([OVER_SOON, ANNS.reserved()], extend(), SOON, EventEnded()),
     ([created(), ANNS.reserved()], extend(), NOON, ExtensionNotOffered(HOLD_OVER)),
 ]  # fmt: skip
 
