@@ -29,9 +29,17 @@ FOLDED_SECONDS_MAX = 30
 
 NEXT = {
     None: {"ReservationPlaced": "reserved"},
-    "reserved": {"ReservationPaid": "paid", "ReservationExpired": "expired", "ReservationCancelled": "cancelled"},
-    "paid": {"ReservationCancelled": "cancelled"},
+    "reserved": {
+        "ReservationExtended": "reserved",
+        "ReservationReduced": "reserved",
+        "ReservationPaid": "paid",
+        "ReservationExpired": "expired",
+        "ReservationCancelled": "cancelled",
+    },
+    "paid": {"ReservationReduced": "paid", "ReservationCancelled": "cancelled"},
 }
+# What may come at any step while it goes on, and changes none.
+ON_THE_WAY = ("HoldExtended", "TicketsReduced")
 
 
 class Books:
@@ -97,7 +105,7 @@ class Books:
             case "TicketsSold":
                 self.held[ticket_type] -= quantity
                 self.sold[ticket_type] += quantity
-            case "TicketsReleased":
+            case "TicketsReduced" | "TicketsReleased":
                 (self.held if facts["was"] == "held" else self.sold)[ticket_type] -= quantity
                 self.of_buyer[event, facts["buyer_id"]] -= quantity
         counts = self.counts(ticket_type)
@@ -106,7 +114,7 @@ class Books:
         if min(counts) < 0:
             yield f"{ticket_type} has fewer than no tickets taken or withheld"
         if "reservation_id" in facts:
-            self.said_by_event[facts["reservation_id"]].append(topic)
+            self.said_by_event[facts["reservation_id"]] += [topic] if topic not in ON_THE_WAY else []
 
     def _purchase(self, stream: str, topic: str, facts: dict[str, Any], at: datetime) -> Iterator[str]:
         before = self.status.get(stream)
@@ -114,9 +122,11 @@ class Books:
             yield f"{topic} follows {before} in {stream}"
             return
         self.status[stream] = NEXT[before][topic]
-        if topic == "ReservationPlaced":
+        if topic in ("ReservationPlaced", "ReservationExtended"):
             self.deadline[stream] = datetime.fromisoformat(facts["hold_expires_at"])
+        if topic in ("ReservationPlaced", "ReservationReduced"):
             self.quantity[stream] = facts["quantity"]
+        if topic == "ReservationPlaced":
             self.event_of[stream] = facts["event_id"]
         if topic == "ReservationPaid" and at >= self.deadline[stream]:
             yield f"{stream} was paid at or after its deadline"
