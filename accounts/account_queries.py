@@ -37,7 +37,8 @@ WHERE account_id = %(account_id)s
 RETURNING account_id AS id, email, name, street, city, state, country, roles, created_at
 """
 CHANGE_EMAIL = """
-UPDATE accounts SET email = %(email)s WHERE account_id = %(account_id)s
+UPDATE accounts SET email = %(email)s
+WHERE account_id = %(account_id)s AND hold_password(%(account_id)s, %(password_hash)s, %(session_id)s)
 RETURNING account_id AS id, email, name, street, city, state, country, roles, created_at
 """
 CHANGE_HASH = "SELECT change_password(%(account_id)s, %(old_hash)s, %(new_hash)s, %(kept_session_id)s)"
@@ -120,11 +121,19 @@ async def change(connection: Connection, account_id: UUID, changes: Mapping[str,
         return await (await cursor.execute(CHANGE, given)).fetchone()
 
 
-async def change_email(connection: Connection, account_id: UUID, email: str) -> AccountRow | None:
-    """The account with its new e-mail; None once it was deleted. Raises `EmailTaken`."""
+async def change_email(
+    connection: Connection, account_id: UUID, password_hash: str, email: str, session_id: UUID | None
+) -> AccountRow | None:
+    """The account with its new e-mail; None where its hash is not this one any more, or the session has ended.
+
+    Raises `EmailTaken`.
+    """
+    values = {
+        "account_id": account_id, "password_hash": password_hash, "email": email, "session_id": session_id
+    }  # fmt: skip
     async with connection.cursor(row_factory=class_row(AccountRow)) as cursor:
         try:
-            changed = await cursor.execute(CHANGE_EMAIL, {"account_id": account_id, "email": email})
+            changed = await cursor.execute(CHANGE_EMAIL, values)
         except UniqueViolation:
             raise EmailTaken from None
         return await changed.fetchone()
@@ -133,7 +142,7 @@ async def change_email(connection: Connection, account_id: UUID, email: str) -> 
 async def change_password(
     connection: Connection, account_id: UUID, old_hash: str, new_hash: str, kept_session_id: UUID | None
 ) -> bool:
-    """Set the password and end all sessions but one; False where its hash is not the old one any more."""
+    """Set the password and end all sessions but one; False where its hash is not the old one, or that has ended."""
     values = {
         "account_id": account_id, "old_hash": old_hash, "new_hash": new_hash, "kept_session_id": kept_session_id
     }  # fmt: skip

@@ -10,12 +10,11 @@ from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import structlog
-from psycopg.errors import ForeignKeyViolation
 from psycopg.rows import class_row
 
-from accounts.errors import InvalidRefreshToken
+from accounts.account_queries import Credentials
+from accounts.errors import InvalidCredentials, InvalidRefreshToken
 from accounts.random_tokens import RANDOM_BYTES
-from domain.errors import AccountClosed
 from eventstore.postgres.connections import Connection
 
 SESSION_DAYS = 30
@@ -27,7 +26,9 @@ SHORTEST_SECONDS = 5
 
 BEGIN = """
 INSERT INTO sessions (session_id, account_id, token_hash, expires_at)
-VALUES (%(session_id)s, %(account_id)s, %(token_hash)s, clock_timestamp() + %(lasts)s)
+SELECT %(session_id)s, %(account_id)s, %(token_hash)s, clock_timestamp() + %(lasts)s
+WHERE hold_password(%(account_id)s, %(password_hash)s, NULL)
+RETURNING session_id
 """
 END_OLDEST = """
 DELETE FROM sessions WHERE session_id IN (
@@ -83,20 +84,24 @@ class Sessions:
     def __init__(self, secret: str) -> None:
         self._key = hmac.digest(secret.encode(), b"tixxety refresh tokens", hashlib.sha256)
 
-    async def begin(self, connection: Connection, account_id: UUID, roles: list[str]) -> Session:
+    async def begin(self, connection: Connection, proved: Credentials) -> Session:
         """A session of an account that has just logged in; its oldest one ends where it would have too many.
 
-        Raises `AccountClosed`.
+        Raises `InvalidCredentials` where the password is another by now, or the account was deleted.
         """
         session_id = uuid4()
         token = self._token(session_id, secrets.token_bytes(RANDOM_BYTES))
-        values = {"session_id": session_id, "account_id": account_id, "token_hash": self._hash(token)}
-        try:
-            await connection.execute(BEGIN, values | {"lasts": timedelta(days=SESSION_DAYS)})
-        except ForeignKeyViolation:
-            raise AccountClosed from None
-        await connection.execute(END_OLDEST, {"account_id": account_id, "sessions_max": SESSIONS_MAX})
-        return Session(session_id, account_id, roles, token, SESSION_DAYS * 86_400)
+        values = {
+            "session_id": session_id,
+            "account_id": proved.account_id,
+            "password_hash": proved.password_hash,
+            "token_hash": self._hash(token),
+            "lasts": timedelta(days=SESSION_DAYS),
+        }
+        if await (await connection.execute(BEGIN, values)).fetchone() is None:
+            raise InvalidCredentials
+        await connection.execute(END_OLDEST, {"account_id": proved.account_id, "sessions_max": SESSIONS_MAX})
+        return Session(session_id, proved.account_id, proved.roles, token, SESSION_DAYS * 86_400)
 
     async def refresh(self, connection: Connection, token: str) -> Session:
         """The session with its next refresh token. Raises `InvalidRefreshToken`.

@@ -7,7 +7,7 @@ from psycopg.errors import UndefinedTable
 from eventstore.postgres.connections import Connection
 
 # Raised with every change of what `tixxety migrate` makes.
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 # `serves_from` is younger than the table: until then a schema serves the programs of its own version.
 VERSIONS = """

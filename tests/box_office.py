@@ -36,9 +36,10 @@ from eventstore.writing.group_commit import GroupCommit
 from eventstore.writing.group_transaction import Outcome
 
 TOMORROW = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+NO_PASSWORD = "none"
 REGISTER = """
 INSERT INTO accounts (account_id, email, password_hash, name)
-SELECT id, id || '@example.org', 'none', 'Somebody' FROM unnest(%(ids)s::uuid[]) AS id
+SELECT id, id || '@example.org', %(no_password)s, 'Somebody' FROM unnest(%(ids)s::uuid[]) AS id
 """
 LOCK_STREAM = "SELECT pg_advisory_lock(%(key)s)"
 POSITION_LOCK = BoxOffice().lock(POSITION_KEY)
@@ -50,7 +51,7 @@ T = TypeVar("T")
 async def register(connection: Connection, count: int) -> list[UUID]:
     """So many new accounts."""
     ids = [uuid4() for _ in range(count)]
-    await connection.execute(REGISTER, {"ids": ids})
+    await connection.execute(REGISTER, {"ids": ids, "no_password": NO_PASSWORD})
     return ids
 
 

@@ -13,7 +13,7 @@ from api.accounts.schemas import AccountAnswer, EmailChange, PasswordChange, Pas
 from api.http.inputs import unusable
 from api.http.json_bodies import StrictJsonRoute
 from api.http.problems import refusals
-from api.plumbing.authentication import CurrentAccount
+from api.plumbing.authentication import CurrentAccount, check_account_lives
 from api.plumbing.services import Services, TheServices
 from domain.errors import AccountClosed
 from eventstore.errors import Overloaded
@@ -37,7 +37,8 @@ async def change_password(
         if not await account_queries.change_password(
             connection, account.account_id, password_hash, new_hash, account.login_id
         ):
-            # It was changed meanwhile, or the account was deleted.
+            # It was changed meanwhile, or the session has ended.
+            await check_account_lives(connection, account.account_id)
             raise WrongPassword
 
 
@@ -47,11 +48,14 @@ async def change_email(
 ) -> dict[str, Any]:
     """Log in with another e-mail from now on. Sessions go on. Wrong passwords count as failed logins."""
     with services.passwords.turn():
-        await _proved(request, services, account.account_id, change.current_password)
+        _, password_hash = await _proved(request, services, account.account_id, change.current_password)
     async with services.pool.connection() as connection:
-        row = await account_queries.change_email(connection, account.account_id, change.email)
-    if row is None:
-        raise AccountClosed
+        row = await account_queries.change_email(
+            connection, account.account_id, password_hash, change.email, account.login_id
+        )
+        if row is None:
+            await check_account_lives(connection, account.account_id)
+            raise WrongPassword
     return row._asdict()
 
 

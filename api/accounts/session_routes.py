@@ -49,7 +49,7 @@ async def log_in(
     # Guesses that were sent at once are checked one by one: the right one must not be told when the limit is reached.
     await services.rate_limits.check_login(address, email)
     async with services.pool.connection() as connection:
-        session = await services.sessions.begin(connection, credentials.account_id, credentials.roles)
+        session = await services.sessions.begin(connection, credentials)
     return _tokens(services, session)
 
 

@@ -8,10 +8,11 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from accounts import api_keys
+from accounts.account_queries import Credentials
 from accounts.tokens import Tokens
 from api.plumbing.authentication import account_if_any
 from api.plumbing.scopes import NEEDS
-from tests.api.conftest import JWT_SECRET, PASSWORD, LoggedIn, LogIn
+from tests.api.conftest import JWT_SECRET, PASSWORD, LoggedIn, LogIn, password_hash
 from tests.api.logins import reset_tokens, set_passwords
 from tests.api.programme import (
     TOMORROW,
@@ -187,7 +188,8 @@ async def set_stage(app: FastAPI, client: httpx2.AsyncClient) -> Stage:
     assert (await client.get("/events", params={"min_position": position})).status_code == 200
     await set_passwords(app, accounts)
     async with app.state.services.pool.connection() as connection:
-        session = await app.state.services.sessions.begin(connection, UUID(people[BUYER].id), [])
+        proved = Credentials(UUID(people[BUYER].id), password_hash(), [])
+        session = await app.state.services.sessions.begin(connection, proved)
         buyers_key = await api_keys.create(
             connection, session.account_id, name="a program", scopes=["read"], expires_at=None
         )

@@ -69,6 +69,7 @@ FUNCTION_RIGHTS = {
     "end_silent_holders": Rights("EXECUTE", "EXECUTE"),
     "wait_for_standbys": Rights("EXECUTE", "EXECUTE"),
     "credentials": Rights("EXECUTE", ""),
+    "hold_password": Rights("EXECUTE", ""),
     "change_password": Rights("EXECUTE", ""),
     "password_reset_email": Rights("EXECUTE", ""),
     "reset_password": Rights("EXECUTE", ""),

@@ -7,6 +7,7 @@ from uuid import UUID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from accounts.account_queries import Credentials
 from accounts.errors import InvalidRefreshToken
 from accounts.sessions import REPEATED_SECONDS, Sessions
 from eventstore.postgres.connections import Connection, connect, connect_as_owner
@@ -36,7 +37,7 @@ class Expected:
 async def play(
     sessions: Sessions, serving: Connection, owner: Connection, account_id: UUID, taken: Sequence[int | None]
 ) -> None:
-    begun = await sessions.begin(serving, account_id, [])
+    begun = await sessions.begin(serving, Credentials(account_id, box_office.NO_PASSWORD, []))
     expected = Expected(begun.refresh_token)
     for ago in taken:
         if ago is None:

@@ -72,6 +72,7 @@ NOT_FOR_THE_WORKER = (
     "SELECT account_id FROM sessions",
     "SELECT key_hash FROM api_keys",
     "SELECT * FROM password_resets",
+    "SELECT hold_password(gen_random_uuid(), 'x', null)",
     "SELECT change_password(gen_random_uuid(), 'x', 'x', null)",
     "SELECT password_reset_email('x')",
     "SELECT reset_password('x', 'x')",
