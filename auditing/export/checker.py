@@ -29,10 +29,8 @@ except ImportError:
     sys.stderr.write("This needs the package cryptography: python3 -m pip install cryptography\n")
     sys.exit(2)
 
-LARGEST, LINE_BYTES, FINGERPRINT_BYTES, FAULTS_TOLD = 2**63 - 1, 16_000_000, 4, 20
-# More than the longest range has: what comes without a seal need not be kept any longer.
-MOST_LEAVES = 65_536
-NONE_BEFORE = "0" * 64
+# Of leaves more than the longest range has: what comes without a seal need not be kept any longer.
+LARGEST, LINE_BYTES, FINGERPRINT_BYTES, FAULTS_TOLD, MOST_LEAVES = 2**63 - 1, 16_000_000, 4, 20, 65_536
 # What comes of a line that says something else than it should.
 WRONG = (ValueError, KeyError, TypeError, AttributeError, OverflowError, struct.error, RecursionError)
 
@@ -116,21 +114,20 @@ def claims_of(jws: str, keys: dict[str, Says]) -> tuple[str, Says | None]:
     return key_id, claims if is_seal else None
 
 
-def sha256_of(jws: str | None) -> str:
+def sha256_of(jws: str) -> str:
     """By which the next seal is bound to this one."""
-    return hashlib.sha256(jws.encode()).hexdigest() if jws else NONE_BEFORE
+    return hashlib.sha256(jws.encode()).hexdigest() if jws else "0" * 64
 
 
 class Check:
     """Takes the lines of an export in order and keeps what is wrong with them, a sentence for each fault."""
 
-    def __init__(self, kept: tuple[str, Says] | None) -> None:
+    def __init__(self, kept: tuple[str, str, Says] | None) -> None:
         self.faults, self.faults_count = list[str](), 0
         self.domain_events = self.seals = self.position = self.sealed_through = self.number = self.learned_through = 0
-        self.signed_by, self.digest = set[str](), hashlib.sha256()
-        self.kept, self.knows_kept, self.has_event = kept, False, False
+        self.signed_by, self.not_bound, self.bound, self.digest = set[str](), set[str](), set[str](), hashlib.sha256()
+        self.kept, self.knows_kept, self.has_event, self.jws = kept, False, False, ""
         self.keys, self.versions, self.leaves = dict[str, Says](), dict[bytes, int](), dict[int, bytes]()
-        self.jws: str | None = None
 
     def fault(self, sentence: str) -> None:
         self.faults_count += 1
@@ -148,31 +145,28 @@ class Check:
             self.fault(f"The key {says['kid']} is published under another's name.")
 
     def take_domain_event(self, says: Says) -> None:
-        position, stream = says["position"], says["stream"]
+        position, stream, version = says["position"], says["stream"], says["version"]
         if position <= self.position:
             self.fault(f"Position {position:,} comes after {self.position:,}.")
         elif self.is_whole and position > self.position + 1:
             self.fault(f"What was recorded between positions {self.position:,} and {position:,} is missing.")
-        version = self.versions.get(stream.bytes, 0) + 1
-        if says["version"] != version:
-            self.fault(f"Position {position:,} has version {says['version']:,} of its stream, not {version:,}.")
-        self.position, self.versions[stream.bytes] = position, says["version"]
+        if version != (due := self.versions.get(stream.bytes, 0) + 1):
+            self.fault(f"Position {position:,} has version {version:,} of its stream, not {due:,}.")
+        self.position, self.versions[stream.bytes], self.domain_events = position, version, self.domain_events + 1
         told = json.loads(says["state"].decode())
         is_of_event = str(stream) == self.head["event_id"]
         self.has_event |= is_of_event
         if not self.is_whole and not is_of_event and told.get("event_id") != self.head["event_id"]:
             self.fault(f"Position {position:,} is not about the event of this file.")
-        self.domain_events += 1
         self.leaves[position] = b"" if position in self.leaves else leaf_hash(says)
         if len(self.leaves) > MOST_LEAVES:
             self.leaves.clear()
 
     def take_seal(self, says: Says) -> None:
-        number, least = says["number"], self.learned_through + 1
+        number, least, leaves, self.leaves = says["number"], self.learned_through + 1, self.leaves, {}
         follows = self.is_whole or number == self.number + 1
         if number <= self.number or (self.is_whole and number > self.number + 1):
             self.fault(f"Seal {number:,} comes after seal {self.number:,}.")
-        leaves, self.leaves = self.leaves, {}
         key_id, claims = claims_of(says["jws"], self.keys)
         self.signed_by.add(key_id)
         if claims is None:
@@ -189,8 +183,9 @@ class Check:
             if first >= least:
                 self.judge(says, claims, leaves)
         self.learned_through = max(self.learned_through, (claims or says)["last_position"])
+        is_bound = claims is not None and claims["previous_sha256"] == sha256_of(self.jws)
         self.number, self.jws, self.seals = max(self.number, number), says["jws"], self.seals + 1
-        self.look_for_kept(number, says["jws"])
+        self.look_for_kept(number, says["jws"], key_id, is_bound)
 
     def judge(self, says: Says, claims: Says, leaves: dict[int, bytes]) -> None:
         number, first, last, shown = says["number"], claims["first_position"], claims["last_position"], sorted(leaves)
@@ -211,13 +206,17 @@ class Check:
             self.fault(f"The fingerprints of seal {number:,} are not those of what it seals.")
         self.sealed_through = last if holds else self.sealed_through
 
-    def look_for_kept(self, number: int, jws: str) -> None:
-        kept, claims = self.kept or ("", {"number": -1})
+    def look_for_kept(self, number: int, jws: str, key_id: str, is_bound: bool) -> None:
+        kept, kept_key_id, claims = self.kept or ("", key_id, {"number": -1})
+        # Whatever the kept seal binds is proved; of all else, what is signed with its key.
+        self.not_bound |= set() if is_bound else self.bound
+        self.bound = (self.bound if is_bound else set()) | {key_id} - {kept_key_id}
         if number not in (claims["number"] - 1, claims["number"]):
             return
         self.knows_kept = True
         if jws != kept if number == claims["number"] else sha256_of(jws) != claims["previous_sha256"]:
             self.fault(f"Seal {number:,} was made again: the one that was kept was, or was bound to, another.")
+        self.bound = set()
 
     def end(self, says: Says) -> None:
         if says["sha256"] != self.digest.hexdigest():
@@ -231,10 +230,12 @@ class Check:
         if self.kept and not self.knows_kept:
             if not self.is_whole:
                 raise NotReadable("The file has no seal by which the kept one could be judged.")
-            self.fault(f"Seal {self.kept[1]['number']:,}, which was kept, is gone.")
+            self.fault(f"Seal {self.kept[2]['number']:,}, which was kept, is gone.")
+        if (keys := ", ".join(sorted(self.not_bound | self.bound))) and not self.faults:
+            raise NotReadable(f"The kept seal does not prove all: compare the key {keys} with what is published.")
 
 
-def check_file(path: Path, kept: tuple[str, Says] | None) -> Check:
+def check_file(path: Path, kept: tuple[str, str, Says] | None) -> Check:
     """What is found in a file. Raises NotReadable and OSError."""
     check, before = Check(kept), ""
     take = {"export": check.begin, "key": check.take_key, "domain-event": check.take_domain_event}
@@ -255,16 +256,16 @@ def check_file(path: Path, kept: tuple[str, Says] | None) -> Check:
     return check
 
 
-def kept_seal(path: Path) -> tuple[str, Says]:
-    """The seal in a file of `tixxety newest-seal`, and what it says. Raises NotReadable and OSError."""
+def kept_seal(path: Path) -> tuple[str, str, Says]:
+    """The seal that `tixxety newest-seal` wrote, the name of its key, what it says. Raises NotReadable and OSError."""
     try:
         told = json.loads(path.read_text("utf-8"))
-        _, claims = claims_of(told["seal"], {thumbprint(told["key"]): told["key"]})
+        key_id, claims = claims_of(told["seal"], {thumbprint(told["key"]): told["key"]})
     except WRONG as error:
         raise NotReadable(f"{path} holds no seal.") from error
     if claims is None:
         raise NotReadable(f"{path} holds no seal that is signed with its key.")
-    return told["seal"], claims
+    return told["seal"], key_id, claims
 
 
 def in_words(check: Check) -> Iterator[str]:

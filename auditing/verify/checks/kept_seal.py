@@ -9,7 +9,7 @@ from auditing.findings import Findings, Rule
 from eventstore.postgres.connections import Connection
 from eventstore.seals import seal_keys, seals
 from eventstore.seals.seal_keys import Jwk
-from eventstore.seals.seals import Claims, SealInvalid, check, key_id_of, sha256_of
+from eventstore.seals.seals import NONE_BEFORE, Claims, SealInvalid, check, key_id_of, sha256_of
 
 
 class SealFile(msgspec.Struct, frozen=True):
@@ -62,6 +62,29 @@ class KeptSealCheck:
         self.is_known = False
         self._findings = findings
         self._kept = kept
+        self._before: str | None = None
+        # Of the seals that are bound one to the next up to the last one, and of all others.
+        self._bound: set[str] = set()
+        self._not_bound: set[str] = set()
+
+    @property
+    def keys_to_compare(self) -> list[str]:
+        """The keys of seals that are neither bound by the kept one nor signed with its key, of those passed so far."""
+        return sorted(self._not_bound | self._bound)
+
+    def pass_by(self, number: int, jws: str, claims: Claims | None) -> None:
+        """The next seal of an export, and what it says; None where its signature is wrong, which is a finding anyway.
+
+        Whoever can write a file can put in a key and a seal that is bound to the kept one; what is proved by being
+        bound is what comes before that.
+        """
+        if claims is None or claims.previous_sha256 != (sha256_of(self._before) if self._before else NONE_BEFORE):
+            self._not_bound |= self._bound
+            self._bound = set()
+        self._before = jws
+        if claims is not None:
+            self._bound |= {key_id_of(jws)} - {key_id_of(self._kept.jws)}
+        self.look(number, jws)
 
     def look(self, number: int, jws: str) -> None:
         """It has to be there letter by letter, or be bound to the one before it."""
@@ -69,6 +92,7 @@ class KeptSealCheck:
         if number not in (claims.number - 1, claims.number):
             return
         self.is_known = True
+        self._bound.clear()
         if number == claims.number and jws != self._kept.jws:
             self._tell(f"Seal {claims.number} is not the one that was kept: it was made again.")
         if number == claims.number - 1 and sha256_of(jws) != claims.previous_sha256:

@@ -57,8 +57,11 @@ class SealPass:
         # By position; of one that comes twice, none that could match.
         self._leaves: dict[int, bytes] = {}
 
-    def learn(self, seal: Seal, missing: Sequence[str] = ()) -> None:
-        """The next seal; `missing` are hashes in hexadecimal, for parts of a history only."""
+    def learn(self, seal: Seal, missing: Sequence[str] = ()) -> Claims | None:
+        """The next seal; `missing` are hashes in hexadecimal, for parts of a history only.
+
+        Returns what it says; None where nobody known has signed it.
+        """
         number = self.newest.number + 1 if self.newest else 1
         follows = self._gapless or seal.number == number
         position = self.learned_through + 1 if follows else seal.first_position
@@ -67,7 +70,7 @@ class SealPass:
         elif self._gapless and seal.number > number:
             gap = f"Seal {number} is missing" if seal.number == number + 1 else "Seals are missing"
             self._tell(position, Rule.SEAL_HOLE, seal, f"{gap} before seal {seal.number}.")
-        claims = None
+        signed = claims = None
         try:
             signed = check(seal.jws, self._keys)
         except SealInvalid as invalid:
@@ -80,6 +83,7 @@ class SealPass:
         self.learned_through = max(self.learned_through, (claims or seal).last_position)
         self._promises.append(Promise(seal, claims, missing, self.learned_through))
         self.newest = seal
+        return signed
 
     def feed(self, rows: Sequence[StoredRow]) -> None:
         """The next rows, in order."""

@@ -49,6 +49,9 @@ def verify_file(path: Path, *, kept: KeptSeal | None = None, on_progress: Progre
 
             _verify_history(file, one, tell, path)
             process.wait(tell, findings)
+        if one.keys_to_compare and not findings.count:
+            told = f"compare the key {', '.join(one.keys_to_compare)} with what is published"
+            raise SealElsewhere(f"The kept seal does not prove all of {path}: {told}.")
         return one.report()
 
 
@@ -101,6 +104,11 @@ class FileVerification:
     def knows_kept(self) -> bool:
         """Whether the kept seal could be held against one of the file's."""
         return self._kept is None or self._kept.is_known
+
+    @property
+    def keys_to_compare(self) -> list[str]:
+        """The keys of seals that the kept one does not prove."""
+        return self._kept.keys_to_compare if self._kept else []
 
     def take(self, records: list[Record]) -> None:
         """The next records, in the order of the format."""
@@ -196,11 +204,11 @@ class FileVerification:
         self._seal_count += 1
         self._after_seal = 0
         # Of everything nothing is missing, whatever the file says.
-        self._seals.learn(seal.as_seal(), (self._head.scope == "event" and seal.missing) or ())
+        claims = self._seals.learn(seal.as_seal(), (self._head.scope == "event" and seal.missing) or ())
         with suppress(SealInvalid):
             self._signed_by.add(key_id_of(seal.jws))
         if self._kept is not None:
-            self._kept.look(seal.number, seal.jws)
+            self._kept.pass_by(seal.number, seal.jws, claims)
 
     def _tell(self, sentence: str) -> None:
         self._findings.add(None, Rule.FILE_ALTERED, "file", sentence)

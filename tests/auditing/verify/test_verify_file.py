@@ -115,7 +115,9 @@ async def test_a_sealed_domain_event_that_was_altered_is_named(
     connection: Connection, database_url: str, verify: Verify
 ) -> None:
     box_office = await sealed_history(connection, seed=5)
-    for exported in (await as_ndjson(database_url), await as_ndjson(database_url, box_office.events[0])):
+    of_events = [await as_ndjson(database_url, event_id) for event_id in box_office.events]
+    of_one = next(one for one in of_events if b'"type":"TicketsHeld"' in one)
+    for exported in (await as_ndjson(database_url), of_one):
         told = exported.splitlines(keepends=True)
         number = next(n for n, line in enumerate(told) if b'"type":"TicketsHeld"' in line)
         told[number] = told[number].replace(b'"quantity":', b'"quantity":1')
