@@ -17,6 +17,8 @@ from accounts.errors import PasswordsOverloaded
 HASHES_AT_ONCE = 2
 HASHES_WAITING = 512
 LONGEST_PASSWORD = 128
+# A character can be typed as up to four; in what is longer, marks are sorted for longer than a password is worth.
+LONGEST_TYPED = 4 * LONGEST_PASSWORD
 # A flood of logins takes what selling leaves of the processor, not half of it.
 NICENESS = 10
 
@@ -24,8 +26,11 @@ ARGON2ID = CryptContext(schemes=["argon2"], argon2__memory_cost=19456, argon2__t
 
 
 def prepared(password: str) -> str:
-    """As it is hashed: NFKC, since keyboards encode one letter in different ways (NIST SP 800-63B, 3.1.1.2)."""
-    return normalize("NFKC", password)
+    """As it is hashed: NFKC, since keyboards encode one letter in different ways (NIST SP 800-63B, 3.1.1.2).
+
+    What is too long to be a password in any spelling stays as it is.
+    """
+    return normalize("NFKC", password) if len(password) <= LONGEST_TYPED else password
 
 
 @cache

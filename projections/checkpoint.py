@@ -9,7 +9,7 @@ from eventstore.postgres.connections import Connection
 from eventstore.postgres.round_trips import Statement
 
 # Raised with any change to a table or a fold; the tables are then rebuilt.
-DEFINITIONS_VERSION = 7
+DEFINITIONS_VERSION = 8
 
 # The tables of the version before have no `recent_changes`, and are read all the same until they are rebuilt.
 READ = """

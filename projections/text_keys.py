@@ -5,6 +5,8 @@ import unicodedata
 from collections.abc import Iterable
 from zlib import crc32
 
+from domain.stock.runs_of_marks import in_short_runs
+
 # Combining marks of Latin, Greek and Cyrillic, points of Hebrew and Arabic, and what nobody sees. In other scripts
 # marks are letters: without its vowels a word of Hindi or Thai is another one, and ga is not ka.
 _UNHEARD = re.compile(
@@ -21,22 +23,31 @@ _PLAIN = str.maketrans(
     | dict.fromkeys("‐‑‒–—―−", "-")
 )
 PIECE = 3
+# 10,240 letters of two bytes: the longest title and description in Latin, Greek, Cyrillic, Hebrew or Arabic.
+LARGEST_KEY_BYTES = 20 * 1024
+# As many letters as a place may have, however many bytes they take.
+LARGEST_PLACE_BYTES = 4 * 200
 
 
-def text_key(text: str) -> str:
+def text_key(text: str, largest: int = LARGEST_KEY_BYTES) -> str:
     """The text without case, accents and ways to encode them: `STRASSE` and `Straße` have one, `café` and `Cafe`.
 
-    Twice in a row it gives the same.
+    It ends after `largest` bytes of UTF-8, and no letter keeps more than 30 marks. Twice in a row it gives the same.
+    The cost grows with the text's length, whatever is in it.
     """
     if text.isascii():
-        return text.lower()
-    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    return unicodedata.normalize("NFC", _UNHEARD.sub("", decomposed).translate(_PLAIN))
+        return text.lower()[:largest]
+    # One character may become 18.
+    decomposed = unicodedata.normalize("NFKD", in_short_runs(text))[:largest]
+    folded = unicodedata.normalize("NFKD", decomposed.casefold())
+    # Without what is not heard between them, short runs of marks become a long one.
+    plain = in_short_runs(_UNHEARD.sub("", folded).translate(_PLAIN))
+    return unicodedata.normalize("NFC", plain).encode()[:largest].decode(errors="ignore")
 
 
 def place_key(place: str | None) -> str | None:
     """The same of what a place is called, however it is spaced."""
-    return None if place is None else " ".join(text_key(place).split())
+    return None if place is None else " ".join(text_key(place, LARGEST_PLACE_BYTES).split())
 
 
 def words_of(text: str) -> list[str]:

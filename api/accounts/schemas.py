@@ -11,7 +11,6 @@ from accounts.passwords import LONGEST_PASSWORD, prepared
 from accounts.weak_passwords import SHORTEST_PASSWORD, expect_strong
 from api.docs.example_values import SOME_BUYER, SOME_KEY
 from api.http.inputs import Body, Instant, Place, Text
-from api.http.text import LONGEST_DECOMPOSITION
 
 LONGEST_EMAIL = 254
 LONGEST_SECRET = 1_000
@@ -21,8 +20,7 @@ Email = Annotated[str, Field(json_schema_extra={"format": "email"}, examples=["a
 
 def _prepared(password: Any) -> Any:
     """As it will be hashed, so that its characters are counted then; what is too long in any spelling stays so."""
-    short = isinstance(password, str) and len(password) <= LONGEST_PASSWORD * LONGEST_DECOMPOSITION
-    return prepared(password) if short else password
+    return prepared(password) if isinstance(password, str) else password
 
 
 ApiScope = Literal["read", "reserve", "organise", "analyse", "audit"]

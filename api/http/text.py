@@ -5,10 +5,9 @@ import unicodedata
 
 import idna
 
+from domain.stock.runs_of_marks import LONGEST_RUN_OF_MARKS, has_long_run
 from domain.stock.type_names import JOINERS, WITHOUT_INK
 
-# Unicode's Stream-Safe Text Format (UAX #15). To sort longer runs takes the square of their length: seconds.
-LONGEST_RUN_OF_MARKS = 30
 # The most code points that one of NFC can be sent as.
 LONGEST_DECOMPOSITION = 4
 
@@ -33,11 +32,8 @@ def composed(text: str, max_length: int) -> str:
     """The text in NFC; what is longer than `max_length` in any spelling comes back as it is. Raises ValueError."""
     if text.isascii() or len(text) > max_length * LONGEST_DECOMPOSITION:
         return text
-    run = 0
-    for character in text:
-        run = run + 1 if unicodedata.combining(character) else 0
-        if run > LONGEST_RUN_OF_MARKS:
-            raise ValueError(f"must not have more than {LONGEST_RUN_OF_MARKS} marks on one letter")
+    if has_long_run(text):
+        raise ValueError(f"must not have more than {LONGEST_RUN_OF_MARKS} marks on one letter")
     return unicodedata.normalize("NFC", text)
 
 

@@ -3,7 +3,7 @@
 from unicodedata import normalize
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from projections.text_keys import pieces, place_key, text_key, words_of
@@ -38,6 +38,7 @@ def test_a_place_is_the_same_however_it_is_spaced() -> None:
     assert place_key(None) is None
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_key_has_itself_as_its_key_in_whatever_form_the_text_came(text: str) -> None:
     key = text_key(text)

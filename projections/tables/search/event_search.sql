@@ -8,7 +8,7 @@ CREATE TABLE event_search (
 );
 COMMENT ON TABLE event_search IS 'One row per event: title and description as a search for words looks through them.';
 COMMENT ON COLUMN event_search.event_id IS 'The event: a row of the table events.';
-COMMENT ON COLUMN event_search.search_text IS 'Title and description without case, accents and ways to encode them: Straße as strasse.';
+COMMENT ON COLUMN event_search.search_text IS 'Title and description without case, accents and ways to encode them: Straße as strasse. The first 20 KiB of it, and of the marks on one letter the first 30.';
 COMMENT ON COLUMN event_search.pieces IS 'A number for every three characters in a row of a word in search_text, by which an index finds words that contain them.';
 COMMENT ON COLUMN event_search.position IS 'The position in the history of the domain event that last changed this row.';
 
