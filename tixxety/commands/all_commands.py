@@ -25,9 +25,11 @@ COMMANDS = {
     "analyst-url": (
         "Make a login that reads the projections alone, or give it a new password, and print its connection string."
     ),
-    "replay": "Show an event as it was, from the history alone, or play its whole on-sale.",
+    "replay": "Show an event as it was, from the history alone, tell its story, or play its whole on-sale.",
     "secrets": "Print new secrets for compose.yml, or write them to a file that only its owner may read.",
-    "export": "Write the history with its seals, or one event's part of it, or a table, as it is at this moment.",
+    "export": (
+        "Write the history with its seals, or one event's part of it, or a table or view, as it is at this moment."
+    ),
     "newest-seal": (
         "Print the newest seal with its key, to keep where nobody who can change the database can change it too."
     ),
