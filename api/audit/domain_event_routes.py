@@ -108,7 +108,7 @@ async def list_domain_events(
             if given is not None:
                 raise unusable("query", name, FOR_PAGES)
     place = after_cursor(cursor, ("domain events", *filters), tuple[int])
-    connected = await auditor.reads()
+    connected = await auditor.reads(media_type=shape)
     async with reader.connection() as connection:
         if shape != LINES:
             behind = filters._replace(after=max(after, place[0])) if place else filters

@@ -28,15 +28,23 @@ class Auditor:
     request_id: RequestId
     _services: Services
 
-    async def reads(self, what: str | None = None) -> Lent:
-        """Keep that this is read, for ever, and lend what to read with. Raises `AccountClosed`, `TooManyAtOnce`.
+    async def reads(self, what: str | None = None, *, media_type: str | None = None) -> Lent:
+        """Keep that this is read, for ever, and lend what to read with.
 
-        `what` is kept in the place of path and query, where these say more than may be kept for ever.
+        `what` is kept in the place of path and query, where these say more than may be kept for ever. The `media_type`
+        of the answer is kept where it tells whether one page is read or all there is. Raises `AccountClosed`,
+        `RecordedTooMuch` and `TooManyAtOnce`.
         """
-        async with lent(self._services, self.account.account_id) as connection:
-            if not await reads.record(connection, self.request_id, self.account.account_id, what or self.what):
+        account_id, what = self.account.account_id, what or self.what
+        if media_type is not None:
+            what += ("&" if "?" in what else "?") + urlencode({"accept": media_type}, safe="/")
+        quota = self._services.commands.recorded
+        quota.check(account_id)
+        async with lent(self._services, account_id) as connection:
+            if not await reads.record(connection, self.request_id, account_id, what):
                 raise AccountClosed
-        return partial(lent, self._services, self.account.account_id)
+        quota.add(account_id, reads.ROW_BYTES + len(what))
+        return partial(lent, self._services, account_id)
 
 
 async def auditor(request: Request, account: CurrentAccount, services: TheServices, request_id: RequestId) -> Auditor:

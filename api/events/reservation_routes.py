@@ -94,7 +94,7 @@ async def list_event_reservations(
             raise unusable("query", name, FOR_PAGES)
     after = after_cursor(cursor, filters, tuple[datetime, UUID])
     await _check_may_read(wanted.event_id, on_record, reader)
-    connected = await on_record.reads()
+    connected = await on_record.reads(media_type=shape)
     if shape != JSON:
         return await _export(wanted, connected, shape)
     async with connected() as connection:

@@ -96,14 +96,17 @@ class Turns:
 
 
 class RecordedBytes:
-    """Counts what each account has added to the history in this minute, which it is kept in for ever."""
+    """Counts what each account has added in this minute to what is kept for ever: the history, who has read what."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, limited: bool = True) -> None:
+        self._limited = limited
         self._bytes: Counter[UUID] = Counter()
         self._ends_at_seconds = 0.0
 
     def check(self, account_id: UUID) -> None:
         """Raises `RecordedTooMuch`."""
+        if not self._limited:
+            return
         now = monotonic()
         if now >= self._ends_at_seconds:
             self._bytes.clear()
@@ -113,6 +116,8 @@ class RecordedBytes:
 
     def add(self, account_id: UUID, recorded_bytes: int) -> None:
         """So much more was recorded."""
+        if not self._limited:
+            return
         self._bytes[account_id] += recorded_bytes
         if len(self._bytes) > REMEMBERED_ACCOUNTS:
             self._bytes = Counter({i: recorded for i, recorded in self._bytes.items() if recorded > LITTLE_BYTES})
@@ -125,7 +130,7 @@ class LimitedCommands:
         self._commands = commands
         self._failure_log = failure_log
         self.turns = Turns(COMMANDS_AT_ONCE)
-        self._recorded = RecordedBytes() if rate_limits else None
+        self.recorded = RecordedBytes(limited=rate_limits)
 
     async def submit(self, command: Command) -> Outcome:
         """As `GroupCommit.submit`. Raises `TooManyAtOnce` and `RecordedTooMuch`, too.
@@ -134,8 +139,8 @@ class LimitedCommands:
         """
         assert command.actor is not None  # noqa: S101 - the routes know who asks
         account_id = command.actor.account_id
-        if self._recorded is not None and isinstance(command, BOUNDED):
-            self._recorded.check(account_id)
+        if isinstance(command, BOUNDED):
+            self.recorded.check(account_id)
         await self.turns.begin(account_id)
         try:
             outcome = await self._commands.submit(command)
@@ -145,8 +150,7 @@ class LimitedCommands:
         finally:
             self.turns.end(account_id)
         self._failure_log.written()
-        if self._recorded is not None:
-            self._recorded.add(account_id, outcome.recorded_bytes)
+        self.recorded.add(account_id, outcome.recorded_bytes)
         return outcome
 
     async def event_of(self, reservation_id: UUID, account_id: UUID) -> UUID:

@@ -4,6 +4,9 @@ from uuid import UUID
 
 from eventstore.postgres.connections import Connection
 
+# What a row takes beside its text, in the table and its three indexes.
+ROW_BYTES = 250
+
 # Of an account that lives: whoever deleted it reads no more.
 RECORD = """
 INSERT INTO audit_reads (request_id, account_id, what)

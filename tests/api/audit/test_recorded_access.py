@@ -70,8 +70,20 @@ async def test_auditors_and_admins_read_and_nobody_else(client: httpx2.AsyncClie
             account = await an_auditor(app, role)
             answered = await client.get(path, headers=account.headers)
             assert answered.status_code in (200, 404)
-            expected.append((answered.headers["x-request-id"], account.id, path))
+            shape = "?accept=application/json" if path == "/audit/domain-events" else ""
+            expected.append((answered.headers["x-request-id"], account.id, path + shape))
     assert await reads(app) == expected
+
+
+async def test_it_is_kept_how_much_was_read_at_once(client: httpx2.AsyncClient, app: FastAPI) -> None:
+    account, path = await an_auditor(app), f"/audit/domain-events?event_id={UNKNOWN_ID}"
+    for accept in ("application/x-ndjson", "application/cloudevents-batch+json;q=0.9", "text/html"):
+        assert (await client.get(path, headers=account.headers | {"Accept": accept})).status_code == 200
+    assert [what for _, _, what in await reads(app)] == [
+        f"{path}&accept=application/x-ndjson",
+        f"{path}&accept=application/cloudevents-batch%2Bjson",
+        f"{path}&accept=application/json",
+    ]
 
 
 async def test_a_role_counts_as_long_as_it_is_granted(client: httpx2.AsyncClient, app: FastAPI) -> None:

@@ -172,13 +172,17 @@ async def test_each_look_is_on_record_before_it_is_answered(
 ) -> None:
     at = await sold(client, new_account)
     admin = await an_auditor(app, "admin")
-    for account, accept in ((at.organiser, "application/json"), (admin, "text/csv")):
+    for account, accept in (
+        (at.organiser, "application/json"),
+        (admin, "text/csv"),
+        (admin, "application/x-ndjson"),
+    ):
         headers = account.headers | {"Accept": accept}
         answered = await client.get(at.path, params={"status": "paid"}, headers=headers)
         assert answered.status_code == 200
         async with app.state.services.pool.connection() as connection:
             cursor = await connection.execute(READS, {"request_id": answered.headers["x-request-id"]})
-            assert await cursor.fetchall() == [(account.id, f"{at.path}?status=paid")]
+            assert await cursor.fetchall() == [(account.id, f"{at.path}?status=paid&accept={accept}")]
 
 
 async def test_nobody_else_may_and_what_is_refused_is_no_look(

@@ -16,7 +16,7 @@ from api.plumbing.account_quotas import COMMANDS_AT_ONCE as AT_ONCE
 from api.plumbing.account_quotas import REFUSALS_A_SECOND, WAITING_MAX, RecordedBytes, Turns
 from eventstore.postgres.connections import connect
 from tests.api.conftest import LoggedIn, LogIn, problem_of
-from tests.api.programme import cancel, crowd, new_event, pay, reserve, reserved
+from tests.api.programme import an_auditor, cancel, crowd, folding, new_event, pay, reserve, reserved
 from tests.box_office import lock_event, unlock
 
 MOST = AT_ONCE + WAITING_MAX
@@ -152,6 +152,33 @@ async def test_changes_that_fill_the_history_end_and_what_was_begun_does_not(
     assert (await cancel(client, greedy, "events", event)).status_code == 200
     other = await new_event(client, buyer)
     assert (await reserve(client, buyer, other)).status_code == 201
+
+
+async def test_looks_that_are_kept_for_ever_count(
+    app: FastAPI, client: httpx2.AsyncClient, greedy: LoggedIn, buyer: LoggedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event, other = await new_event(client, greedy), await new_event(client, buyer)
+    monkeypatch.setattr(account_quotas, "RECORDED_BYTES_A_MINUTE", 5_000)
+    path = f"/events/{event['id']}/reservations"
+    async with folding(app.state.services.config.box_office):
+        answers = [await client.get(path, headers=greedy.headers) for _ in range(30)]
+        others = await client.get(f"/events/{other['id']}/reservations", headers=buyer.headers)
+    told = Counter(answer.status_code for answer in answers)
+    assert told.keys() == {200, 429}
+    problem_of(answers[-1], 429, "rate-limited")
+    async with app.state.services.pool.connection() as connection:
+        counted = await connection.execute("SELECT count(*) FROM audit_reads")
+        assert await counted.fetchall() == [(told[200] + 1,)]
+    assert others.status_code == 200
+
+
+async def test_looks_of_auditors_count_as_well(
+    app: FastAPI, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auditor = await an_auditor(app)
+    monkeypatch.setattr(account_quotas, "RECORDED_BYTES_A_MINUTE", 1_000)
+    answers = [await client.get("/audit/seals", headers=auditor.headers) for _ in range(10)]
+    problem_of(answers[-1], 429, "rate-limited")
 
 
 async def test_what_records_nothing_does_not_count(
