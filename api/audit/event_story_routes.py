@@ -50,8 +50,8 @@ class SalesSumAnswer(BaseModel):
 class EventStoryEntryAnswer(BaseModel):
     """A change, or all that buyers did between two changes: `type` is a domain event's, or `sales`.
 
-    Of sales `first_position` and `first_at` are those of the first domain event of the sum, `position` and `at` of the
-    last; of a change they are the same.
+    `first_position` and `first_at` are those of the first domain event, and no other entry's; `at` is that of the last,
+    and `position` the end of its command, which the event can be read as of. Changes of one command share it.
     """
 
     type: Annotated[str, Field(examples=["CapacityChanged"])]
@@ -92,11 +92,11 @@ async def read_story_of_event(
     found: list[EventStoryEntry] = []
     async with aclosing(story_sources.of_event(connected, event_id)) as entries:
         async for entry in entries:
-            if entry.position > after:
+            if entry.first_position > after:
                 found.append(entry)
             if len(found) > limit:
                 break
-    return ready_json(page_json(found, limit, filters, lambda entry: (entry.position,), render_event_story_entry))
+    return ready_json(page_json(found, limit, filters, lambda entry: (entry.first_position,), render_event_story_entry))
 
 
 def render_event_story_entry(entry: EventStoryEntry) -> dict[str, Any]:

@@ -26,8 +26,8 @@ UNTOLD = {
 class EventStoryEntry(NamedTuple):
     """A change, or all sales between two changes: then `type` is `sales`, and nobody in particular is the actor.
 
-    `first_position` and `first_at` are those of the first domain event of the sum, `position` and `at` of the last;
-    of a change they are the same. `ticket_types` are the counts after it.
+    `first_position` and `first_at` are those of the first domain event, `at` is that of the last, and `position` the
+    end of its command, which the event is known as of. `ticket_types` are the counts after it.
     """
 
     type: str
@@ -83,7 +83,7 @@ class EventStoryWriter:
             SALES,
             first.position,
             began_at,
-            last.position,
+            last.command_position,
             ended_at,
             None,
             None,
@@ -109,7 +109,7 @@ class EventStoryWriter:
             it.TOPIC,
             one.position,
             it.timestamp,
-            one.position,
+            one.command_position,
             it.timestamp,
             it.actor_id,
             it.request_id,

@@ -112,7 +112,7 @@ def json_line(step: Step) -> str:
 
 
 def story_line(entry: EventStoryEntry) -> str:
-    """Position, time, and the sentence; of sales those of the last."""
+    """The end of the command, the time, and the sentence; of sales those of the last."""
     return f"{entry.position:>9,}  {_to_the_millisecond(entry.at)}  {entry.sentence}\n"
 
 

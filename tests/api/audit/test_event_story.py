@@ -81,6 +81,33 @@ async def test_pages_go_on_where_the_one_before_has_ended(client: httpx2.AsyncCl
     problem_of(await client.get(other, headers=auditor.headers), 422, "invalid-request")
 
 
+async def test_its_positions_are_what_as_of_knows_also_where_one_command_changed_more(
+    client: httpx2.AsyncClient, app: FastAPI
+) -> None:
+    auditor = await an_auditor(app)
+    path, organiser, event, _ = await some_story(client, app)
+    more = await new_event(client, organiser)
+    change = {"description": "Longer", "max_per_buyer": 3, "hold_seconds": 60}
+    assert (await client.patch(f"/events/{more['id']}", json=change, headers=organiser.headers)).status_code == 200
+    for event_id in (event["id"], more["id"]):
+        path = f"/audit/events/{event_id}"
+        entries = (await client.get(f"{path}/story", headers=auditor.headers)).json()["items"]
+        paged: list[Any] = []
+        cursor: dict[str, Any] = {}
+        while len(paged) < len(entries):
+            page = (await client.get(f"{path}/story", params={"limit": 1} | cursor, headers=auditor.headers)).json()
+            paged += page["items"]
+            cursor = {"cursor": page["next_cursor"]}
+        assert paged == entries
+        for entry in entries:
+            asked = {"position": entry["position"]}
+            moment = (await client.get(f"{path}/as-of", params=asked, headers=auditor.headers)).json()
+            assert moment["position"] == entry["position"]
+            for count, offer in zip(entry["counts"], moment["ticket_types"], strict=True):
+                assert count["reserved"] == offer["reserved"]
+                assert count["paid"] == offer["paid"]
+
+
 async def test_an_event_that_is_none_has_no_story(client: httpx2.AsyncClient, app: FastAPI) -> None:
     auditor = await an_auditor(app)
     organiser, ann = await crowd(app, 2)

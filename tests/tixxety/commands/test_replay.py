@@ -56,12 +56,12 @@ def test_a_story_is_told_in_sentences_and_as_lines_of_json(event_id: UUID, capsy
     assert "Z  The organiser created the event “" in created
     at = f"{YESTERDAY + timedelta(seconds=4):%Y-%m-%d %H:%M:%S}.000Z"
     told = "Standing 4 held, 2 paid for 50.00 EUR, with 4 of 10 then taken."
-    assert sales == f"       12  {at}  In 3.0 s: {told}"
+    assert sales == f"       13  {at}  In 3.0 s: {told}"
     replay(event_id, story=True, as_json=True)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(one["type"], one["first_position"], one["position"]) for one in lines] == [
         ("EventCreated", 1, 1),
-        ("sales", 2, 12),
+        ("sales", 2, 13),
     ]
 
 
