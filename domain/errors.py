@@ -182,11 +182,22 @@ class CapacityBelowTaken(Refusal):
 
 
 class TooFewToWithhold(Refusal):
-    """Only {available} tickets of this type are left. Withhold at most as many, or try later: unpaid ones come back."""
+    """Only {available} tickets of this type are left. Withhold at most as many."""
 
     code = "too-few-to-withhold"
     ticket_type_id: UUID
     available: int
+    next_hold_ends_at: datetime | None = None
+
+    @property
+    def sentence(self) -> str:
+        """Names the instant, too, while there are holds whose end may give the tickets."""
+        if self.next_hold_ends_at is None:
+            return super().sentence
+        return (
+            "Only {available} tickets of this type are left. Withhold at most as many, or try again at "
+            "{next_hold_ends_at}: what is held until then is left from that instant on, unless it was paid."
+        )
 
 
 class TooFewWithheld(Refusal):

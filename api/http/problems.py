@@ -82,7 +82,12 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "not-payable": ProblemType(409, "Not payable", domain.NotPayable("cancelled")),
     "changed-meanwhile": ProblemType(412, "Changed meanwhile", domain.ChangedMeanwhile(13)),
     "capacity-below-taken": ProblemType(409, "Capacity below taken", domain.CapacityBelowTaken(_SOME_ID, 120)),
-    "too-few-to-withhold": ProblemType(409, "Too few to withhold", domain.TooFewToWithhold(_SOME_ID, 3)),
+    "too-few-to-withhold": ProblemType(
+        409,
+        "Too few to withhold",
+        domain.TooFewToWithhold(_SOME_ID, 3, _SOME_INSTANT),
+        (domain.TooFewToWithhold(_SOME_ID, 3),),
+    ),
     "too-few-withheld": ProblemType(409, "Too few withheld", domain.TooFewWithheld(_SOME_ID, 3)),
     "body-too-large": ProblemType(413, "Body too large", http.BodyTooLarge(256 * 1024)),
     "unsupported-media-type": ProblemType(

@@ -28,7 +28,10 @@ def withhold(command: WithholdTickets, read: Read, at: datetime) -> Decision:
     stock = stock_asked_for(event, command.ticket_type_id)
     freed, due = due_holds_for(event, stock, stock.capacity - stock.withheld - command.quantity, at)
     if stock.available + freed < command.quantity:
-        raise TooFewToWithhold(stock.offer.ticket_type_id, stock.available + freed)
+        # Where too many are sold, no hold that ends is of any help.
+        is_enough_held = stock.available + stock.held >= command.quantity
+        ends_at = stock.next_hold_ends_at(at) if is_enough_held else None
+        raise TooFewToWithhold(stock.offer.ticket_type_id, stock.available + freed, ends_at)
     check_due_holds(due)
 
     draft = Draft(command, at)

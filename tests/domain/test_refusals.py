@@ -109,5 +109,12 @@ def test_sold_out_tells_when_to_try_again_where_that_is_known() -> None:
     assert "try later: " in str(errors.SoldOut(0))
 
 
+def test_who_can_not_withhold_is_told_of_unpaid_tickets_where_there_are_any() -> None:
+    assert "try again at 2030-06-01T12:00:00Z: " in str(errors.TooFewToWithhold(STANDING_ID, 3, NOON))
+    assert str(errors.TooFewToWithhold(STANDING_ID, 3)) == (
+        "Only 3 tickets of this type are left. Withhold at most as many."
+    )
+
+
 def test_braces_in_a_fact_are_only_text() -> None:
     assert "{field} {0} is odd" in str(errors.InvalidRequest("{field}", "{0} is odd"))

@@ -118,11 +118,15 @@ def expected_of_reserving(books: Books, command: ReserveTickets, at: datetime) -
     if buyers + command.quantity > book.limits.max_per_buyer:
         return errors.LimitPerBuyer(book.limits.max_per_buyer, buyers, None)
     if available < command.quantity:
-        held = [c for c in kept if c.state == "held" and c.held.ticket_type_id == type_id]
-        is_enough_held = available + sum(c.held.quantity for c in held) >= command.quantity
-        ends_at = (c.hold_expires_at for c in held if is_enough_held)
-        return errors.SoldOut(available, min(ends_at, default=None))
+        return errors.SoldOut(available, when_enough_may_come_back(kept, type_id, command.quantity - available))
     return "held"
+
+
+def when_enough_may_come_back(kept: list[Claim], type_id: UUID, too_few: int) -> datetime | None:
+    """The first end of the type's holds, where these have as many tickets as are too few."""
+    held = [c for c in kept if c.state == "held" and c.held.ticket_type_id == type_id]
+    is_enough_held = sum(c.held.quantity for c in held) >= too_few
+    return min((c.hold_expires_at for c in held if is_enough_held), default=None)
 
 
 def is_each_hold_needed(books: Books, command: ReserveTickets, taken_back: list[UUID]) -> bool:
@@ -176,7 +180,10 @@ def expected_of_moving(
         return errors.TooFewWithheld(type_id, book.withheld[type_id]) if too_few else "returned"
     kept = [c for c in books.claims_of(command.event_id) if c.state == "sold" or at < c.hold_expires_at]
     left = left_of_type(book, kept, type_id)
-    return errors.TooFewToWithhold(type_id, left) if command.quantity > left else "withheld"
+    if command.quantity > left:
+        ends_at = when_enough_may_come_back(kept, type_id, command.quantity - left)
+        return errors.TooFewToWithhold(type_id, left, ends_at)
+    return "withheld"
 
 
 def refusal_of_selling(book: EventBook, at: datetime) -> Refusal | None:

@@ -69,7 +69,7 @@ def test_withheld_tickets_are_out_of_sale_until_they_are_returned() -> None:
 
 def test_no_more_are_withheld_than_are_left() -> None:
     scenario = given(created(capacity=5), ANNS.reserved(), BOBS.reserved(), BOBS.paid(), withheld(1))
-    scenario.when(withhold(3)).then_refused(TooFewToWithhold(STANDING_ID, 2))
+    scenario.when(withhold(3)).then_refused(TooFewToWithhold(STANDING_ID, 2, HOLD_OVER))
     scenario.when(withhold(2)).then(withheld(2))
 
 
@@ -80,9 +80,15 @@ def test_no_more_are_returned_than_are_withheld() -> None:
     scenario.when(return_tickets(2)).then(returned(2))
 
 
+def test_unpaid_tickets_are_told_of_only_where_they_would_be_enough() -> None:
+    scenario = given(created(capacity=5), ANNS.reserved(), BOBS.reserved(), BOBS.paid())
+    scenario.when(withhold(4)).then_refused(TooFewToWithhold(STANDING_ID, 3, HOLD_OVER))
+    scenario.when(withhold(5)).then_refused(TooFewToWithhold(STANDING_ID, 3))
+
+
 def test_holds_that_are_over_are_taken_back_as_far_as_they_are_needed() -> None:
     scenario = given(created(capacity=3), ANNS.reserved(), BOBS.reserved(), CLEOS.reserved())
-    scenario.when(withhold(1), at=HOLD_OVER - INSTANT).then_refused(TooFewToWithhold(STANDING_ID, 0))
+    scenario.when(withhold(1), at=HOLD_OVER - INSTANT).then_refused(TooFewToWithhold(STANDING_ID, 0, HOLD_OVER))
     scenario.when(withhold(4), at=HOLD_OVER).then_refused(TooFewToWithhold(STANDING_ID, 3))
     scenario.when(withhold(2), at=HOLD_OVER).then(ANNS.expired(), BOBS.expired(), withheld(2, HOLD_OVER))
 
