@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from psycopg.rows import dict_row
 
 from accounts.roles import grant, revoke
+from domain.commands import ChangeEvent
 from eventstore.postgres.connections import WORKER_ROLE, connect
 from tests.api.conftest import LoggedIn, LogIn, log_in, problem_of
 from tests.api.programme import UNKNOWN_ID, cancel, crowd, folding, new_event, pay, reserved, ticket_type
@@ -99,7 +100,7 @@ async def test_what_can_not_be_answered_is_a_problem(client: httpx2.AsyncClient,
         ("none", "", 404, "not-found"),
         (UNKNOWN_ID, "bucket=week", 422, "invalid-request"),
         (UNKNOWN_ID, "limit=0", 422, "invalid-request"),
-        (UNKNOWN_ID, "cursor=x", 422, "invalid-request"),
+        (UNKNOWN_ID, "cursor=x", 404, "event-not-found"),
         (UNKNOWN_ID, "min_position=99", 422, "beyond-the-end"),
     ):
         answered = await client.get(f"/analytics/events/{event_id}/sales?{query}", headers=analyst.headers)
@@ -156,6 +157,32 @@ async def test_a_day_is_one_of_the_events_calendar_and_has_23_or_25_hours_where_
             ("2036-03-30T00:00:00+02:00", 23, 2),
             ("2036-03-31T00:00:00+03:00", 24, 1),
         ]
+
+
+async def test_a_page_of_days_goes_on_only_while_the_event_has_the_time_zone_that_they_are_days_of(
+    client: httpx2.AsyncClient, analyst: LoggedIn, database_url: str
+) -> None:
+    """Days of another zone begin at other instants: going on from the old ones would leave out sales or repeat them."""
+    sale = Sale("Europe/Riga")
+    for at in around(LONG_DAY, "Europe/Riga"):
+        sale.buy(at)
+    office = sale.programme.office
+    path = f"/analytics/events/{sale.event_id}/sales"
+
+    async def page(**query: Any) -> httpx2.Response:
+        return await client.get(path, params={"limit": 1, **query}, headers=analyst.headers)
+
+    async with await connect(database_url, role=WORKER_ROLE) as connection:
+        await sale.programme.fold(connection)
+        cursors = {bucket: (await page(bucket=bucket)).json()["next_cursor"] for bucket in ("minute", "hour", "day")}
+        organiser_id = office.aggregates[sale.event_id].created.organiser_id
+        asked = office.asked_by(organiser_id, sale.event_id)
+        sale.programme.submit([ChangeEvent(**asked, time_zone="Asia/Tokyo")])
+        await sale.programme.fold(connection)
+    problem = problem_of(await page(bucket="day", cursor=cursors.pop("day")), 422, "invalid-request")
+    assert [error["path"] for error in problem["errors"]] == ["cursor"]
+    for bucket, cursor in cursors.items():
+        assert len((await page(bucket=bucket, cursor=cursor)).json()["items"]) == 1
 
 
 def hours_of(item: dict[str, Any]) -> float:
