@@ -26,6 +26,7 @@ def _known_code(code: str) -> str:
     return code
 
 
+AttemptPlace = Annotated[int, msgspec.Meta(ge=1, le=refused_attempt_queries.LAST_PLACE)]
 Code = Annotated[str, AfterValidator(_known_code)]
 From = Annotated[Instant | None, Query(alias="from", description="At this instant or later.")]
 To = Annotated[Instant | None, Query(alias="to", description="Before this instant.")]
@@ -89,7 +90,7 @@ async def list_refused_attempts(
     Refused attempts are kept for a time only, and ten a minute of one account.
     """
     filters = refused_attempt_queries.Filters(event_id, reservation_id, account_id, code, since, until)
-    place = after_cursor(cursor, ("refused attempts", *filters), tuple[datetime, UUID, int])
+    place = after_cursor(cursor, ("refused attempts", *filters), tuple[datetime, UUID, AttemptPlace])
     after = refused_attempt_queries.Place(*place) if place else None
     connected = await auditor.reads()
     async with connected() as connection:

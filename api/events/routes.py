@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
+import msgspec
 from fastapi import APIRouter, Header, Query, Response
 
 from accounts import account_queries
@@ -42,7 +43,7 @@ from domain.errors import (
 from eventstore.postgres.shared_reads import Ask
 from eventstore.writing.group_transaction import Outcome
 from projections.queries import catalogue_queries, events_queries
-from projections.queries.events_queries import ShownEvent
+from projections.queries.events_queries import LAST_RANK, ShownEvent
 
 ETAG_DOCUMENTED = {
     "ETag": {
@@ -56,6 +57,7 @@ NOT_MODIFIED_DOCUMENTED: dict[int | str, dict[str, Any]] = {
 }
 
 WithDescription = Annotated[YesOrNo, Query(description="Whether each event comes with its description.")]
+Rank = Annotated[int, msgspec.Meta(ge=0, le=LAST_RANK)]
 IfNoneMatch = Annotated[str | None, Header(description="ETags of answers that you have already.")]
 
 
@@ -147,7 +149,7 @@ async def list_events_for_you(
         if home is None:
             raise AccountClosed
         filters = ("events for", account.account_id, home.city, home.state, home.country)
-        after = after_cursor(cursor, filters, tuple[int, datetime, UUID])
+        after = after_cursor(cursor, filters, tuple[Rank, datetime, UUID])
         rows = await events_queries.events_for(
             connection,
             city=home.city,

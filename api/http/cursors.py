@@ -3,13 +3,14 @@
 import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 from fastapi import Query
 from pydantic import BaseModel
 
-from api.http.inputs import unusable
+from api.http.inputs import LARGEST_POSITION, unusable
 from api.http.ready_json import encode
 
 Item = TypeVar("Item")
@@ -77,7 +78,8 @@ def within_bytes(rows: Sequence[Row], bytes_of: Callable[[Row], int]) -> Sequenc
 def after_cursor(cursor: str | None, filters: tuple[Any, ...], shape: type[After]) -> After | None:
     """The place in the list's order that the cursor stands for; None without one.
 
-    `shape` is the type of that place. Raises RequestValidationError for a cursor that is damaged or from another list.
+    `shape` is the type of that place; whole numbers that are not as large as positions have their bounds there. Raises
+    RequestValidationError for a cursor that is damaged, from another list, or such as no page has.
     """
     if cursor is None:
         return None
@@ -86,9 +88,16 @@ def after_cursor(cursor: str | None, filters: tuple[Any, ...], shape: type[After
         after = msgspec.json.decode(written, type=tuple[str, shape])[1]  # type: ignore[valid-type]
     except (ValueError, msgspec.DecodeError) as error:
         raise unusable("query", "cursor", FOREIGN_CURSOR) from error
-    if cursor != cursor_at(filters, after):
+    if not all(map(_may_be_of_a_row, after)) or cursor != cursor_at(filters, after):
         raise unusable("query", "cursor", FOREIGN_CURSOR)
     return after
+
+
+def _may_be_of_a_row(part: Any) -> bool:
+    """Anybody can work out a check: what a row has never had must not reach the database, which might refuse it."""
+    if isinstance(part, datetime):
+        return part.tzinfo is UTC
+    return not isinstance(part, int) or 0 <= part <= LARGEST_POSITION
 
 
 def cursor_at(filters: tuple[Any, ...], after: tuple[Any, ...]) -> str:

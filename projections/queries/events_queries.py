@@ -72,6 +72,8 @@ SELECT rank, {LISTED_COLUMNS}, {ITS_TICKETS}
 FROM (SELECT rank, event_id FROM near) AS ranked JOIN events AS e USING (event_id) ORDER BY rank, starts_at, event_id
 """  # noqa: S608
 
+LAST_RANK = 2
+
 ORGANISER = "SELECT organiser_id FROM events WHERE event_id = %(event_id)s"
 
 ONE = Statement("event", numbered(EVENT, "event_id"))
