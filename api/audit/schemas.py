@@ -182,7 +182,9 @@ class StoryEntry(BaseModel):
     """A step of a story. `type` is a domain event's, or the code of a refusal: the last part of its problem type."""
 
     at: Instant
-    position: Annotated[int, Field(description="Of the domain event; of a refusal, the one that it was decided at.")]
+    position: Annotated[
+        int, Field(description="The end of its command; of a refusal, the position that it was decided at.")
+    ]
     type: Annotated[str, Field(examples=["TicketsHeld", "sold-out"])]
     actor_id: ActorId
     request_id: UUID

@@ -42,7 +42,7 @@ class Entry(NamedTuple):
 
 
 class ReservationCourse(NamedTuple):
-    """How a reservation of the story began, and at which positions it was held, and last paid or given back."""
+    """How a reservation of the story began, and since when it was held, and last paid or given back."""
 
     held: TicketsHeld
     held_since: Since
@@ -71,7 +71,7 @@ class StoryWriter:
         """Take the next domain events of the stream, in order. Raises `FoldFailed`."""
         for one in recorded:
             self._tell_refused(before=one.position)
-            it, since = one.domain_event, Since(one.position, one.domain_event.timestamp)
+            it, since = one.domain_event, Since(one.command_position, one.domain_event.timestamp)
             for row in self._rows.fold((one,)):
                 shortage = self._shortages.setdefault(row.ticket_type_id, Shortage(self._most_asked))
                 shortage.change(row.available, since)

@@ -55,11 +55,11 @@ async def test_a_purchase_has_its_story_and_so_has_its_buyer(client: httpx2.Asyn
     story = answered.json()
     assert (story["event_id"], story["buyer_id"], story["reservation_id"]) == (event["id"], ann.id, anns["id"])
     assert [(entry["type"], entry["position"], entry["actor_id"]) for entry in story["entries"]] == [
-        ("TicketsHeld", 4, ann.id),
+        ("TicketsHeld", 5, ann.id),
         ("not-found", 5, ben.id),
-        ("TicketsSold", 6, ann.id),
+        ("TicketsSold", 7, ann.id),
         ("not-payable", 7, ann.id),
-        ("TicketsReleased", 8, ann.id),
+        ("TicketsReleased", 9, ann.id),
     ]
     assert all(entry["counts"]["capacity"] == 3 for entry in story["entries"])
     held, *_, released = (entry["sentence"] for entry in story["entries"])
@@ -74,7 +74,7 @@ async def test_a_purchase_has_its_story_and_so_has_its_buyer(client: httpx2.Asyn
     assert [entry["type"] for entry in anns_story] == [
         "TicketsHeld", "sold-out", "TicketsSold", "not-payable", "TicketsReleased"
     ]  # fmt: skip
-    assert anns_story[1]["sentence"].startswith("Refused as sold-out: 3 of 3 taken since position 4; this was decided ")
+    assert anns_story[1]["sentence"].startswith("Refused as sold-out: 3 of 3 taken since position 5; this was decided ")
     bens_story = await story_of(client, auditor, event, ben)
     assert [(entry["type"], entry["reservation_id"]) for entry in bens_story] == [
         ("TicketsHeld", bens["id"]),

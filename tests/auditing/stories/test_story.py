@@ -117,9 +117,9 @@ def test_a_purchase_is_told_from_holding_to_the_refund() -> None:
     ]
     assert [entry.type for entry in told] == ["TicketsHeld", "TicketsSold", "TicketsReleased"]
     assert [(entry.position, entry.at) for entry in told] == [
-        (2, NOON + timedelta(seconds=2)),
-        (4, NOON + timedelta(seconds=3)),
-        (6, NOON + timedelta(seconds=4)),
+        (3, NOON + timedelta(seconds=2)),
+        (5, NOON + timedelta(seconds=3)),
+        (7, NOON + timedelta(seconds=4)),
     ]
     assert {(entry.actor_id, entry.reservation_id) for entry in told} == {(str(ANN), reservation_id)}
     assert [entry.counts and entry.counts[1:] for entry in told] == [(3, 2, 0, 0, 1), (3, 0, 2, 0, 1), (3, 0, 0, 0, 3)]
@@ -172,7 +172,7 @@ def test_what_can_not_be_extended_says_why() -> None:
     assert refused == [
         "Extension refused as extension-not-offered: the organiser offered no more time to pay.",
         (
-            "Extension refused as not-extendable: the reservation was paid already, since position 4; "
+            "Extension refused as not-extendable: the reservation was paid already, since position 5; "
             "this was decided 1.0 s later."
         ),
     ]
@@ -250,9 +250,9 @@ def test_sold_out_says_since_when_and_how_much_later_it_was_decided() -> None:
     counter.reserve(ANN, 4, 2, after_seconds=0)
     refused = counter.story(ANN)
     assert sentences(refused) == [
-        "Refused as sold-out: 3 of 3 taken since position 4; this was decided 31 ms later.",
+        "Refused as sold-out: 3 of 3 taken since position 5; this was decided 31 ms later.",
         (
-            "Refused as sold-out: 2 tickets of Standing asked for, 3 of 3 taken, too few left since position 2; "
+            "Refused as sold-out: 2 tickets of Standing asked for, 3 of 3 taken, too few left since position 3; "
             "this was decided 1.0 s later."
         ),
     ]
@@ -266,7 +266,7 @@ def test_holds_past_their_time_that_would_not_have_been_enough_are_told() -> Non
     counter.reserve(ANN, 3, 2, after_seconds=70)
     assert sentences(counter.story(ANN)) == [
         (
-            "Refused as sold-out: 2 tickets of Standing asked for, 3 of 3 taken, too few left since position 4, and "
+            "Refused as sold-out: 2 tickets of Standing asked for, 3 of 3 taken, too few left since position 5, and "
             "holds past their time would have given back only 1; this was decided 1 min 10 s later."
         )
     ]
@@ -278,7 +278,7 @@ def test_a_limit_says_what_the_buyer_had() -> None:
     counter.reserve(ANN, 2, after_seconds=0)
     assert sentences(counter.story(ANN))[1] == (
         "Refused as limit-per-buyer: 1 asked for, and of at most 2 a buyer this account had 2, the last of them held "
-        "at position 2; this was decided at the same moment, right behind it."
+        "at position 3; this was decided at the same moment, right behind it."
     )
 
 
@@ -302,7 +302,7 @@ def test_who_pays_what_is_paid_or_another_buyers_is_told_so() -> None:
     counter.submit(PayReservation(**counter.asked(ANN, reservation_id=reservation_id, payment_reference="again")))
     counter.submit(CancelReservation(**counter.asked(BEN, reservation_id=reservation_id)))
     assert sentences(counter.story(ANN))[2] == (
-        "Payment refused as not-payable: the reservation was paid already, since position 4; "
+        "Payment refused as not-payable: the reservation was paid already, since position 5; "
         "this was decided 1.0 s later."
     )
     assert sentences(counter.story(BEN)) == ["Cancellation refused as not-found: this account has no such reservation."]
