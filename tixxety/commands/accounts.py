@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 from psycopg.errors import InsufficientPrivilege
@@ -23,6 +24,7 @@ Page = Annotated[
 
 MAY_NOT_RESET = "This login may not let passwords be set: set MIGRATE_DATABASE_URL to the one that migrates."
 GOOD = f"It is good once, for {GOOD_MINUTES} minutes, at POST /auth/password-reset. Whoever has it, has the account."
+NO_PAGE = "--page has to be the whole URL of a page, http:// or https://, without a fragment (#): {page!r} is none."
 MAY_NOT_GRANT = "This login may not change roles: set MIGRATE_DATABASE_URL to the one that migrates."
 
 
@@ -38,6 +40,8 @@ def revoke(email: Email, role: Role, home: Home = None) -> None:
 
 def reset_password(email: Email, page: Page = None, home: Home = None) -> None:
     """Print a token, or a link, by which the account's password can be set once."""
+    if page is not None:
+        _expect_page(page)
     with box_office(home, as_owner=True) as url:
         try:
             token = run(password_resets.make(url, email))
@@ -45,6 +49,17 @@ def reset_password(email: Email, page: Page = None, home: Home = None) -> None:
             raise Failure(MAY_NOT_RESET) from None
     typer.echo(token if page is None else f"{page}#{token}")
     typer.echo(GOOD, err=True)
+
+
+def _expect_page(page: str) -> None:
+    """Raises Failure for what a link with the token behind a # can't be made of."""
+    try:
+        parts = urlsplit(page)
+        is_page = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and "#" not in page
+    except ValueError:
+        is_page = False
+    if not is_page or not page.isprintable() or " " in page:
+        raise Failure(NO_PAGE.format(page=page))
 
 
 def change_roles(
