@@ -212,4 +212,4 @@ def seen_of(load: Load, buyers: int, refusals_expected: bool) -> dict[str, float
 def unseen_tokens(testbed: Testbed) -> list[str]:
     """New tokens of all buyers, that no process has verified yet."""
     tokens = Tokens(SECRET)
-    return [tokens.make(buyer, ["analyst"], seconds=TOKEN_SECONDS) for buyer in testbed.buyers]
+    return [tokens.make(buyer, ["analyst"], buyer, TOKEN_SECONDS) for buyer in testbed.buyers]

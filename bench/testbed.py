@@ -33,6 +33,10 @@ TEMPLATE = "bench_template"
 # A whole bench takes an hour.
 TOKEN_SECONDS = 86_400
 REGISTER = "COPY accounts (account_id, email, password_hash, name) FROM STDIN"
+BEGIN_SESSIONS = """
+INSERT INTO sessions (session_id, account_id, token_hash, expires_at)
+SELECT account_id, account_id, '', clock_timestamp() + interval '30 days' FROM accounts
+"""
 
 
 class Testbed:
@@ -53,7 +57,7 @@ class Testbed:
         self.wrk = wrk
         self.buyers = [uuid4() for _ in range(buyers)]
         tokens = Tokens(SECRET)
-        self.tokens = [tokens.make(buyer, [], seconds=TOKEN_SECONDS) for buyer in self.buyers]
+        self.tokens = [tokens.make(buyer, [], buyer, TOKEN_SECONDS) for buyer in self.buyers]
         self._numbers = iter(range(1_000_000))
         url = self._create(TEMPLATE)
         migrate(url)
@@ -71,9 +75,14 @@ class Testbed:
         return url
 
     def _register(self, url: str) -> None:
-        with connect(url) as connection, connection.cursor().copy(REGISTER) as copy:
-            for buyer in self.buyers:
-                copy.write_row((buyer, f"{buyer}@example.com", "none", "Somebody"))
+        """Each buyer has an account, and a session with its id, where the version of the schema has such."""
+        with connect(url) as connection:
+            with connection.cursor().copy(REGISTER) as copy:
+                for buyer in self.buyers:
+                    copy.write_row((buyer, f"{buyer}@example.com", "none", "Somebody"))
+            ((has_sessions,),) = connection.execute("SELECT to_regclass('sessions') IS NOT NULL").fetchall()
+            if has_sessions:
+                connection.execute(BEGIN_SESSIONS)
 
     def empty_database(self) -> str:
         """The URL of a database with nothing in it."""

@@ -67,9 +67,12 @@ async def _account_of_key(key: str, request: Request, services: Services) -> Acc
 
 
 async def expect_logged_in(services: Services, account: Account) -> Account:
-    """The account again. Raises `NotAuthenticated` once its session or key has ended, and `TooManyAtOnce`."""
+    """The account again. Raises `NotAuthenticated` once its session or key has ended, and `TooManyAtOnce`.
+
+    A token without a session, from our versions before there were any, can't be ended: it is good for nothing here.
+    """
     if account.login_id is None:
-        return account
+        raise NotAuthenticated
     await services.read_turns.begin(account.account_id)
     try:
         [[(lives,)]] = await services.reads.ask((LOGIN_LIVES, [binary.uuid(account.login_id)]))

@@ -14,9 +14,9 @@ from uuid_utils.compat import uuid7
 
 from accounts import account_queries
 from accounts.passwords import ARGON2ID
-from accounts.tokens import Tokens
 from api.app import ApiConfig, create_app
 from api.express_lane import ExpressLane
+from tests.begun_sessions import BEGIN_SESSIONS, token_of
 from tests.conftest import fresh_database
 
 JWT_SECRET = "a secret for tests, and for nothing else"
@@ -123,15 +123,16 @@ def password_hash() -> str:
 
 @pytest.fixture
 def new_account(app: FastAPI) -> LogIn:
-    """Makes an account as registering does, and its token: `await new_account(city="Graz")`."""
+    """Makes an account as registering does, and a session with its token: `await new_account(city="Graz")`."""
 
     async def make(**details: Any) -> LoggedIn:
         values = {"email": f"{uuid4().hex}@example.com", "name": "Ada", "password_hash": password_hash()}
         address = dict.fromkeys(("street", "city", "state", "country"))
         async with app.state.services.pool.connection() as connection:
             row = await account_queries.insert(connection, account_id=uuid7(), **address | values | details)
-        assert row is not None, "the e-mail is taken"
-        return LoggedIn(str(row.id), row.email, Tokens(JWT_SECRET).make(row.id, row.roles))
+            assert row is not None, "the e-mail is taken"
+            await connection.execute(BEGIN_SESSIONS, {"ids": [row.id]})
+        return LoggedIn(str(row.id), row.email, token_of(JWT_SECRET, row.id))
 
     return make
 

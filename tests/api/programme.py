@@ -10,10 +10,10 @@ from uuid import uuid4
 import httpx2
 from fastapi import FastAPI
 
-from accounts.tokens import Tokens
 from eventstore.postgres.connections import connect_as_owner
 from projections.projector.projector import Projector
 from tests.api.conftest import JWT_SECRET, LoggedIn
+from tests.begun_sessions import BEGIN_SESSIONS, token_of
 
 UNKNOWN_ID = "01890000-0000-7000-8000-000000000000"
 TOMORROW = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
@@ -102,8 +102,8 @@ async def crowd(app: FastAPI, count: int) -> list[LoggedIn]:
     ids = [uuid4() for _ in range(count)]
     async with app.state.services.pool.connection() as connection:
         await connection.execute(REGISTER, {"ids": ids})
-    tokens = Tokens(JWT_SECRET)
-    return [LoggedIn(str(i), f"{i}@example.com", tokens.make(i, [])) for i in ids]
+        await connection.execute(BEGIN_SESSIONS, {"ids": ids})
+    return [LoggedIn(str(i), f"{i}@example.com", token_of(JWT_SECRET, i)) for i in ids]
 
 
 async def an_auditor(app: FastAPI, role: str = "auditor") -> LoggedIn:

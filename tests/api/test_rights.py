@@ -9,7 +9,6 @@ from fastapi.routing import APIRoute
 
 from accounts import api_keys
 from accounts.account_queries import Credentials
-from accounts.tokens import Tokens
 from api.plumbing.authentication import account_if_any
 from api.plumbing.scopes import NEEDS
 from tests.api.conftest import JWT_SECRET, PASSWORD, LoggedIn, LogIn, password_hash
@@ -25,6 +24,7 @@ from tests.api.programme import (
     set_roles,
     ticket_type,
 )
+from tests.begun_sessions import token_of
 
 Route = tuple[str, str]
 
@@ -130,11 +130,10 @@ class Stage:
     def __init__(
         self, accounts: list[LoggedIn], event: dict[str, Any], reservation: dict[str, Any], logins: dict[str, Any]
     ) -> None:
-        tokens = Tokens(JWT_SECRET)
         self.people: dict[str, LoggedIn | None] = {NOBODY: None}
         for name, account in zip(WITH_ACCOUNT, accounts, strict=True):
             roles = [name] if name in (AUDITOR, ANALYST, ADMIN) else []
-            self.people[name] = account._replace(token=tokens.make(UUID(account.id), roles))
+            self.people[name] = account._replace(token=token_of(JWT_SECRET, UUID(account.id), *roles))
         self.event, self.reservation, self.logins = event, reservation, logins
 
     def asked(self, route: Route, known: LoggedIn) -> dict[str, Any]:

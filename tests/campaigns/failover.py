@@ -23,8 +23,8 @@ import httpx2
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from accounts.tokens import Tokens
 from eventstore.box_office import JOBS_KEY, BoxOffice
+from tests.begun_sessions import BEGIN_SESSIONS, token_of
 from tests.running import free_port, running, until_ready
 from tests.tixxety.waiting_for_processes import family
 from tixxety.embedded.server import EmbeddedPostgres
@@ -97,7 +97,6 @@ class BoxOffice:
 
     def __init__(self, api_url: str, database: "psycopg.Connection[tuple[int]]") -> None:
         self._client = httpx2.Client(base_url=api_url, timeout=12)
-        self._tokens = Tokens(SECRET)
         self._database = database
 
     def open(self) -> str:
@@ -118,7 +117,8 @@ class BoxOffice:
     def _post(self, path: str, body: dict[str, object]) -> httpx2.Response:
         account_id = uuid4()
         self._database.execute(REGISTER, ([account_id],))
-        token = self._tokens.make(account_id, [], seconds=86_400)
+        self._database.execute(BEGIN_SESSIONS.encode(), {"ids": [account_id]})
+        token = token_of(SECRET, account_id, seconds=86_400)
         return self._client.post(path, json=body, headers={"Authorization": f"Bearer {token}"})
 
 

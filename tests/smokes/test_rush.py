@@ -12,7 +12,7 @@ from uuid import uuid4
 import httpx2
 import psycopg
 
-from accounts.tokens import Tokens
+from tests.begun_sessions import BEGIN_SESSIONS, token_of
 from tests.proof.proof import faults
 from tests.running import NO_CERTIFICATES, free_port, until_ready
 from tests.tixxety.forked import running_command
@@ -56,7 +56,8 @@ def test_a_rush_sells_each_ticket_once(database_url: str, tmp_path: Path) -> Non
         for url in urls:
             until_ready(f"{url}/health/ready", *started)
         connection.execute(REGISTER, (ids,))
-        tokens = [Tokens(SECRET).make(i, []) for i in ids]
+        connection.execute(BEGIN_SESSIONS.encode(), {"ids": ids})
+        tokens = [token_of(SECRET, i) for i in ids]
         for asked in (urls[:1], urls):
             answers = Counter(asyncio.run(rush(asked, tokens)))
             assert answers == {(201, None): TICKETS, (409, "/problems/sold-out"): BUYERS - TICKETS}

@@ -2,7 +2,7 @@
 
 import asyncio
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx2
 import jwt
@@ -14,15 +14,17 @@ from structlog.testing import capture_logs
 from accounts import sessions
 from accounts.errors import InvalidRefreshToken
 from accounts.sessions import REPEATED_SECONDS, SESSION_DAYS, Sessions
+from accounts.tokens import Tokens
 from eventstore.postgres.connections import WORKER_ROLE, connect, connect_as_owner
-from tests.api.conftest import PASSWORD, LoggedIn, LogIn, problem_of
+from tests.api.conftest import JWT_SECRET, PASSWORD, LoggedIn, LogIn, problem_of
 from tests.api.programme import cancel, event_body, folding, new_event, pay, reserve, reserved, set_roles
 from workers.periodic_jobs import EndedLogins
 
 PLAIN = {"Content-Type": "application/json"}
 ROUNDABOUT = {"Content-Type": "application/json; charset=utf-8"}
 EARLIER = "UPDATE sessions SET refreshed_at = refreshed_at - %(ago)s * interval '1 second'"
-IN_THE_DATABASE = "SELECT count(*) FROM sessions WHERE account_id = %(account_id)s"
+# Of those that a login began.
+IN_THE_DATABASE = "SELECT count(*) FROM sessions WHERE account_id = %(account_id)s AND session_id <> account_id"
 
 
 async def begin(client: httpx2.AsyncClient, account: LoggedIn) -> dict[str, Any]:
@@ -77,7 +79,7 @@ async def test_what_is_stored_of_a_token_is_no_token(
 ) -> None:
     tokens = await begin(client, await new_account())
     following = await refreshed(client, tokens)
-    ((row,),) = await as_owner(app, "SELECT s::text FROM sessions s")
+    ((row,),) = await as_owner(app, "SELECT s::text FROM sessions s WHERE session_id <> account_id")
     for token in (tokens["refresh_token"], following["refresh_token"]):
         assert token.rpartition("_")[2] not in row
 
@@ -277,13 +279,33 @@ async def test_sessions_go_with_their_account(client: httpx2.AsyncClient, app: F
     assert await as_owner(app, IN_THE_DATABASE, account_id=ada.id) == [(0,)]
 
 
-async def test_a_token_from_before_there_were_sessions_is_good_until_its_end(
-    client: httpx2.AsyncClient, new_account: LogIn
+@pytest.mark.parametrize("kind", [PLAIN, ROUNDABOUT], ids=["lane", "framework"])
+async def test_a_token_from_before_there_were_sessions_reads_and_reserves_and_no_more(
+    client: httpx2.AsyncClient, new_account: LogIn, kind: dict[str, str], database_url: str
 ) -> None:
+    """Nobody could end it."""
     ada = await new_account()
-    assert "sid" not in jwt.decode(ada.token, options={"verify_signature": False})
-    assert (await client.post("/auth/logout", headers=ada.headers)).status_code == 204
-    assert await is_logged_in(client, ada)
+    before = ada._replace(token=Tokens(JWT_SECRET).make(UUID(ada.id), []))
+    assert "sid" not in jwt.decode(before.token, options={"verify_signature": False})
+    headers = before.headers | kind
+    async with folding(database_url):
+        event = await new_event(client, ada)
+        held = await reserved(client, before, event)
+        place = f"/reservations/{held['id']}"
+        for path in ("/events", f"/events/{event['id']}", "/events/for-you", "/reservations", place):
+            assert (await client.get(path, headers=headers)).status_code == 200, path
+        for refused in (
+            await client.post(f"{place}/pay", content=b"{}", headers=headers),
+            await client.post(f"{place}/cancel", content=b"{}", headers=headers),
+            await client.post("/auth/api-keys", json={"name": "a", "scopes": ["read"]}, headers=before.headers),
+            await client.post("/events", json=event_body(), headers=before.headers),
+            await cancel(client, before, "events", event),
+            await client.patch("/auth/me", json={"name": "A"}, headers=before.headers),
+            await client.post("/auth/logout-everywhere", headers=before.headers),
+            await client.delete("/auth/me", headers=before.headers),
+        ):
+            problem_of(refused, 401, "not-authenticated")
+        assert (await pay(client, ada, held)).status_code == 200
 
 
 async def test_a_role_that_was_taken_away_is_in_no_token_made_later(

@@ -9,7 +9,6 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from accounts.tokens import Tokens
 from tests import box_office
 from tests.api.conftest import JWT_SECRET, LoggedIn, LogIn, problem_of
 from tests.api.programme import (
@@ -28,6 +27,7 @@ from tests.api.programme import (
     ticket_type,
     until,
 )
+from tests.begun_sessions import token_of
 
 SOME_ID = str(UUID(int=7))
 NONSENSE: list[tuple[dict[str, Any], str]] = [
@@ -197,7 +197,7 @@ async def test_only_its_organiser_and_an_admin_change_or_cancel_an_event(
 async def test_what_a_token_says_of_roles_makes_no_admin(client: httpx2.AsyncClient, new_account: LogIn) -> None:
     organiser, stranger = await new_account(), await new_account()
     event = await new_event(client, organiser)
-    former = stranger._replace(token=Tokens(JWT_SECRET).make(UUID(stranger.id), ["admin"]))
+    former = stranger._replace(token=token_of(JWT_SECRET, UUID(stranger.id), "admin"))
     problem_of(await change(client, former, event, title="Mine"), 403, "forbidden")
     problem_of(await cancel(client, former, "events", event), 403, "forbidden")
     problem_of(await client.get("/audit/seals", headers=former.headers), 403, "forbidden")

@@ -11,10 +11,10 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from accounts.tokens import Tokens
 from bench.load import request
 from eventstore.box_office import BoxOffice
 from tests.api.programme import event_body
+from tests.begun_sessions import BEGIN_SESSIONS, token_of
 from tests.running import free_port, http, until_ready
 from tests.tixxety.forked import running_command
 from tests.tixxety.waiting_for_processes import until
@@ -84,9 +84,10 @@ def test_a_command_that_waits_is_not_begun_and_those_of_others_are(
     api_url: str, owner: psycopg.Connection[Any]
 ) -> None:
     first, leaving, staying = (uuid4() for _ in range(3))
-    tokens = {account: Tokens(SECRET).make(account, []) for account in (first, leaving, staying)}
+    tokens = {account: token_of(SECRET, account) for account in (first, leaving, staying)}
     for account in tokens:
         owner.execute(REGISTER, (account, f"{account}@example.com"))
+    owner.execute(BEGIN_SESSIONS.encode(), {"ids": [*tokens]})
     headers = {"Authorization": f"Bearer {tokens[first]}"}
     event = http().post(f"{api_url}/events", json=event_body(), headers=headers).json()
 
