@@ -13,8 +13,10 @@ import uuid_utils.compat
 from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool
 
+from accounts.errors import NotAuthenticated, TooManyKeys
 from accounts.random_tokens import hash_of, random_token
 from accounts.tokens import Account
+from domain.errors import AccountClosed
 from eventstore.postgres.asyncio_tasks import end
 from eventstore.postgres.connections import Connection
 from eventstore.postgres.round_trips import Statement
@@ -27,11 +29,14 @@ KEYS_MAX = 50
 KNOWN_SECONDS = 30.0
 KNOWN_MAX = 10_000
 
+HOLD_ACCOUNT = "SELECT FROM accounts WHERE account_id = %(account_id)s FOR NO KEY UPDATE"
+HOLD_SESSION = """
+SELECT FROM sessions WHERE session_id = %(session_id)s AND account_id = %(account_id)s FOR KEY SHARE
+"""
 CREATE = """
 INSERT INTO api_keys (key_id, account_id, name, scopes, key_hash, expires_at)
-SELECT %(key_id)s, account_id, %(name)s, %(scopes)s, %(key_hash)s, %(expires_at)s FROM accounts
-WHERE account_id = %(account_id)s
-  AND (SELECT count(*) FROM api_keys WHERE account_id = %(account_id)s) < %(keys_max)s
+SELECT %(key_id)s, %(account_id)s, %(name)s, %(scopes)s, %(key_hash)s, %(expires_at)s
+WHERE (SELECT count(*) FROM api_keys WHERE account_id = %(account_id)s) < %(keys_max)s
 RETURNING key_id AS id, name, scopes, created_at, expires_at, last_used_at
 """
 LIST = """
@@ -39,6 +44,7 @@ SELECT key_id AS id, name, scopes, created_at, expires_at, last_used_at FROM api
 WHERE account_id = %(account_id)s ORDER BY created_at, key_id
 """
 REVOKE = "DELETE FROM api_keys WHERE key_id = %(key_id)s AND account_id = %(account_id)s RETURNING key_id"
+REVOKE_ALL = "DELETE FROM api_keys WHERE account_id = %(account_id)s"
 FORGET = "DELETE FROM api_keys WHERE expires_at < clock_timestamp() - interval '30 days'"
 FIND = Statement(
     "find_api_key",
@@ -122,22 +128,33 @@ class KnownKeys:
 
 
 async def create(
-    connection: Connection, account_id: UUID, *, name: str, scopes: list[str], expires_at: datetime | None
-) -> tuple[ApiKey, str] | None:
-    """A new key and its secret, which nobody can be told again; None where the account has as many as one may."""
+    connection: Connection, maker: Account, *, name: str, scopes: list[str], expires_at: datetime | None
+) -> tuple[ApiKey, str]:
+    """A new key and its secret, which nobody can be told again.
+
+    The account is held, so that it has no key more than one may, and the session, so that no key is made after its end.
+    Raises `AccountClosed`, `NotAuthenticated` where the session has ended, `TooManyKeys`.
+    """
     secret = random_token(PREFIX)
     values = {
         "key_id": uuid_utils.compat.uuid7(),
-        "account_id": account_id,
+        "account_id": maker.account_id,
+        "session_id": maker.login_id,
         "name": name,
         "scopes": scopes,
         "key_hash": hash_of(secret),
         "expires_at": expires_at,
         "keys_max": KEYS_MAX,
     }
-    async with connection.cursor(row_factory=class_row(ApiKey)) as cursor:
+    async with connection.transaction(), connection.cursor(row_factory=class_row(ApiKey)) as cursor:
+        if not (await connection.execute(HOLD_ACCOUNT, values)).rowcount:
+            raise AccountClosed
+        if not (await connection.execute(HOLD_SESSION, values)).rowcount:
+            raise NotAuthenticated
         made = await (await cursor.execute(CREATE, values)).fetchone()
-    return None if made is None else (made, secret)
+    if made is None:
+        raise TooManyKeys(KEYS_MAX)
+    return made, secret
 
 
 async def keys_of(connection: Connection, account_id: UUID) -> list[ApiKey]:
@@ -150,6 +167,11 @@ async def revoke(connection: Connection, account_id: UUID, key_id: UUID) -> bool
     """End a key; False where the account has no such key."""
     revoked = await connection.execute(REVOKE, {"key_id": key_id, "account_id": account_id})
     return await revoked.fetchone() is not None
+
+
+async def revoke_all(connection: Connection, account_id: UUID) -> None:
+    """End all keys of the account; after its sessions, in their transaction, also those that they made until then."""
+    await connection.execute(REVOKE_ALL, {"account_id": account_id})
 
 
 async def forget(connection: Connection) -> None:

@@ -14,6 +14,7 @@ GOOD_MINUTES = 60
 MAKE = """
 INSERT INTO password_resets (token_hash, account_id, expires_at)
 SELECT %(token_hash)s, account_id, clock_timestamp() + %(good)s FROM accounts WHERE email = %(email)s
+FOR KEY SHARE
 RETURNING account_id
 """
 EMAIL = "SELECT password_reset_email(%(token_hash)s)"

@@ -6,7 +6,6 @@ from typing import Any
 from fastapi import APIRouter
 
 from accounts import api_keys
-from accounts.api_keys import KEYS_MAX
 from accounts.errors import TooManyKeys
 from api.accounts.schemas import ApiKeysAnswer, MadeApiKeyAnswer, NewApiKey
 from api.http.errors import NotFound
@@ -29,12 +28,9 @@ async def create_api_key(new: NewApiKey, account: CurrentAccount, services: TheS
     if new.expires_at is not None and new.expires_at <= datetime.now(UTC):
         raise unusable("body", "expires_at", "must be in the future")
     async with services.pool.connection() as connection:
-        made = await api_keys.create(
-            connection, account.account_id, name=new.name, scopes=list(new.scopes), expires_at=new.expires_at
+        key, secret = await api_keys.create(
+            connection, account, name=new.name, scopes=list(new.scopes), expires_at=new.expires_at
         )
-    if made is None:
-        raise TooManyKeys(KEYS_MAX)
-    key, secret = made
     return key._asdict() | {"key": secret}
 
 

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Query, Request
 
-from accounts import account_queries, sessions
+from accounts import account_queries, api_keys, sessions
 from accounts.email_spelling import sought_email
 from accounts.errors import InvalidCredentials, InvalidRefreshToken
 from accounts.sessions import Session, session_of
@@ -84,10 +84,19 @@ async def log_out(account: CurrentAccount, services: TheServices) -> None:
 
 
 @router.post("/logout-everywhere", status_code=204, responses=refusals(Overloaded))
-async def log_out_everywhere(account: CurrentAccount, services: TheServices) -> None:
-    """End all sessions of the account, this one too."""
-    async with services.pool.connection() as connection:
+async def log_out_everywhere(
+    account: CurrentAccount,
+    services: TheServices,
+    revoke_keys: Annotated[bool, Query(description="End all API keys of the account as well.")] = False,
+) -> None:
+    """End all sessions of the account, this one too.
+
+    Whoever had one of them may have made an API key, which goes on: `revoke_keys=true` ends those in the same moment.
+    """
+    async with services.pool.connection() as connection, connection.transaction():
         await sessions.end_all(connection, account.account_id)
+        if revoke_keys:
+            await api_keys.revoke_all(connection, account.account_id)
 
 
 def _tokens(services: Services, session: Session) -> dict[str, Any]:

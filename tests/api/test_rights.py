@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 
 from accounts import api_keys
 from accounts.account_queries import Credentials
+from accounts.tokens import Account
 from api.plumbing.authentication import account_if_any
 from api.plumbing.scopes import NEEDS
 from tests.api.conftest import JWT_SECRET, PASSWORD, LoggedIn, LogIn, password_hash
@@ -189,11 +190,9 @@ async def set_stage(app: FastAPI, client: httpx2.AsyncClient) -> Stage:
     async with app.state.services.pool.connection() as connection:
         proved = Credentials(UUID(people[BUYER].id), password_hash(), [])
         session = await app.state.services.sessions.begin(connection, proved)
-        buyers_key = await api_keys.create(
-            connection, session.account_id, name="a program", scopes=["read"], expires_at=None
-        )
-    assert buyers_key is not None
-    logins = {"refresh_token": session.refresh_token, "key_id": buyers_key[0].id}
+        buyer = Account(session.account_id, session.session_id)
+        key, _ = await api_keys.create(connection, buyer, name="a program", scopes=["read"], expires_at=None)
+    logins = {"refresh_token": session.refresh_token, "key_id": key.id}
     logins["reset_tokens"] = await reset_tokens(app, len(EVERYBODY))
     return Stage(accounts, event, response.json(), logins)
 

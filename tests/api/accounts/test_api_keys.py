@@ -304,9 +304,24 @@ async def test_keys_outlive_sessions_and_go_with_their_account(
     program = by(ada, await new_key(client, here))
     await client.post("/auth/logout-everywhere", headers=here.headers)
     assert (await client.get("/auth/me", headers=program.headers)).status_code == 200
-    await client.delete("/auth/me", headers=ada.headers)
+    await client.delete("/auth/me", headers=of(ada, await begin(client, ada)).headers)
     problem_of(await client.get("/auth/me", headers=program.headers), 401, "not-authenticated")
     assert await as_owner(app, "SELECT FROM api_keys") == []
+
+
+async def test_keys_are_ended_with_all_sessions_where_that_is_asked_for(
+    client: httpx2.AsyncClient, new_account: LogIn
+) -> None:
+    ada, ben = await new_account(), await new_account()
+    adas, bens = [by(account, await new_key(client, account)) for account in (ada, ben)]
+    refused = await client.post("/auth/logout-everywhere?revoke_keys=perhaps", headers=ada.headers)
+    assert [error["path"] for error in problem_of(refused, 422, "invalid-request")["errors"]] == ["revoke_keys"]
+    problem_of(await client.post("/auth/logout-everywhere?revoke_keys=true", headers=adas.headers), 403, "not-for-keys")
+    answered = await client.post("/auth/logout-everywhere?revoke_keys=true", headers=ada.headers)
+    assert (answered.status_code, answered.content) == (204, b"")
+    for account in (ada, adas):
+        problem_of(await client.get("/auth/me", headers=account.headers), 401, "not-authenticated")
+    assert (await client.get("/auth/me", headers=bens.headers)).status_code == 200
 
 
 async def test_auditors_reads_by_a_key_are_kept_as_theirs(client: httpx2.AsyncClient, app: FastAPI) -> None:

@@ -1,4 +1,4 @@
-"""A password that was verified counts only while it is the password: the database decides, however things overlap."""
+"""What ends while it is relied on (a password, a session, an account) is relied on no more: the database decides."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,16 +10,18 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from accounts import account_queries, password_resets
+from accounts import account_queries, api_keys, password_resets
 from accounts.account_queries import Credentials
-from accounts.errors import InvalidCredentials
+from accounts.errors import InvalidCredentials, UnknownAccount
 from accounts.passwords import ARGON2ID
+from accounts.tokens import Account
 from eventstore.postgres.connections import Connection, connect, connect_as_owner
 from tests.api.accounts.test_changing_accounts import ANOTHER, change_email, change_password, login_status
 from tests.api.accounts.test_sessions import IN_THE_DATABASE, as_owner, begin, of
 from tests.api.conftest import PASSWORD, LoggedIn, LogIn, password_hash, problem_of
 
 SET_HASH = "UPDATE accounts SET password_hash = %(new_hash)s WHERE account_id = %(account_id)s"
+KEYS = "SELECT count(*) FROM api_keys WHERE account_id = %(account_id)s"
 END_SESSIONS = "DELETE FROM sessions WHERE account_id = %(account_id)s"
 PATIENT = {"idle_in_transaction_session_timeout": "0"}
 WAITING = """
@@ -31,6 +33,10 @@ Asked = Callable[[httpx2.AsyncClient, LoggedIn], Awaitable[httpx2.Response]]
 
 async def log_in(client: httpx2.AsyncClient, account: LoggedIn) -> httpx2.Response:
     return await client.post("/auth/login", data={"username": account.email, "password": PASSWORD})
+
+
+async def make_key(client: httpx2.AsyncClient, account: LoggedIn) -> httpx2.Response:
+    return await client.post("/auth/api-keys", json={"name": "a", "scopes": ["read"]}, headers=account.headers)
 
 
 async def take_email(client: httpx2.AsyncClient, account: LoggedIn) -> httpx2.Response:
@@ -131,3 +137,51 @@ async def test_a_login_that_its_account_is_deleted_under_is_none(
         asking = asyncio.create_task(log_in(client, ada))
         await waits(app, asking)
     problem_of(await asking, 401, "invalid-credentials")
+
+
+@pytest.mark.parametrize("gone", ["account", "session"])
+async def test_a_key_is_not_made_for_an_account_or_a_session_that_ends_meanwhile(
+    client: httpx2.AsyncClient, app: FastAPI, new_account: LogIn, gone: str
+) -> None:
+    ada = await new_account()
+    async with changing(app, f"DELETE FROM {gone}s WHERE account_id = %(account_id)s", account_id=ada.id):
+        asking = asyncio.create_task(make_key(client, ada))
+        await waits(app, asking)
+    problem_of(await asking, 401, "not-authenticated")
+    assert await as_owner(app, KEYS, account_id=ada.id) == [(0,)]
+
+
+async def test_keys_that_are_made_at_once_are_no_more_than_one_may_have(
+    client: httpx2.AsyncClient, app: FastAPI, new_account: LogIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_keys, "KEYS_MAX", 2)
+    ada = await new_account()
+    answers = await asyncio.gather(*(make_key(client, ada) for _ in range(6)))
+    assert sorted(answer.status_code for answer in answers) == [201, 201, 409, 409, 409, 409]
+    assert await as_owner(app, KEYS, account_id=ada.id) == [(2,)]
+
+
+async def test_an_operators_token_is_not_made_for_an_account_that_is_deleted_meanwhile(
+    app: FastAPI, new_account: LogIn, database_url: str
+) -> None:
+    ada = await new_account()
+    async with changing(app, "DELETE FROM accounts WHERE account_id = %(account_id)s", account_id=ada.id):
+        making = asyncio.create_task(password_resets.make(database_url, ada.email))
+        await waits(app, making)
+    with pytest.raises(UnknownAccount):
+        await making
+
+
+async def test_a_key_that_is_made_while_all_are_ended_is_ended_with_them(
+    client: httpx2.AsyncClient, app: FastAPI, new_account: LogIn, database_url: str
+) -> None:
+    """The key was first, and is not committed when its session ends."""
+    ada = await new_account()
+    maker = Account(UUID(ada.id), UUID(ada.id))
+    async with await connect(database_url, **PATIENT) as connection, connection.transaction():
+        await api_keys.create(connection, maker, name="a", scopes=["read"], expires_at=None)
+        ending = asyncio.create_task(client.post("/auth/logout-everywhere?revoke_keys=true", headers=ada.headers))
+        await waits(app, ending)
+        assert not ending.done()
+    assert (await ending).status_code == 204
+    assert await as_owner(app, KEYS, account_id=ada.id) == [(0,)]
