@@ -65,7 +65,7 @@ def test_its_own_three_questions_are_answered(pasted: str) -> None:
     asked = re.findall(r'"([^"]+\?)"', PAGE.partition("## ")[0].lower())
     assert len(asked) == 3
     assert [answered.lower() for answered in re.findall(r'^\*\*"(.*?)"\*\*', PAGE, re.MULTILINE)] == asked
-    assert "Refused as sold-out: 1 of 1 taken since position 2; this was decided" in pasted
+    assert "Refused as sold-out: 1 of 1 taken since position 3; this was decided" in pasted
     told = "The organiser changed the capacity of Stalls from 1 to 3, with 1 of 3 then taken."
     assert pasted.count(told) == 2
     assert re.search(rf" +6  \d{{4}}-.*Z  {re.escape(told)}", pasted)
