@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncIterator
-from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +19,8 @@ COLUMNS = """
 SELECT attname, format_type(atttypid, NULL) FROM pg_attribute
 WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum
 """
+# The numbers of the second row's values begin behind this.
+SECOND_ROW = 100
 VALUES = {
     "uuid": lambda number: str(UUID(int=number)),
     "text": str,
@@ -27,7 +28,8 @@ VALUES = {
     "integer[]": lambda number: [number],
     "bigint": int,
     "numeric": int,
-    "timestamp with time zone": lambda number: f"2030-06-01T12:00:{number:02}Z",
+    "timestamp with time zone": lambda number: f"2030-06-01T12:00:00.{number:06}Z",
+    "boolean": lambda number: number > SECOND_ROW,
 }
 
 Row = dict[str, Any]
@@ -48,8 +50,10 @@ async def connection(database_url: str) -> AsyncIterator[psycopg.AsyncConnection
 async def two_rows(connection: psycopg.AsyncConnection[Any], table: Table) -> tuple[Row, Row]:
     """Two rows with one key, that have no other value in common."""
     columns = await (await connection.execute(COLUMNS, [table.name])).fetchall()
-    numbers = count(1)
-    first, second = ({name: VALUES[kind](next(numbers)) for name, kind in columns} for _ in range(2))
+    first, second = (
+        {name: VALUES[kind](number) for number, (name, kind) in enumerate(columns, begin + 1)}
+        for begin in (0, SECOND_ROW)
+    )
     return first, second | {name: first[name] for name in table.key_columns}
 
 
