@@ -4,7 +4,7 @@ from datetime import datetime
 
 from domain.commands import AddTicketType
 from domain.decision import Decision, Draft, Read
-from domain.errors import InvalidRequest
+from domain.errors import IdempotencyKeyReused, InvalidRequest
 from domain.event_facts import TicketTypeAdded
 from domain.inventory import MOST_TICKET_TYPES, StockRecord
 from domain.organising import changed_event, check_can_change, check_organiser, found_event, recorded_before
@@ -18,8 +18,10 @@ def add_ticket_type(command: AddTicketType, read: Read, at: datetime) -> Decisio
     if again := recorded_before(command, event):
         return again
     offer = command.ticket_type
-    if offer.ticket_type_id in event.stock:
-        # Its id is made of the key, and the event no longer remembers the key itself.
+    if known := event.stock.get(offer.ticket_type_id):
+        # Its id is made of the key, and the event no longer remembers the key itself; these two never change.
+        if (known.offer.name, known.offer.currency) != (offer.name, offer.currency):
+            raise IdempotencyKeyReused
         return Decision((), event.record, event.id, event.version, replayed=True)
     check_can_change(command, event, at)
     if len(event.stock) >= MOST_TICKET_TYPES:

@@ -105,6 +105,8 @@ def test_with_a_key_a_type_is_added_once_also_when_the_key_is_long_forgotten() -
     later = [withheld(1, idempotency=key(f"{n}")) for n in range(REMEMBERED_CHANGES)]
     scenario = given(created(capacity=500), type_added(idempotency=key("seated")), *later)
     assert scenario.when(again).then_nothing_new().replayed
+    box = replace(again, ticket_type=replace(again.ticket_type, name="Box"))
+    scenario.when(box).then_refused(IdempotencyKeyReused())
 
 
 def test_a_new_price_is_for_reservations_to_come() -> None:
