@@ -13,7 +13,7 @@ from api import health
 from api.accounts import api_key_routes, password_routes, session_routes
 from api.accounts import routes as accounts
 from api.analytics import routes as analytics
-from api.audit import account_routes, domain_event_routes, event_story_routes, record_routes
+from api.audit import account_routes, domain_event_routes, event_story_routes, refused_attempt_and_read_routes
 from api.audit import routes as audit
 from api.docs import browser_pages, openapi, problem_pages
 from api.events import reservation_routes, stock_routes
@@ -74,7 +74,7 @@ def create_app(config: ApiConfig) -> FastAPI:
         account_routes,
         domain_event_routes,
         event_story_routes,
-        record_routes,
+        refused_attempt_and_read_routes,
         audit,
         analytics,
         health,
